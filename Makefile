@@ -1,0 +1,175 @@
+# baton: the only makefile.
+#
+#   make            optimised programs: build/baton build/batonctl build/batonstat
+#   make run        install what is missing, build, start the quickstart
+#   make test       install what is missing, build with ASan+UBSan, run every test
+#   make check      unit tests only (no installing)
+#   make fuzz       each fuzzer for FUZZ_SECONDS on its corpus (clang)
+#   make layers     prove the include order of docs/architecture.md
+#   make bench      CPU per request beside nginx and haproxy
+#   make docs       docs/stats.md and the man pages from the .def tables, into $(B)/doc
+#   make install    PREFIX=/usr/local DESTDIR=
+#
+# Variables: CC, B (build folder), SAN=1 (sanitizers), WERROR=1, OPT.
+
+B       ?= build
+CC      ?= gcc
+PREFIX  ?= /usr/local
+DESTDIR ?=
+PROTOC  ?= protoc
+FUZZ_SECONDS ?= 10
+
+VERSION := 0.1.0
+
+ifeq ($(SAN),1)
+OPT   ?= -O1 -fno-omit-frame-pointer
+SANFL := -fsanitize=address,undefined -fno-sanitize-recover=undefined
+else
+OPT   ?= -O2
+SANFL :=
+endif
+ifeq ($(WERROR),1)
+WERR := -Werror
+endif
+
+WARN    := -Wall -Wextra $(WERR) -Wno-unused-parameter -Wshadow=local -Wpointer-arith \
+           -Wstrict-prototypes -Wmissing-prototypes -Wvla
+ifneq (,$(findstring clang,$(CC)))
+WARN    := $(filter-out -Wshadow=local,$(WARN)) -Wno-gnu-variable-sized-type-not-at-end
+endif
+CFLAGS  ?= -g
+BCFLAGS := -std=gnu11 $(OPT) $(CFLAGS) $(SANFL) $(WARN) -fstack-protector-strong -D_GNU_SOURCE \
+           -D_FORTIFY_SOURCE=$(if $(SAN),0,2) -DBATON_VERSION='"$(VERSION)"' -I. -I$(B)/gen
+BLDFLAGS := $(SANFL) $(LDFLAGS) -Wl,-z,relro,-z,now
+
+# ---- sources: each folder is one line; what a program links is below
+SRC_base     := $(sort $(wildcard lib/base/*.c))
+SRC_event    := $(sort $(wildcard lib/event/*.c))
+SRC_ipc      := $(sort $(wildcard lib/ipc/*.c))
+SRC_net      := $(sort $(wildcard lib/net/*.c))
+SRC_shm      := $(sort $(wildcard shm/*.c))
+SRC_conf     := $(sort $(wildcard conf/*.c))
+SRC_http     := $(sort $(wildcard lib/http/*.c))
+SRC_upstream := $(sort $(wildcard lib/upstream/*.c lib/upstream/lb/*.c))
+SRC_master   := $(sort $(wildcard master/*.c))
+SRC_admin    := $(sort $(wildcard admin/*.c admin/*/*.c))
+SRC_worker   := $(sort $(wildcard worker/*.c worker/*/*.c))
+SRC_harness  := $(sort $(wildcard tests/harness/*.c))
+
+PROTOS := $(sort $(shell find proto -name '*.proto'))
+GEN_C  := $(PROTOS:proto/%.proto=$(B)/gen/%.pb-c.c)
+GEN_O  := $(GEN_C:.c=.o)
+
+OBJ = $(patsubst %.c,$(B)/o/%.o,$(foreach d,$(1),$(SRC_$(d))))
+
+BATON_O  := $(filter-out $(B)/o/master/main.o,$(call OBJ,base event ipc net shm conf http upstream master admin worker))
+BATON_M  := $(B)/o/master/main.o
+CTL_O    := $(B)/o/tools/batonctl.o $(call OBJ,base event ipc)
+STAT_O   := $(B)/o/tools/batonstat.o $(call OBJ,base shm)
+ORIGIN_O := $(B)/o/tools/origin.o
+
+LIBS_EVENT  := -levent_core
+LIBS_BASE   := -lpcre2-8 -lxxhash -lm
+LIBS_BATON  := $(LIBS_BASE) $(LIBS_EVENT) -lcares -lyaml -ljansson -lprotobuf-c -lhttp_parser -lnghttp2 \
+               -lssl -lcrypto -lcap-ng
+LIBS_CTL    := $(LIBS_BASE) $(LIBS_EVENT)
+LIBS_STAT   := $(LIBS_BASE) -lncursesw -ltinfo
+
+PROGRAMS := $(B)/baton $(B)/batonctl $(B)/batonstat
+
+.PHONY: all
+all: $(PROGRAMS)
+
+# ---- generated code
+$(B)/gen/%.pb-c.c: proto/%.proto
+	@mkdir -p $(B)/gen
+	@$(PROTOC) --proto_path=proto --plugin=protoc-gen-c=$$(command -v protoc-gen-c) --c_out=$(B)/gen $<
+$(B)/gen/.stamp: $(GEN_C)
+	@mkdir -p $(B)/gen
+	@touch $@
+$(B)/gen/%.pb-c.o: $(B)/gen/%.pb-c.c $(B)/gen/.stamp
+	@$(CC) -std=gnu11 $(OPT) $(CFLAGS) $(SANFL) -w -I$(B)/gen -c -o $@ $<
+
+# ---- compile and link
+$(B)/o/%.o: %.c $(B)/gen/.stamp
+	@mkdir -p $(dir $@)
+	@echo "  CC   $<"
+	@$(CC) $(BCFLAGS) -MMD -MP -c -o $@ $<
+
+LINK = @echo "  LINK $@"; $(CC) $(BLDFLAGS) -o $@ $(1) $(2)
+
+$(B)/baton: $(BATON_M) $(BATON_O) $(GEN_O)
+	$(call LINK,$^,$(LIBS_BATON))
+$(B)/batonctl: $(CTL_O)
+	$(call LINK,$^,$(LIBS_CTL))
+$(B)/batonstat: $(STAT_O)
+	$(call LINK,$^,$(LIBS_STAT))
+$(B)/origin: $(ORIGIN_O) $(call OBJ,base)
+	$(call LINK,$^,$(LIBS_BASE))
+
+# ---- unit tests: tests/unit/<folder>/test_<file>.c is one program
+UNIT_SRC := $(sort $(shell find tests/unit -name 'test_*.c' 2>/dev/null))
+UNIT_BIN := $(UNIT_SRC:tests/unit/%.c=$(B)/unit/%)
+$(B)/unit/%: $(B)/o/tests/unit/%.o $(BATON_O) $(GEN_O)
+	@mkdir -p $(dir $@)
+	$(call LINK,$^,-lcmocka $(LIBS_BATON))
+
+# ---- integration scenes: tests/integration/test_<behaviour>.c is one program
+SCENE_SRC := $(sort $(wildcard tests/integration/test_*.c))
+SCENE_BIN := $(SCENE_SRC:tests/integration/%.c=$(B)/scene/%)
+$(B)/scene/%: $(B)/o/tests/integration/%.o $(call OBJ,harness base event ipc net shm http)
+	@mkdir -p $(dir $@)
+	$(call LINK,$^,-lcmocka $(LIBS_BATON))
+
+.PHONY: unit scenes check test
+unit: $(UNIT_BIN)
+scenes: $(SCENE_BIN) $(PROGRAMS) $(B)/origin
+
+check: unit
+	@tools/run-tests.sh $(UNIT_BIN)
+
+test: deps
+	@$(MAKE) --no-print-directory B=build/san SAN=1 unit scenes
+	@B=build/san tools/run-tests.sh $$($(MAKE) -s --no-print-directory B=build/san SAN=1 list-tests)
+
+.PHONY: list-tests
+list-tests:
+	@echo $(UNIT_BIN) $(SCENE_BIN)
+
+# ---- fuzzers: tests/fuzz/fuzz_<parser>.c with tests/fuzz/corpus/<parser>/
+FUZZ_SRC := $(sort $(wildcard tests/fuzz/fuzz_*.c))
+FUZZ_BIN := $(FUZZ_SRC:tests/fuzz/%.c=$(B)/fuzz/%)
+$(B)/fuzz/%: $(B)/o/tests/fuzz/%.o $(BATON_O) $(GEN_O)
+	@mkdir -p $(dir $@)
+	@echo "  LINK $@"; $(CC) $(BLDFLAGS) -fsanitize=fuzzer -o $@ $^ $(LIBS_BATON)
+.PHONY: fuzz fuzzers
+fuzzers: $(FUZZ_BIN)
+fuzz:
+	@$(MAKE) --no-print-directory CC=clang B=build/fuzz SAN=1 CFLAGS='-g -fsanitize=fuzzer-no-link' fuzzers
+	@B=build/fuzz FUZZ_SECONDS=$(FUZZ_SECONDS) tools/run-fuzzers.sh
+
+.PHONY: layers
+layers:
+	@tools/layers.sh
+
+# ---- set-up, demo, bench, install
+.PHONY: deps run bench install clean
+deps:
+	@tools/install-deps.sh
+run: deps
+	@$(MAKE) --no-print-directory all $(B)/origin
+	@B=$(B) tools/quickstart.sh
+bench: deps
+	@$(MAKE) --no-print-directory all $(B)/origin
+	@B=$(B) tests/bench/bench.sh
+
+install: all
+	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/baton/examples
+	install -m 755 $(B)/baton $(DESTDIR)$(PREFIX)/sbin/baton
+	install -m 755 $(B)/batonctl $(B)/batonstat $(DESTDIR)$(PREFIX)/bin/
+	cp -R examples/. $(DESTDIR)$(PREFIX)/share/baton/examples/
+
+clean:
+	rm -rf build
+
+-include $(shell find $(B)/o -name '*.d' 2>/dev/null)

@@ -1,0 +1,47 @@
+/*
+ * Memory that is freed as one: a stream's, a configuration snapshot's.
+ * Blocks of ARENA_BLOCK bytes come from a free list of the process, so
+ * that a request costs no malloc in steady state.  Memory is not zeroed
+ * unless asked.
+ */
+#ifndef BASE_ARENA_H
+#define BASE_ARENA_H
+
+#include <stddef.h>
+
+#include "lib/base/str.h"
+
+#define ARENA_BLOCK 4096
+
+struct arena_block;
+
+struct arena {
+	struct arena_block *blocks;
+	char *at, *end;
+	size_t total; /* bytes asked for */
+};
+
+void arena_init(struct arena *a);
+void arena_fini(struct arena *a);  /* frees all; the arena is empty and usable again */
+void *arena_more(struct arena *a, size_t n);
+char *arena_dup(struct arena *a, const void *p, size_t n); /* adds a NUL that is not counted */
+struct str arena_str(struct arena *a, struct str s);
+void *arena_zalloc(struct arena *a, size_t n);
+char *arena_printf(struct arena *a, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/* Aligned to 8; not zeroed; never NULL. */
+static inline void *
+arena_alloc(struct arena *a, size_t n)
+{
+	char *p = a->at;
+
+	n = (n + 7) & ~(size_t)7;
+	if ((size_t)(a->end - p) < n)
+		return arena_more(a, n);
+	a->at = p + n;
+	return p;
+}
+
+#define arena_new(a, type) ((type *)arena_zalloc((a), sizeof(type)))
+
+#endif

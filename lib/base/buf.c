@@ -1,0 +1,309 @@
+#include "lib/base/buf.h"
+
+#include "lib/base/assert.h"
+#include "lib/base/mem.h"
+
+#define KEPT_SMALL 128 /* 2 MiB */
+#define KEPT_LARGE 32  /* 2 MiB */
+
+struct chunk_pool {
+	struct chunk *free;
+	unsigned count, kept;
+};
+
+static struct chunk_pool small = {NULL, 0, KEPT_SMALL};
+static struct chunk_pool large = {NULL, 0, KEPT_LARGE};
+
+static struct chunk_pool *
+pool_of(size_t cap)
+{
+	return cap == BUF_SMALL ? &small : cap == BUF_LARGE ? &large : NULL;
+}
+
+struct chunk *
+chunk_new(size_t cap)
+{
+	struct chunk_pool *pool = pool_of(cap);
+	struct chunk *c;
+
+	ASSERT(cap < UINT32_MAX - sizeof(*c));
+	if (pool && pool->free) {
+		c = pool->free;
+		pool->free = c->next_free;
+		pool->count--;
+	} else {
+		c = mem_resize(NULL, sizeof(*c) + cap);
+		c->cap = (uint32_t)cap;
+	}
+	c->refs = 1;
+	c->used = 0;
+	return c;
+}
+
+void
+chunk_free_(struct chunk *c)
+{
+	struct chunk_pool *pool = pool_of(c->cap);
+
+	if (pool && pool->count < pool->kept) {
+		c->next_free = pool->free;
+		pool->free = c;
+		pool->count++;
+		return;
+	}
+	mem_free(c);
+}
+
+void
+buf_init(struct buf *b)
+{
+	b->at = b->inline_;
+	b->first = b->count = 0;
+	b->cap = ARRAY_LEN(b->inline_);
+	b->len = 0;
+}
+
+static void
+drop_slices(struct buf *b)
+{
+	for (uint32_t i = 0; i < b->count; i++)
+		chunk_unref(&buf_slice(b, i)->chunk);
+	b->first = b->count = 0;
+	b->len = 0;
+}
+
+void
+buf_fini(struct buf *b)
+{
+	if (b->at == NULL)
+		return;
+	drop_slices(b);
+	if (b->at != b->inline_)
+		mem_free(b->at);
+	buf_init(b);
+}
+
+static struct slice *
+push_slice(struct buf *b)
+{
+	if (b->first + b->count == b->cap) {
+		if (b->first > b->cap / 2 || (b->first && b->count <= 2)) {
+			memmove(b->at, b->at + b->first, b->count * sizeof(*b->at));
+		} else {
+			struct slice *more = mem_array(struct slice, b->cap * 2);
+
+			memcpy(more, b->at + b->first, b->count * sizeof(*more));
+			if (b->at != b->inline_)
+				mem_free(b->at);
+			b->at = more;
+			b->cap *= 2;
+		}
+		b->first = 0;
+	}
+	return &b->at[b->first + b->count++];
+}
+
+/* The last slice when bytes may be appended right behind it. */
+static struct slice *
+open_tail(struct buf *b)
+{
+	struct slice *s;
+
+	if (b->count == 0)
+		return NULL;
+	s = buf_slice(b, b->count - 1);
+	return s->off + s->len == s->chunk->used && s->chunk->used < s->chunk->cap ? s : NULL;
+}
+
+void
+buf_add_slice(struct buf *b, struct chunk *c, uint32_t off, uint32_t len)
+{
+	struct slice *s;
+
+	if (len == 0)
+		return;
+	ASSERT(off + len <= c->used);
+	s = b->count ? buf_slice(b, b->count - 1) : NULL;
+	b->len += len;
+	if (s && s->chunk == c && s->off + s->len == off) {
+		s->len += len;
+		return;
+	}
+	*push_slice(b) = (struct slice){chunk_ref(c), off, len};
+}
+
+char *
+buf_reserve(struct buf *b, size_t want, size_t *room)
+{
+	struct slice *s = open_tail(b);
+
+	if (s == NULL || s->chunk->cap - s->chunk->used < want) {
+		size_t cap = want <= BUF_SMALL ? BUF_SMALL : want <= BUF_LARGE ? BUF_LARGE : want;
+
+		s = push_slice(b);
+		*s = (struct slice){chunk_new(cap), 0, 0};
+	}
+	*room = s->chunk->cap - s->chunk->used;
+	return s->chunk->data + s->chunk->used;
+}
+
+void
+buf_commit(struct buf *b, size_t n)
+{
+	struct slice *s = buf_slice(b, b->count - 1);
+
+	ASSERT(n <= s->chunk->cap - s->chunk->used);
+	s->chunk->used += (uint32_t)n;
+	s->len += (uint32_t)n;
+	b->len += n;
+	if (s->len == 0) {
+		chunk_unref(&s->chunk);
+		b->count--;
+	}
+}
+
+void
+buf_add(struct buf *b, const void *p, size_t n)
+{
+	const char *from = p;
+
+	while (n) {
+		size_t room;
+		char *to = buf_reserve(b, 1, &room);
+		size_t k = n < room ? n : room;
+
+		memcpy(to, from, k);
+		buf_commit(b, k);
+		from += k;
+		n -= k;
+	}
+}
+
+void
+buf_addz(struct buf *b, const char *z)
+{
+	buf_add(b, z, strlen(z));
+}
+
+void
+buf_move(struct buf *to, struct buf *from)
+{
+	for (uint32_t i = 0; i < from->count; i++) {
+		struct slice *s = buf_slice(from, i);
+
+		*push_slice(to) = *s;
+		to->len += s->len;
+	}
+	from->first = from->count = 0;
+	from->len = 0;
+}
+
+void
+buf_move_n(struct buf *to, struct buf *from, size_t n)
+{
+	ASSERT(n <= from->len);
+	if (n == from->len) {
+		buf_move(to, from);
+		return;
+	}
+	while (n) {
+		struct slice *s = buf_slice(from, 0);
+		size_t k = n < s->len ? n : s->len;
+
+		buf_add_slice(to, s->chunk, s->off, (uint32_t)k);
+		buf_drain(from, k);
+		n -= k;
+	}
+}
+
+void
+buf_copy_ref(struct buf *to, const struct buf *from)
+{
+	for (uint32_t i = 0; i < from->count; i++) {
+		struct slice *s = buf_slice(from, i);
+
+		buf_add_slice(to, s->chunk, s->off, s->len);
+	}
+}
+
+void
+buf_drain(struct buf *b, size_t n)
+{
+	ASSERT(n <= b->len);
+	b->len -= n;
+	while (n) {
+		struct slice *s = buf_slice(b, 0);
+
+		if (n < s->len) {
+			s->off += (uint32_t)n;
+			s->len -= (uint32_t)n;
+			return;
+		}
+		n -= s->len;
+		chunk_unref(&s->chunk);
+		b->first++;
+		b->count--;
+	}
+	if (b->count == 0)
+		b->first = 0;
+}
+
+char *
+buf_pullup(struct buf *b, size_t n)
+{
+	struct slice *s;
+	struct chunk *c;
+	struct buf rest;
+
+	ASSERT(n > 0 && n <= b->len);
+	s = buf_slice(b, 0);
+	if (s->len >= n)
+		return slice_data(s);
+	c = chunk_new(n <= BUF_SMALL ? BUF_SMALL : n <= BUF_LARGE ? BUF_LARGE : n);
+	c->used = (uint32_t)buf_peek(b, c->data, n);
+	buf_drain(b, n);
+	buf_init(&rest);
+	buf_move(&rest, b);
+	buf_add_slice(b, c, 0, c->used);
+	chunk_unref(&c);
+	buf_move(b, &rest);
+	buf_fini(&rest);
+	return slice_data(buf_slice(b, 0));
+}
+
+size_t
+buf_peek(const struct buf *b, void *out, size_t n)
+{
+	size_t done = 0;
+
+	for (uint32_t i = 0; i < b->count && done < n; i++) {
+		struct slice *s = buf_slice(b, i);
+		size_t k = n - done < s->len ? n - done : s->len;
+
+		memcpy((char *)out + done, slice_data(s), k);
+		done += k;
+	}
+	return done;
+}
+
+char *
+buf_dupz(const struct buf *b)
+{
+	char *p = mem_alloc(b->len + 1);
+
+	buf_peek(b, p, b->len);
+	return p;
+}
+
+int
+buf_iov(const struct buf *b, struct iovec *iov, int max)
+{
+	int n = 0;
+
+	for (uint32_t i = 0; i < b->count && n < max; i++) {
+		struct slice *s = buf_slice(b, i);
+
+		iov[n++] = (struct iovec){slice_data(s), s->len};
+	}
+	return n;
+}

@@ -1,0 +1,105 @@
+/*
+ * A chain of byte slices over shared chunks: what is read from one socket
+ * is written to another without a copy.
+ *
+ * A chunk is a block of memory with a reference count; bytes are appended
+ * behind `used` by one writer and never change afterwards, so any number
+ * of slices may share it.  Chunks of BUF_SMALL and BUF_LARGE bytes come
+ * from free lists of the process.  A buf owns its slices.
+ */
+#ifndef BASE_BUF_H
+#define BASE_BUF_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+#include "lib/base/list.h"
+#include "lib/base/str.h"
+
+#define BUF_SMALL (16 * 1024 - 64) /* capacity of a chunk of 16 KiB */
+#define BUF_LARGE (64 * 1024 - 64) /* capacity of a chunk of 64 KiB */
+
+struct chunk {
+	uint32_t refs;
+	uint32_t cap, used;
+	struct chunk *next_free;
+	char data[];
+};
+
+struct chunk *chunk_new(size_t cap); /* one reference; cap ≥ asked; BUF_SMALL and BUF_LARGE are cheap */
+void chunk_free_(struct chunk *c);
+
+static inline struct chunk *
+chunk_ref(struct chunk *c)
+{
+	c->refs++;
+	return c;
+}
+
+static inline void
+chunk_unref(struct chunk **cp)
+{
+	struct chunk *c = *cp;
+
+	*cp = NULL;
+	if (c && --c->refs == 0)
+		chunk_free_(c);
+}
+
+struct slice {
+	struct chunk *chunk; /* one reference */
+	uint32_t off, len;
+};
+
+struct buf {
+	struct slice *at;          /* ring is not needed: first .. first+count */
+	uint32_t first, count, cap;
+	size_t len;                /* bytes in all slices */
+	struct slice inline_[2];   /* most bufs never need more; a buf must not be moved with memcpy */
+};
+
+void buf_init(struct buf *b);
+void buf_fini(struct buf *b); /* empties and frees; usable again */
+
+static inline bool
+buf_empty(const struct buf *b)
+{
+	return b->len == 0;
+}
+
+static inline struct slice *
+buf_slice(const struct buf *b, uint32_t i)
+{
+	return &b->at[b->first + i];
+}
+
+static inline char *
+slice_data(const struct slice *s)
+{
+	return s->chunk->data + s->off;
+}
+
+void buf_add(struct buf *b, const void *p, size_t n);                 /* copies */
+void buf_addz(struct buf *b, const char *z);
+void buf_add_slice(struct buf *b, struct chunk *c, uint32_t off, uint32_t len); /* shares c */
+void buf_move(struct buf *to, struct buf *from);                      /* all of it; from is empty after */
+void buf_move_n(struct buf *to, struct buf *from, size_t n);          /* its first n bytes (n ≤ from->len) */
+void buf_copy_ref(struct buf *to, const struct buf *from);            /* shares every slice */
+void buf_drain(struct buf *b, size_t n);                              /* drops the first n bytes */
+/* The first n bytes (n ≤ len) as one piece of memory, moving them to one chunk if they are not. */
+char *buf_pullup(struct buf *b, size_t n);
+/* Copies at most n bytes out, gives how many; drains nothing. */
+size_t buf_peek(const struct buf *b, void *out, size_t n);
+char *buf_dupz(const struct buf *b); /* whole content, NUL added; caller owns */
+
+/* Room for reading: at least `want` bytes behind the last slice's chunk or in a new chunk.  Fill
+ * from *p, then buf_commit() what was filled.  One reservation at a time. */
+char *buf_reserve(struct buf *b, size_t want, size_t *room);
+void buf_commit(struct buf *b, size_t n);
+
+/* At most max iovecs over the front; gives how many. */
+int buf_iov(const struct buf *b, struct iovec *iov, int max);
+
+#endif

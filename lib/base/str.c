@@ -1,0 +1,255 @@
+#include "lib/base/str.h"
+
+#include <stdio.h>
+
+#include "lib/base/mem.h"
+
+bool
+str_ieq(struct str a, struct str b)
+{
+	if (a.n != b.n)
+		return false;
+	for (size_t i = 0; i < a.n; i++)
+		if (ch_lower(a.p[i]) != ch_lower(b.p[i]))
+			return false;
+	return true;
+}
+
+bool
+str_ieqz(struct str a, const char *z)
+{
+	return str_ieq(a, str_of(z));
+}
+
+int
+str_cmp(struct str a, struct str b)
+{
+	size_t n = a.n < b.n ? a.n : b.n;
+	int c = n ? memcmp(a.p, b.p, n) : 0;
+
+	return c ? c : (a.n > b.n) - (a.n < b.n);
+}
+
+bool
+str_starts(struct str s, struct str prefix)
+{
+	return s.n >= prefix.n && memcmp(s.p, prefix.p, prefix.n) == 0;
+}
+
+bool
+str_ends(struct str s, struct str suffix)
+{
+	return s.n >= suffix.n && memcmp(s.p + s.n - suffix.n, suffix.p, suffix.n) == 0;
+}
+
+bool
+str_istarts(struct str s, struct str prefix)
+{
+	return s.n >= prefix.n && str_ieq(str_make(s.p, prefix.n), prefix);
+}
+
+bool
+str_contains(struct str s, struct str needle)
+{
+	return needle.n == 0 || memmem(s.p, s.n, needle.p, needle.n) != NULL;
+}
+
+struct str
+str_trim(struct str s)
+{
+	while (s.n && (s.p[0] == ' ' || s.p[0] == '\t'))
+		s.p++, s.n--;
+	while (s.n && (s.p[s.n - 1] == ' ' || s.p[s.n - 1] == '\t'))
+		s.n--;
+	return s;
+}
+
+bool
+str_cut(struct str *s, char sep, struct str *part)
+{
+	const char *at;
+
+	if (s->p == NULL)
+		return false;
+	at = memchr(s->p, sep, s->n);
+	if (at == NULL) {
+		*part = *s;
+		*s = (struct str){NULL, 0};
+		return true;
+	}
+	*part = str_make(s->p, (size_t)(at - s->p));
+	s->n -= part->n + 1;
+	s->p = at + 1;
+	return true;
+}
+
+bool
+str_u64(struct str s, uint64_t *out)
+{
+	uint64_t v = 0;
+
+	if (s.n == 0)
+		return false;
+	for (size_t i = 0; i < s.n; i++) {
+		unsigned d = (unsigned char)s.p[i] - '0';
+
+		if (d > 9 || __builtin_mul_overflow(v, 10u, &v) || __builtin_add_overflow(v, d, &v))
+			return false;
+	}
+	*out = v;
+	return true;
+}
+
+bool
+str_i64(struct str s, int64_t *out)
+{
+	bool neg = s.n && s.p[0] == '-';
+	uint64_t v;
+
+	if (neg)
+		s.p++, s.n--;
+	if (!str_u64(s, &v) || v > (uint64_t)INT64_MAX + neg)
+		return false;
+	*out = neg ? (int64_t)(0 - v) : (int64_t)v;
+	return true;
+}
+
+char *
+str_dupz(struct str s)
+{
+	return mem_strndup(s.p ? s.p : "", s.n);
+}
+
+bool
+str_glob(struct str s, const char *pattern)
+{
+	const char *star = NULL;
+	size_t i = 0, mark = 0;
+
+	while (i < s.n) {
+		if (*pattern == '*') {
+			star = ++pattern;
+			mark = i;
+		} else if (*pattern == '?' || (*pattern && *pattern == s.p[i])) {
+			pattern++, i++;
+		} else if (star) {
+			pattern = star;
+			i = ++mark;
+		} else {
+			return false;
+		}
+	}
+	while (*pattern == '*')
+		pattern++;
+	return *pattern == '\0';
+}
+
+void
+strb_reserve(struct strb *b, size_t more)
+{
+	size_t need = b->n + more + 1;
+
+	if (need <= b->cap)
+		return;
+	if (b->cap == 0)
+		b->cap = 64;
+	while (b->cap < need)
+		b->cap *= 2;
+	b->p = mem_resize(b->p, b->cap);
+}
+
+void
+strb_add(struct strb *b, const void *p, size_t n)
+{
+	strb_reserve(b, n);
+	if (n)
+		memcpy(b->p + b->n, p, n);
+	b->n += n;
+	b->p[b->n] = '\0';
+}
+
+void
+strb_addz(struct strb *b, const char *z)
+{
+	strb_add(b, z, strlen(z));
+}
+
+void
+strb_addc(struct strb *b, char c)
+{
+	strb_add(b, &c, 1);
+}
+
+void
+strb_addu(struct strb *b, uint64_t v)
+{
+	char digits[20];
+
+	strb_add(b, digits, u64_write(digits, v));
+}
+
+void
+strb_vprintf(struct strb *b, const char *fmt, va_list ap)
+{
+	va_list again;
+	int n;
+
+	va_copy(again, ap);
+	n = vsnprintf(NULL, 0, fmt, ap);
+	strb_reserve(b, (size_t)n);
+	vsnprintf(b->p + b->n, (size_t)n + 1, fmt, again);
+	va_end(again);
+	b->n += (size_t)n;
+}
+
+void
+strb_printf(struct strb *b, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	strb_vprintf(b, fmt, ap);
+	va_end(ap);
+}
+
+void
+strb_reset(struct strb *b)
+{
+	b->n = 0;
+	if (b->p)
+		b->p[0] = '\0';
+}
+
+void
+strb_fini(struct strb *b)
+{
+	mem_free(b->p);
+	*b = (struct strb){0};
+}
+
+char *
+strb_give(struct strb *b)
+{
+	char *p;
+
+	strb_reserve(b, 0);
+	p = b->p;
+	p[b->n] = '\0';
+	*b = (struct strb){0};
+	return p;
+}
+
+size_t
+u64_write(char *out, uint64_t v)
+{
+	char tmp[20];
+	size_t n = 0;
+
+	do {
+		tmp[n++] = (char)('0' + v % 10);
+		v /= 10;
+	} while (v);
+	for (size_t i = 0; i < n; i++)
+		out[i] = tmp[n - 1 - i];
+	return n;
+}
