@@ -1,0 +1,53 @@
+/*
+ * What every process knows of one upstream host: the shared part of its
+ * block (scope `host`, prefix "<cluster>|<address>|").  Cells are single
+ * atomics with several writers, written only when they change: admin's
+ * checkers and outlier detection, the operator, workers that saw
+ * x-envoy-immediate-health-check-fail.  Verdicts survive every process.
+ */
+#ifndef SHM_HOSTS_H
+#define SHM_HOSTS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum host_flag {
+	HOST_FAILED_ACTIVE_HC = 1u << 0,
+	HOST_FAILED_OUTLIER = 1u << 1,
+	HOST_FAILED_EDS = 1u << 2,
+	HOST_DEGRADED_ACTIVE_HC = 1u << 3,
+	HOST_DEGRADED_EDS = 1u << 4,
+	HOST_PENDING_REMOVAL = 1u << 5,
+	HOST_PENDING_ACTIVE_HC = 1u << 6,
+	HOST_EXCLUDED_IMMEDIATE_HC_FAIL = 1u << 7,
+	HOST_ACTIVE_HC_TIMEOUT = 1u << 8,
+	HOST_EDS_DRAINING = 1u << 9,
+	HOST_OPERATOR_DRAIN = 1u << 16,
+	HOST_OPERATOR_FAIL = 1u << 17,
+};
+
+struct host_cell {
+	uint32_t flags;            /* enum host_flag, atomic */
+	uint32_t consecutive_5xx;  /* atomic */
+	uint32_t consecutive_gateway;
+	uint32_t consecutive_local;
+};
+
+static inline uint32_t
+host_cell_flags(const struct host_cell *c)
+{
+	return __atomic_load_n(&c->flags, __ATOMIC_RELAXED);
+}
+
+static inline void
+host_cell_set(struct host_cell *c, uint32_t flag, bool on)
+{
+	if (((host_cell_flags(c) & flag) == flag) == on)
+		return;
+	if (on)
+		__atomic_fetch_or(&c->flags, flag, __ATOMIC_RELAXED);
+	else
+		__atomic_fetch_and(&c->flags, ~flag, __ATOMIC_RELAXED);
+}
+
+#endif
