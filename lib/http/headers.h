@@ -1,0 +1,93 @@
+/*
+ * A header map: an array of slices in arrival order.
+ *
+ * Names are lower case.  Bytes are borrowed: from the read buffer (the
+ * receiver keeps the chunk), from an arena, or from literals; a change is
+ * a new slice, never a write into bytes.  Well-known names carry an id,
+ * set when the header enters the map, so that the hot path compares
+ * numbers; pseudo-headers (:method, :path …) are ordinary entries and
+ * stand first.  `host` of HTTP/1 is `:authority` here.
+ */
+#ifndef HTTP_HEADERS_H
+#define HTTP_HEADERS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "lib/base/arena.h"
+#include "lib/base/str.h"
+
+enum header_id {
+	HDR_OTHER,
+#define HEADER(id, name) HDR_##id,
+#include "lib/http/header_names.def"
+#undef HEADER
+	HDR_IDS,
+};
+
+struct header {
+	const char *name, *value;
+	uint32_t value_len;
+	uint16_t name_len;
+	uint16_t id; /* enum header_id */
+};
+
+struct headers {
+	struct header *at;
+	uint32_t len, cap;
+	uint64_t have[2]; /* bit per header_id that may be present */
+	struct arena *arena; /* borrowed: grows from it, copies go to it */
+};
+
+void headers_init(struct headers *h, struct arena *arena);
+
+enum header_id header_id_of(struct str name); /* name in lower case */
+struct str header_id_name(enum header_id id);
+
+/* Slices are stored as they are (borrowed for the map's life). */
+void headers_add(struct headers *h, struct str name, struct str value);
+void headers_add_id(struct headers *h, enum header_id id, struct str value);
+void headers_add_known(struct headers *h, enum header_id id, struct str name, struct str value);
+/* Replaces all of that name by one. */
+void headers_set_id(struct headers *h, enum header_id id, struct str value);
+void headers_set(struct headers *h, struct str name, struct str value);
+void headers_remove_id(struct headers *h, enum header_id id);
+void headers_remove(struct headers *h, struct str name);
+void headers_remove_at(struct headers *h, uint32_t i);
+
+/* First of that name, or NULL. */
+struct header *headers_find_id(const struct headers *h, enum header_id id);
+struct header *headers_find(const struct headers *h, struct str name);
+/* Value of the first, or {NULL, 0}. */
+struct str headers_get(const struct headers *h, enum header_id id);
+struct str headers_get_name(const struct headers *h, struct str name);
+/* All values of that name joined with ","; {NULL,0} when absent; made in the arena when several. */
+struct str headers_joined(const struct headers *h, struct str name);
+uint64_t headers_bytes(const struct headers *h); /* names and values, for limits and %..._BYTES% */
+void headers_copy(struct headers *to, const struct headers *from); /* bytes into to's arena */
+/* Appends ",value" to an existing header, or adds it. */
+void headers_append(struct headers *h, enum header_id id, struct str value, const char *joiner);
+
+static inline bool
+headers_has(const struct headers *h, enum header_id id)
+{
+	return (h->have[id >> 6] >> (id & 63) & 1) && headers_find_id(h, id) != NULL;
+}
+
+static inline struct str
+header_name(const struct header *x)
+{
+	return str_make(x->name, x->name_len);
+}
+
+static inline struct str
+header_value(const struct header *x)
+{
+	return str_make(x->value, x->value_len);
+}
+
+/* :status as a number, 0 when missing or bad. */
+unsigned headers_status(const struct headers *h);
+void headers_set_status(struct headers *h, unsigned status);
+
+#endif

@@ -1,0 +1,104 @@
+/*
+ * A stream of bytes over a socket: buffers, watermarks, back-pressure,
+ * half-close.  Embedded in its owner (an HCM connection, an upstream
+ * connection), who decides what the bytes mean.
+ *
+ * Reading: bytes are put in `in` and on_data is called; the owner takes
+ * what it can.  A budget of CONN_BUDGET bytes a turn keeps one connection
+ * from starving others.  An idle connection holds no buffer.
+ * Writing: conn_write() takes bytes; they leave in one writev at the end
+ * of the turn.  Above `high` bytes waiting on_high is told once, below
+ * half of it on_low.
+ * Closing: conn_close() at once, or after what waits is written
+ * (CLOSE_FLUSH: then FIN, then the peer's FIN is awaited for at most
+ * linger_ms, input is thrown away).  on_closed is told exactly once, from
+ * the loop, never from inside a conn_* call; after it, or after
+ * conn_abort(), the owner may free the memory (from loop_defer).
+ */
+#ifndef NET_CONN_H
+#define NET_CONN_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "lib/base/buf.h"
+#include "lib/event/loop.h"
+#include "lib/event/timer.h"
+#include "lib/net/transport.h"
+
+#define CONN_BUDGET (64 * 1024)
+
+struct sockaddr;
+
+enum conn_end {
+	CONN_REMOTE_CLOSE,    /* FIN from the other side and ours done */
+	CONN_REMOTE_RESET,    /* ECONNRESET and kin */
+	CONN_LOCAL_CLOSE,     /* we closed */
+	CONN_CONNECT_FAILED,  /* refused, unreachable */
+	CONN_CONNECT_TIMEOUT,
+	CONN_LINGER_TIMEOUT,  /* flushed close, but the other side did not end in time */
+};
+
+struct conn_events {
+	void (*on_connected)(void *arg); /* client side */
+	void (*on_data)(void *arg);      /* c->in has bytes */
+	void (*on_eof)(void *arg);       /* FIN came and c->in holds all that was sent */
+	void (*on_high)(void *arg);
+	void (*on_low)(void *arg);
+	void (*on_written)(void *arg, size_t n); /* bytes left for the kernel; may be NULL */
+	void (*on_closed)(void *arg, enum conn_end why, int error);
+};
+
+struct conn {
+	struct io io;
+	struct loop *loop;
+	int fd;
+	const struct transport *transport;
+	void *transport_data;
+	const struct conn_events *events;
+	void *arg;
+	struct buf in, out;
+	struct chunk *rd; /* being filled; NULL while idle */
+	uint32_t high;
+	uint8_t paused;   /* how many reasons not to read */
+	bool readable, writable, connecting, eof, shut, above_high;
+	bool closing;     /* CLOSE_FLUSH under way: input is thrown away */
+	bool closed;      /* on_closed was told or is on its way */
+	bool big;         /* the last read filled its buffer: read more at once */
+	enum conn_end why;
+	int error;
+	struct flush flush;
+	struct timer timer;    /* connect timeout, then linger */
+	uint32_t linger_ms;
+	uint64_t bytes_in, bytes_out;
+};
+
+/* Takes a connected, non-blocking fd. */
+void conn_open(struct conn *c, struct loop *l, int fd, const struct transport *t, uint32_t high,
+    const struct conn_events *events, void *arg);
+/* Starts a connect on fd (takes it).  on_connected or on_closed follows, from the loop. */
+void conn_connect(struct conn *c, struct loop *l, int fd, const struct sockaddr *to,
+    unsigned to_len, uint32_t timeout_ms, const struct transport *t, uint32_t high,
+    const struct conn_events *events, void *arg);
+/* Tries to read at once, without waiting for an event (right after accept). */
+void conn_kick(struct conn *c);
+
+void conn_write(struct conn *c, struct buf *data); /* takes everything out of data */
+void conn_flush(struct conn *c);                   /* now instead of at the end of the turn */
+void conn_shutdown_write(struct conn *c);          /* FIN after what waits */
+void conn_pause(struct conn *c);                   /* counted */
+void conn_resume(struct conn *c);
+/* Asks for on_data again although nothing new came (the codec left bytes). */
+void conn_again(struct conn *c);
+
+enum conn_close_how {
+	CLOSE_NOW,   /* drops what waits; the peer may see a reset */
+	CLOSE_FLUSH, /* writes it, FIN, lingers */
+};
+void conn_close(struct conn *c, enum conn_close_how how, uint32_t linger_ms);
+/* Closes the socket and forgets everything; no event follows.  For owners that go away. */
+void conn_abort(struct conn *c);
+/* Takes the descriptor out (hand-over); the conn is dead, no event follows; in and out must be empty. */
+int conn_release(struct conn *c);
+
+#endif

@@ -1,0 +1,46 @@
+/* The plain transport: bytes as the kernel gives them. */
+#include <sys/socket.h>
+
+#include "lib/net/conn.h"
+
+static ssize_t
+plain_read(struct conn *c, void *p, size_t n)
+{
+	return recv(c->fd, p, n, 0);
+}
+
+static ssize_t
+plain_writev(struct conn *c, const struct iovec *iov, int n)
+{
+	struct msghdr m = {.msg_iov = (struct iovec *)iov, .msg_iovlen = (size_t)n};
+
+	if (n == 1)
+		return send(c->fd, iov->iov_base, iov->iov_len, MSG_NOSIGNAL);
+	return sendmsg(c->fd, &m, MSG_NOSIGNAL);
+}
+
+static void
+plain_shutdown(struct conn *c)
+{
+	shutdown(c->fd, SHUT_WR);
+}
+
+static bool
+plain_pending(struct conn *c)
+{
+	return false;
+}
+
+static void
+plain_free(struct conn *c)
+{
+}
+
+const struct transport plain_transport = {
+    .name = "raw_buffer",
+    .read = plain_read,
+    .writev = plain_writev,
+    .shutdown = plain_shutdown,
+    .pending = plain_pending,
+    .free = plain_free,
+};
