@@ -1,0 +1,57 @@
+/*
+ * A cluster as one process uses it: settings, members, balancer, pools,
+ * stats.  Built from the Envoy message (names already resolved to
+ * addresses by admin); refcounted: snapshots and running requests hold it.
+ */
+#ifndef UPSTREAM_CLUSTER_H
+#define UPSTREAM_CLUSTER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "lib/base/err.h"
+#include "lib/base/str.h"
+#include "lib/http/codec.h"
+#include "lib/upstream/host.h"
+#include "shm/block.h"
+
+struct loop;
+struct lb;
+struct lb_context;
+
+struct cluster {
+	uint32_t refs;
+	struct str name;
+	struct loop *loop;
+	struct cluster_stats *stats;
+	bool http2;                    /* prior knowledge */
+	bool has_active_health_checks; /* x-envoy-immediate-health-check-fail counts */
+	uint32_t connect_timeout_ms;
+	uint32_t buffer_limit;         /* per_connection_buffer_limit_bytes */
+	uint64_t idle_timeout_ms, max_connection_duration_ms; /* 0 = off */
+	uint32_t max_requests_per_connection;                 /* 0 = no limit */
+	uint64_t max_stream_duration_ms;                      /* 0 = off */
+	struct codec_config codec;
+};
+
+/* msg: envoy.config.cluster.v3.Cluster, borrowed.  `blocks_exist`: admin published the stat blocks. */
+int cluster_build(struct cluster **out, const void *msg, struct loop *l, struct err *err);
+struct cluster *cluster_ref(struct cluster *c);
+void cluster_unref(struct cluster **cp); /* the last one closes the pools */
+
+/* A host for a request, or NULL: none is available (the caller counts and answers UH). */
+struct host *cluster_pick(struct cluster *c, const struct lb_context *ctx);
+
+/* Counts: the numbers `cluster_min_healthy_percentages` and membership gauges need. */
+struct cluster_health {
+	uint32_t total, healthy, degraded, excluded;
+};
+struct cluster_health cluster_health(const struct cluster *c);
+struct host *cluster_host_at(const struct cluster *c, uint32_t i); /* NULL past the end */
+
+/* Response of a request that went to a host: upstream_rq_<code>, _Nxx, host success or error,
+ * upstream_rq_time; dynamic = router's dynamic_stats. */
+void cluster_count_response(struct cluster *c, struct host *h, unsigned status, bool dynamic,
+    bool internal, bool canary);
+
+#endif

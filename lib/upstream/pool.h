@@ -1,0 +1,62 @@
+/*
+ * Connections to one host, per priority: HTTP/1 ones are taken most
+ * recently used first and carry one request at a time, HTTP/2 ones carry
+ * many.  A request that finds no room waits, within the cluster's
+ * circuit breakers; breakers look at all workers (shm).
+ */
+#ifndef UPSTREAM_POOL_H
+#define UPSTREAM_POOL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "lib/base/list.h"
+#include "lib/http/codec.h"
+
+struct address;
+struct cluster;
+struct host;
+struct pool_conn;
+
+enum pool_failure {
+	POOL_OVERFLOW,        /* a circuit breaker: UO */
+	POOL_CONNECT_FAILED,  /* refused, unreachable: UF "remote connection failure" */
+	POOL_CONNECT_LOCAL,   /* no descriptor, no port: UF "local connection failure" */
+	POOL_CONNECT_TIMEOUT, /* UF "connection timeout" */
+	POOL_CLOSED,          /* the connection ended before the stream could start */
+};
+
+struct pool_events {
+	/* The stream is there: set s->events, s->arg, s->arena before returning, then send. */
+	void (*on_ready)(void *arg, struct codec_stream *s, struct pool_conn *pc);
+	/* transport: text for UPSTREAM_TRANSPORT_FAILURE_REASON, static or ""; valid during the call. */
+	void (*on_failure)(void *arg, enum pool_failure why, const char *transport);
+};
+
+/* Embedded in the attempt. */
+struct pool_request {
+	struct list node;
+	const struct pool_events *events;
+	void *arg;
+	struct host *host; /* one reference while under way */
+	bool high_priority, fresh, waiting;
+};
+
+/* One of the two events follows, perhaps before this returns.  `fresh`: only a new connection. */
+void pool_ask(struct pool_request *r, struct cluster *c, struct host *h, bool high_priority,
+    bool fresh, const struct pool_events *events, void *arg);
+/* Before its event came: no event follows. */
+void pool_cancel(struct pool_request *r);
+
+/* The stream of on_ready is over, complete or reset: counts upstream_rq_active down and lets the
+ * connection go on.  Call exactly once for each on_ready, when the codec has forgotten the stream. */
+void pool_release(struct pool_conn *pc);
+
+/* ---- what the attempt may ask of its connection */
+bool pool_conn_reused(const struct pool_conn *pc);       /* it carried a request before */
+bool pool_conn_all_written(const struct pool_conn *pc);  /* nothing of ours waits any more */
+const struct address *pool_conn_local(const struct pool_conn *pc);
+uint64_t pool_conn_id(const struct pool_conn *pc);
+const char *pool_conn_failure(const struct pool_conn *pc); /* why it ended, "" */
+
+#endif

@@ -1,0 +1,73 @@
+/*
+ * A compiled RouteConfiguration: immutable, part of a snapshot.  Virtual
+ * hosts are found by hash (exact), then by longest suffix, longest prefix,
+ * "*"; within one, exact paths and prefixes are found without walking the
+ * whole list, and still the first route in list order that matches wins.
+ */
+#ifndef ROUTE_TABLE_H
+#define ROUTE_TABLE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "lib/base/arena.h"
+#include "lib/base/err.h"
+#include "lib/http/headers.h"
+
+struct header_ops;
+struct route_table;
+struct stream_info;
+struct vhost;
+
+enum route_kind {
+	ROUTE_CLUSTER,
+	ROUTE_REDIRECT,
+	ROUTE_DIRECT,
+};
+
+enum route_upgrade {
+	UPGRADE_UNSET, /* the HCM decides */
+	UPGRADE_ON,
+	UPGRADE_OFF,
+};
+
+struct route {
+	enum route_kind kind;
+	struct str name;       /* "" when not given */
+	const struct vhost *vhost;
+	/* ROUTE_CLUSTER */
+	struct str cluster;
+	unsigned cluster_not_found_status;    /* 503, 404, 500 */
+	uint64_t timeout_ms;                  /* 15,000 by default; 0 = off */
+	bool has_idle_timeout, has_max_stream_duration;
+	uint64_t idle_timeout_ms, max_stream_duration_ms;
+	bool has_grpc_timeout_max;
+	uint64_t grpc_timeout_max_ms, grpc_timeout_offset_ms;
+	bool high_priority;
+	/* ROUTE_DIRECT */
+	unsigned direct_status;
+	struct str direct_body;
+};
+
+int route_table_build(
+    struct route_table **out, const void *route_configuration, struct arena *arena, struct err *err);
+
+/* The route for a request (pseudo-headers :authority and :path present), or NULL. */
+const struct route *route_table_find(const struct route_table *t, const struct headers *request);
+struct str route_vhost_name(const struct route *r);
+
+/* Is this upgrade type ("websocket") decided by the route? */
+enum route_upgrade route_upgrade_of(const struct route *r, struct str type);
+
+/* Before the request goes upstream: path and host rewrites, header additions and removals of route,
+ * virtual host and table.  Adds x-envoy-original-path when the path changed and !suppress. */
+void route_rewrite_request(
+    const struct route *r, struct headers *request, const struct stream_info *info, bool suppress);
+/* Response additions and removals. */
+void route_rewrite_response(
+    const struct route *r, struct headers *response, const struct stream_info *info);
+/* ROUTE_REDIRECT: status, and the location in the arena. */
+unsigned route_redirect(
+    const struct route *r, const struct headers *request, struct arena *arena, struct str *location);
+
+#endif
