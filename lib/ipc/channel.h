@@ -31,6 +31,7 @@ enum message_type {
 };
 
 const char *message_name(enum message_type t);
+enum role message_from(enum message_type t);
 enum role message_to(enum message_type t);
 
 /* ---- writing: fields in order */
@@ -48,9 +49,11 @@ void message_z(struct message *m, const char *z); /* NULL is "" */
 void message_fini(struct message *m);
 
 /* ---- reading */
+/* A handler sees fd -1 too when this process had no descriptor left to receive it. */
 struct message_view {
 	enum message_type type;
 	unsigned seat; /* who sent it */
+	unsigned to;   /* whom it is for: what master needs to pass it on */
 	struct str rest;
 	int *fd;
 };
@@ -71,7 +74,10 @@ struct channel *channel_new(
 void channel_free(struct channel **cp);
 /* False when the message was dropped (queue full or channel dead).  m is empty again after. */
 bool channel_send(struct channel *c, struct message *m);
+/* Master: passes a message on as it is, sender's seat and descriptor included. */
+bool channel_pass(struct channel *c, const struct message_view *v);
 int channel_fd(const struct channel *c);
 size_t channel_queued(const struct channel *c);
+uint64_t channel_dropped(const struct channel *c);
 
 #endif

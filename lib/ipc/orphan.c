@@ -1,0 +1,138 @@
+#include "lib/ipc/orphan.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "lib/base/list.h"
+#include "lib/base/mem.h"
+#include "lib/event/loop.h"
+#include "lib/ipc/control.h"
+
+struct asker {
+	struct list node;
+	struct io io;
+	struct orphan *orphan;
+	int fd;
+};
+
+struct orphan {
+	struct loop *loop;
+	struct io io;
+	struct list askers;
+	const struct process_start *start;
+	const struct orphan_events *events;
+	void *arg;
+};
+
+static void
+asker_free(struct asker *a)
+{
+	list_remove(&a->node);
+	io_del(&a->io);
+	close(a->fd);
+	mem_free(a);
+}
+
+static void
+describe(const struct process_start *s, bool json, struct strb *out)
+{
+	const char *role = s->role == ROLE_ADMIN ? "admin" : "worker";
+
+	if (json)
+		strb_printf(out,
+		    "{\"orphan\":true,\"role\":\"%s\",\"index\":%u,\"pid\":%d,\"epoch\":%u}\n", role,
+		    s->index, (int)getpid(), s->epoch);
+	else
+		strb_printf(out, "orphan %s %u, pid %d, epoch %u: its master is gone\n", role,
+		    s->index, (int)getpid(), s->epoch);
+}
+
+static void
+answer(struct asker *a, struct str packet)
+{
+	struct orphan *o = a->orphan;
+	struct control_request r;
+	enum control_command c;
+	struct strb text = {0};
+	struct err err = {""};
+
+	if (control_request_read(&r, packet, &err) < 0 || control_find(&r, &c, &err) < 0) {
+		control_answer(a->fd, CONTROL_USAGE, str_of(err.text));
+	} else if (c == CONTROL_PS) {
+		describe(o->start, r.json, &text);
+		control_answer(a->fd, CONTROL_OK, strb_str(&text));
+	} else if (c == CONTROL_STOP) {
+		strb_printf(&text, "pid %d is ending\n", (int)getpid());
+		control_answer(a->fd, CONTROL_OK, strb_str(&text));
+		o->events->on_stop(o->arg, r.n == 2 && str_eqz(r.words[1], "now"));
+	} else {
+		control_answer(a->fd, CONTROL_REFUSED,
+		    STR("the master is gone; only ps and stop are answered here\n"));
+	}
+	strb_fini(&text);
+}
+
+static void
+on_request(void *arg, unsigned ready)
+{
+	struct asker *a = arg;
+	char packet[4096];
+	ssize_t n = recv(a->fd, packet, sizeof(packet), MSG_DONTWAIT);
+
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	if (n > 0)
+		answer(a, str_make(packet, (size_t)n));
+	asker_free(a);
+}
+
+static void
+on_asked(void *arg, unsigned ready)
+{
+	struct orphan *o = arg;
+	int fd = accept4(o->start->control_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	struct asker *a;
+
+	if (fd < 0)
+		return;
+	if (!control_is_allowed(fd)) {
+		close(fd);
+		return;
+	}
+	a = mem_new(struct asker);
+	a->orphan = o;
+	a->fd = fd;
+	list_push_back(&o->askers, &a->node);
+	io_add_level(o->loop, &a->io, fd, IO_READ, on_request, a);
+}
+
+struct orphan *
+orphan_start(struct loop *l, const struct process_start *start, const struct orphan_events *events,
+    void *arg)
+{
+	struct orphan *o;
+
+	if (start->control_fd < 0)
+		return NULL;
+	o = mem_new(struct orphan);
+	*o = (struct orphan){.loop = l, .start = start, .events = events, .arg = arg};
+	list_init(&o->askers);
+	io_add_level(l, &o->io, start->control_fd, IO_READ, on_asked, o);
+	return o;
+}
+
+void
+orphan_free(struct orphan **op)
+{
+	struct orphan *o = *op;
+
+	*op = NULL;
+	if (o == NULL)
+		return;
+	list_for_each(n, &o->askers)
+		asker_free(list_entry(n, struct asker, node));
+	io_del(&o->io);
+	mem_free(o);
+}

@@ -1,0 +1,25 @@
+/*
+ * A child whose master died.  It goes on with its work and answers on the
+ * control socket, whose listening descriptor it inherited: `ps` says who
+ * it is, `stop` ends it.  Several orphans share the socket; each command
+ * reaches one of them, so batonctl repeats `stop` until nobody answers.
+ */
+#ifndef IPC_ORPHAN_H
+#define IPC_ORPHAN_H
+
+#include "lib/ipc/process.h"
+
+struct loop;
+struct orphan;
+
+struct orphan_events {
+	/* End at once, or drain and end.  Must not free the orphan itself. */
+	void (*on_stop)(void *arg, bool now);
+};
+
+/* start is borrowed for the orphan's life.  NULL when there is no control socket (tests). */
+struct orphan *orphan_start(struct loop *l, const struct process_start *start,
+    const struct orphan_events *events, void *arg);
+void orphan_free(struct orphan **op);
+
+#endif
