@@ -12,8 +12,8 @@
  * Closing: conn_close() at once, or after what waits is written
  * (CLOSE_FLUSH: then FIN, then the peer's FIN is awaited for at most
  * linger_ms, input is thrown away).  on_closed is told exactly once, from
- * the loop, never from inside a conn_* call; after it, or after
- * conn_abort(), the owner may free the memory (from loop_defer).
+ * the loop, never from inside a conn_* call; after it the owner may free
+ * the memory; after conn_abort() it does so from loop_defer().
  */
 #ifndef NET_CONN_H
 #define NET_CONN_H
@@ -61,7 +61,9 @@ struct conn {
 	struct chunk *rd; /* being filled; NULL while idle */
 	uint32_t high;
 	uint8_t paused;   /* how many reasons not to read */
-	bool readable, writable, connecting, eof, shut, above_high;
+	bool readable, writable, connecting, above_high;
+	bool eof;         /* FIN was seen, perhaps with bytes before it */
+	bool eof_told, shut;
 	bool closing;     /* CLOSE_FLUSH under way: input is thrown away */
 	bool closed;      /* on_closed was told or is on its way */
 	bool big;         /* the last read filled its buffer: read more at once */
@@ -88,8 +90,10 @@ void conn_flush(struct conn *c);                   /* now instead of at the end 
 void conn_shutdown_write(struct conn *c);          /* FIN after what waits */
 void conn_pause(struct conn *c);                   /* counted */
 void conn_resume(struct conn *c);
-/* Asks for on_data again although nothing new came (the codec left bytes). */
+/* Asks for on_data again although nothing new came (the codec left bytes); at most once a turn. */
 void conn_again(struct conn *c);
+/* Gives the read buffer back when nobody refers to its bytes: owners call it when they are idle. */
+void conn_settle(struct conn *c);
 
 enum conn_close_how {
 	CLOSE_NOW,   /* drops what waits; the peer may see a reset */

@@ -1,0 +1,454 @@
+#include "lib/net/conn.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "lib/base/assert.h"
+
+#define IOV_BATCH 64
+#define KEEP_ROOM 1024 /* a chunk with less room than this is not read into again */
+#define AGAIN_DATA 8u  /* a bit of our own beside enum io_ready: on_data once more */
+
+static void on_io(void *arg, unsigned ready);
+static void on_flush(void *arg);
+static void on_timer(void *arg);
+
+/* ---- ending */
+
+static void
+free_buffers(void *arg)
+{
+	struct conn *c = arg;
+
+	chunk_unref(&c->rd);
+	buf_fini(&c->in);
+	buf_fini(&c->out);
+}
+
+static void
+tell_closed(void *arg)
+{
+	struct conn *c = arg;
+
+	free_buffers(c);
+	c->events->on_closed(c->arg, c->why, c->error);
+}
+
+static void
+release_socket(struct conn *c)
+{
+	c->closed = true;
+	io_del(&c->io);
+	flush_cancel(&c->flush);
+	timer_stop(&c->timer);
+	if (c->transport_data)
+		c->transport->free(c);
+	if (c->fd >= 0)
+		close(c->fd);
+	c->fd = -1;
+}
+
+/*
+ * The socket goes now; the owner hears of it from the loop.  Buffers stay
+ * until then: somebody up the stack may be reading `in`.
+ */
+static void
+end(struct conn *c, enum conn_end why, int error)
+{
+	if (c->closed)
+		return;
+	c->why = why;
+	c->error = error;
+	release_socket(c);
+	loop_defer(c->loop, tell_closed, c);
+}
+
+void
+conn_abort(struct conn *c)
+{
+	if (c->closed)
+		return;
+	release_socket(c);
+	loop_defer(c->loop, free_buffers, c);
+}
+
+int
+conn_release(struct conn *c)
+{
+	int fd = c->fd;
+
+	ASSERT(buf_empty(&c->in) && buf_empty(&c->out) && !c->closed);
+	c->fd = -1;
+	release_socket(c);
+	free_buffers(c);
+	return fd;
+}
+
+/* ---- reading */
+
+/* A chunk with room; large ones once bodies are known to be large. */
+static struct chunk *
+read_chunk(struct conn *c)
+{
+	if (c->rd && c->rd->cap - c->rd->used >= KEEP_ROOM && !(c->big && c->rd->cap < BUF_LARGE))
+		return c->rd;
+	chunk_unref(&c->rd);
+	c->rd = chunk_new(c->big ? BUF_LARGE : BUF_SMALL);
+	return c->rd;
+}
+
+void
+conn_settle(struct conn *c)
+{
+	if (c->rd && c->rd->refs == 1)
+		chunk_unref(&c->rd);
+}
+
+/* One read.  Gives false when nothing more is to be read now. */
+static bool
+read_some(struct conn *c, size_t *budget)
+{
+	struct chunk *k = read_chunk(c);
+	size_t room = k->cap - k->used;
+	ssize_t n = c->transport->read(c, k->data + k->used, room);
+
+	if (n > 0) {
+		k->used += (uint32_t)n;
+		buf_add_slice(&c->in, k, k->used - (uint32_t)n, (uint32_t)n);
+		c->bytes_in += (uint64_t)n;
+		*budget -= (size_t)n < *budget ? (size_t)n : *budget;
+		c->big = (size_t)n == room;
+		/* A short read empties the socket; with EPOLLRDHUP seen there is a FIN behind it. */
+		if ((size_t)n < room && !c->eof && !c->transport->pending(c))
+			c->readable = false;
+		return true;
+	}
+	if (n == 0) {
+		c->readable = false;
+		c->eof = true;
+		return false;
+	}
+	if (errno == EINTR)
+		return true;
+	if (errno == EAGAIN || errno == EWOULDBLOCK) {
+		c->readable = false;
+		return false;
+	}
+	c->readable = false;
+	end(c, CONN_REMOTE_RESET, errno);
+	return false;
+}
+
+static bool
+may_read(const struct conn *c)
+{
+	return c->readable && !c->paused && !c->closed && !c->connecting;
+}
+
+/* CLOSE_FLUSH under way: input is thrown away until the other side ends. */
+static void
+drain_input(struct conn *c)
+{
+	buf_drain(&c->in, c->in.len);
+	if (c->eof && !c->readable && c->shut && buf_empty(&c->out))
+		end(c, CONN_LOCAL_CLOSE, 0);
+}
+
+static void
+tell_eof(struct conn *c)
+{
+	c->eof_told = true;
+	c->events->on_eof(c->arg);
+	if (!c->closed && c->shut && buf_empty(&c->out))
+		end(c, CONN_REMOTE_CLOSE, 0);
+}
+
+static void
+read_turn(struct conn *c)
+{
+	size_t budget = CONN_BUDGET;
+	bool more = true;
+
+	while (more && budget && may_read(c)) {
+		more = read_some(c, &budget);
+		if (c->closed)
+			return;
+		if (c->closing)
+			drain_input(c);
+		else if (more && !buf_empty(&c->in))
+			c->events->on_data(c->arg);
+	}
+	if (c->closed)
+		return;
+	if (c->eof && !c->readable && !c->closing && !c->eof_told)
+		tell_eof(c);
+	if (c->closed)
+		return;
+	if (buf_empty(&c->in))
+		conn_settle(c);
+	if (may_read(c))
+		io_again(&c->io, IO_READ);
+}
+
+/* ---- writing */
+
+static void
+check_low(struct conn *c)
+{
+	if (!c->above_high || c->out.len > c->high / 2)
+		return;
+	c->above_high = false;
+	c->events->on_low(c->arg);
+}
+
+static void
+finish_shutdown(struct conn *c)
+{
+	if (!c->shut || !buf_empty(&c->out) || c->closed)
+		return;
+	c->transport->shutdown(c);
+	if (c->closing && (c->eof || c->linger_ms == 0))
+		end(c, CONN_LOCAL_CLOSE, 0);
+	else if (c->closing)
+		timer_set(c->loop, &c->timer, c->linger_ms);
+	else if (c->eof)
+		end(c, CONN_REMOTE_CLOSE, 0);
+}
+
+static void
+write_turn(struct conn *c)
+{
+	struct iovec iov[IOV_BATCH];
+	size_t before = c->out.len;
+
+	while (c->writable && !buf_empty(&c->out)) {
+		int cnt = buf_iov(&c->out, iov, IOV_BATCH);
+		size_t asked = 0;
+		ssize_t n;
+
+		for (int i = 0; i < cnt; i++)
+			asked += iov[i].iov_len;
+		n = c->transport->writev(c, iov, cnt);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
+			c->writable = false;
+			break;
+		}
+		if (n < 0) {
+			end(c, CONN_REMOTE_RESET, errno);
+			return;
+		}
+		buf_drain(&c->out, (size_t)n);
+		c->bytes_out += (uint64_t)n;
+		if ((size_t)n < asked)
+			c->writable = false;
+	}
+	if (before == c->out.len)
+		return;
+	if (c->events->on_written)
+		c->events->on_written(c->arg, before - c->out.len);
+	if (c->closed)
+		return;
+	check_low(c);
+	finish_shutdown(c);
+}
+
+static void
+on_flush(void *arg)
+{
+	struct conn *c = arg;
+
+	if (!c->closed && !c->connecting)
+		write_turn(c);
+}
+
+void
+conn_flush(struct conn *c)
+{
+	flush_cancel(&c->flush);
+	on_flush(c);
+}
+
+void
+conn_write(struct conn *c, struct buf *data)
+{
+	if (c->closed || c->shut) {
+		buf_drain(data, data->len);
+		return;
+	}
+	buf_move(&c->out, data);
+	loop_flush(c->loop, &c->flush);
+	if (!c->above_high && c->high && c->out.len > c->high) {
+		c->above_high = true;
+		c->events->on_high(c->arg);
+	}
+}
+
+void
+conn_shutdown_write(struct conn *c)
+{
+	if (c->closed || c->shut)
+		return;
+	c->shut = true;
+	if (!c->connecting)
+		finish_shutdown(c);
+}
+
+/* ---- opening */
+
+static void
+start(struct conn *c, struct loop *l, int fd, const struct transport *t, uint32_t high,
+    const struct conn_events *events, void *arg)
+{
+	memset(c, 0, sizeof(*c));
+	c->loop = l;
+	c->fd = fd;
+	c->transport = t;
+	c->events = events;
+	c->arg = arg;
+	c->high = high;
+	buf_init(&c->in);
+	buf_init(&c->out);
+	c->flush.fn = on_flush;
+	c->flush.arg = c;
+	timer_init(&c->timer, on_timer, c);
+	io_add_edge(l, &c->io, fd, on_io, c);
+}
+
+void
+conn_open(struct conn *c, struct loop *l, int fd, const struct transport *t, uint32_t high,
+    const struct conn_events *events, void *arg)
+{
+	start(c, l, fd, t, high, events, arg);
+	c->writable = true;
+}
+
+void
+conn_connect(struct conn *c, struct loop *l, int fd, const struct sockaddr *to, unsigned to_len,
+    uint32_t timeout_ms, const struct transport *t, uint32_t high,
+    const struct conn_events *events, void *arg)
+{
+	start(c, l, fd, t, high, events, arg);
+	c->connecting = true;
+	if (connect(fd, to, to_len) < 0 && errno != EINPROGRESS && errno != EAGAIN) {
+		end(c, CONN_CONNECT_FAILED, errno);
+		return;
+	}
+	if (timeout_ms)
+		timer_set(l, &c->timer, timeout_ms);
+}
+
+static void
+finish_connect(struct conn *c)
+{
+	int error = 0;
+	socklen_t n = sizeof(error);
+
+	if (getsockopt(c->fd, SOL_SOCKET, SO_ERROR, &error, &n) < 0)
+		error = errno;
+	if (error) {
+		end(c, CONN_CONNECT_FAILED, error);
+		return;
+	}
+	timer_stop(&c->timer);
+	c->connecting = false;
+	c->writable = true;
+	c->events->on_connected(c->arg);
+	if (!c->closed && !buf_empty(&c->out))
+		loop_flush(c->loop, &c->flush);
+}
+
+static void
+on_timer(void *arg)
+{
+	struct conn *c = arg;
+
+	end(c, c->connecting ? CONN_CONNECT_TIMEOUT : CONN_LINGER_TIMEOUT, ETIMEDOUT);
+}
+
+/* ---- the loop's callback */
+
+static void
+on_io(void *arg, unsigned ready)
+{
+	struct conn *c = arg;
+
+	if (c->connecting) {
+		if (ready & (IO_WRITE | IO_CLOSED))
+			finish_connect(c);
+		if (c->closed || c->connecting)
+			return;
+	}
+	if ((ready & IO_CLOSED) && !c->eof_told)
+		c->eof = c->readable = true;
+	if ((ready & IO_READ) && !c->eof_told)
+		c->readable = true;
+	if (ready & IO_WRITE) {
+		c->writable = true;
+		if (!buf_empty(&c->out))
+			write_turn(c);
+	}
+	if (!c->closed && (ready & AGAIN_DATA) && !buf_empty(&c->in) && !c->paused && !c->closing)
+		c->events->on_data(c->arg);
+	if (!c->closed && c->readable)
+		read_turn(c);
+}
+
+void
+conn_kick(struct conn *c)
+{
+	c->readable = true;
+	read_turn(c);
+}
+
+void
+conn_pause(struct conn *c)
+{
+	c->paused++;
+}
+
+void
+conn_again(struct conn *c)
+{
+	unsigned what = (buf_empty(&c->in) ? 0 : AGAIN_DATA) | (c->readable ? IO_READ : 0u);
+
+	if (!c->closed && what)
+		io_again(&c->io, what);
+}
+
+void
+conn_resume(struct conn *c)
+{
+	ASSERT(c->paused > 0);
+	if (--c->paused == 0)
+		conn_again(c);
+}
+
+void
+conn_close(struct conn *c, enum conn_close_how how, uint32_t linger_ms)
+{
+	if (c->closed)
+		return;
+	if (how == CLOSE_NOW || c->connecting) {
+		end(c, CONN_LOCAL_CLOSE, 0);
+		return;
+	}
+	if (c->closing)
+		return;
+	c->closing = true;
+	c->linger_ms = linger_ms;
+	c->paused = 0;
+	buf_drain(&c->in, c->in.len);
+	if (!buf_empty(&c->out) && linger_ms) /* the peer must take what waits in time, too */
+		timer_set(c->loop, &c->timer, linger_ms);
+	if (c->readable)
+		io_again(&c->io, IO_READ);
+	if (c->shut)
+		finish_shutdown(c);
+	else
+		conn_shutdown_write(c);
+}

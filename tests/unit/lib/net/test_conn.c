@@ -1,0 +1,321 @@
+/* Connections over socket pairs: order, back-pressure, half-close, endings told once. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "lib/base/mem.h"
+#include "lib/net/conn.h"
+
+struct end {
+	struct conn c;
+	struct loop *l;
+	struct strb got;
+	int eofs, closes, highs, lows, connects;
+	enum conn_end why;
+	bool keep; /* leave bytes in `in` */
+};
+
+static void
+on_connected(void *arg)
+{
+	((struct end *)arg)->connects++;
+}
+
+static void
+on_data(void *arg)
+{
+	struct end *e = arg;
+	size_t n = e->c.in.len;
+
+	if (e->keep)
+		return;
+	strb_reserve(&e->got, n);
+	buf_peek(&e->c.in, e->got.p + e->got.n, n);
+	e->got.n += n;
+	buf_drain(&e->c.in, n);
+}
+
+static void
+on_eof(void *arg)
+{
+	((struct end *)arg)->eofs++;
+}
+
+static void
+on_high(void *arg)
+{
+	((struct end *)arg)->highs++;
+}
+
+static void
+on_low(void *arg)
+{
+	((struct end *)arg)->lows++;
+}
+
+static void
+on_closed(void *arg, enum conn_end why, int error)
+{
+	struct end *e = arg;
+
+	e->closes++;
+	e->why = why;
+}
+
+static const struct conn_events events = {
+    .on_connected = on_connected,
+    .on_data = on_data,
+    .on_eof = on_eof,
+    .on_high = on_high,
+    .on_low = on_low,
+    .on_closed = on_closed,
+};
+
+struct fixture {
+	struct loop *l;
+	struct end e;
+	int peer;
+};
+
+static void
+setup(struct fixture *f)
+{
+	int fds[2];
+
+	memset(f, 0, sizeof(*f));
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds), 0);
+	f->l = loop_new();
+	f->peer = fds[1];
+	conn_open(&f->e.c, f->l, fds[0], &plain_transport, 100000, &events, &f->e);
+}
+
+static void
+teardown(struct fixture *f)
+{
+	if (f->peer >= 0)
+		close(f->peer);
+	conn_abort(&f->e.c);
+	loop_turn(f->l, false);
+	strb_fini(&f->e.got);
+	loop_free(&f->l);
+}
+
+static void
+send_text(struct conn *c, const char *text)
+{
+	struct buf b;
+
+	buf_init(&b);
+	buf_addz(&b, text);
+	conn_write(c, &b);
+	buf_fini(&b);
+}
+
+static void
+turns(struct fixture *f, int n)
+{
+	while (n--)
+		loop_turn(f->l, false);
+}
+
+static void
+what_is_written_leaves_at_the_end_of_the_turn(void **state)
+{
+	struct fixture f;
+	char in[16];
+
+	setup(&f);
+	send_text(&f.e.c, "he");
+	send_text(&f.e.c, "llo");
+	assert_int_equal(read(f.peer, in, sizeof(in)), -1);
+	turns(&f, 1);
+	assert_int_equal(read(f.peer, in, sizeof(in)), 5);
+	assert_memory_equal(in, "hello", 5);
+	teardown(&f);
+}
+
+static void
+an_idle_connection_holds_no_buffer(void **state)
+{
+	struct fixture f;
+
+	setup(&f);
+	assert_int_equal(write(f.peer, "abc", 3), 3);
+	turns(&f, 3);
+	assert_int_equal(f.e.got.n, 3);
+	assert_null(f.e.c.rd);
+	teardown(&f);
+}
+
+static void
+a_shared_chunk_is_filled_before_another_is_taken(void **state)
+{
+	struct fixture f;
+	struct chunk *first;
+
+	setup(&f);
+	f.e.keep = true;
+	assert_int_equal(write(f.peer, "a", 1), 1);
+	turns(&f, 2);
+	first = f.e.c.rd;
+	for (int i = 0; i < 100; i++) {
+		assert_int_equal(write(f.peer, "b", 1), 1);
+		turns(&f, 1);
+	}
+	assert_ptr_equal(f.e.c.rd, first);
+	assert_int_equal(f.e.c.in.count, 1);
+	assert_int_equal(f.e.c.in.len, 101);
+	teardown(&f);
+}
+
+static void
+a_paused_connection_reads_nothing_until_it_is_resumed(void **state)
+{
+	struct fixture f;
+
+	setup(&f);
+	conn_pause(&f.e.c);
+	conn_pause(&f.e.c);
+	assert_int_equal(write(f.peer, "x", 1), 1);
+	turns(&f, 3);
+	assert_int_equal(f.e.got.n, 0);
+	conn_resume(&f.e.c);
+	turns(&f, 3);
+	assert_int_equal(f.e.got.n, 0);
+	conn_resume(&f.e.c);
+	turns(&f, 2);
+	assert_int_equal(f.e.got.n, 1);
+	teardown(&f);
+}
+
+static void
+watermarks_are_told_once_each(void **state)
+{
+	struct fixture f;
+	char *big = mem_alloc(400001);
+	char in[65536];
+	size_t got = 0;
+
+	memset(big, 'z', 400000);
+	setup(&f);
+	send_text(&f.e.c, big);
+	send_text(&f.e.c, big);
+	assert_int_equal(f.e.highs, 1);
+	for (int i = 0; i < 1000 && got < 800000; i++) {
+		ssize_t n;
+
+		turns(&f, 1);
+		while ((n = read(f.peer, in, sizeof(in))) > 0)
+			got += (size_t)n;
+	}
+	assert_int_equal(got, 800000);
+	assert_int_equal(f.e.highs, 1);
+	assert_int_equal(f.e.lows, 1);
+	mem_free(big);
+	teardown(&f);
+}
+
+static void
+bytes_before_a_fin_are_delivered_then_eof_once(void **state)
+{
+	struct fixture f;
+
+	setup(&f);
+	assert_int_equal(write(f.peer, "last", 4), 4);
+	shutdown(f.peer, SHUT_WR);
+	turns(&f, 3);
+	assert_int_equal(f.e.got.n, 4);
+	assert_int_equal(f.e.eofs, 1);
+	assert_int_equal(f.e.closes, 0);
+	send_text(&f.e.c, "answer"); /* our half still works, and its edge tells no second eof */
+	turns(&f, 3);
+	assert_int_equal(f.e.eofs, 1);
+	conn_shutdown_write(&f.e.c);
+	turns(&f, 3);
+	assert_int_equal(f.e.closes, 1);
+	assert_int_equal(f.e.why, CONN_REMOTE_CLOSE);
+	teardown(&f);
+}
+
+static void
+a_flushed_close_writes_all_and_waits_for_the_other_side(void **state)
+{
+	struct fixture f;
+	char in[16];
+
+	setup(&f);
+	send_text(&f.e.c, "bye");
+	conn_close(&f.e.c, CLOSE_FLUSH, 5000);
+	assert_int_equal(write(f.peer, "ignored", 7), 7);
+	turns(&f, 3);
+	assert_int_equal(read(f.peer, in, sizeof(in)), 3);
+	assert_int_equal(read(f.peer, in, sizeof(in)), 0);
+	assert_int_equal(f.e.closes, 0);
+	close(f.peer);
+	f.peer = -1;
+	turns(&f, 3);
+	assert_int_equal(f.e.closes, 1);
+	assert_int_equal(f.e.got.n, 0);
+	teardown(&f);
+}
+
+static void
+a_flushed_close_does_not_wait_for_ever(void **state)
+{
+	struct fixture f;
+
+	setup(&f);
+	conn_close(&f.e.c, CLOSE_FLUSH, 20);
+	while (f.e.closes == 0)
+		loop_turn(f.l, true);
+	assert_int_equal(f.e.why, CONN_LINGER_TIMEOUT);
+	teardown(&f);
+}
+
+static void
+connecting_to_nobody_is_told_from_the_loop(void **state)
+{
+	struct fixture f = {.peer = -1, .l = loop_new()};
+	struct sockaddr_in to = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	socklen_t n = sizeof(to);
+	int taken = socket(AF_INET, SOCK_STREAM, 0); /* bound but not listening: refuses */
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+
+	assert_int_equal(bind(taken, (struct sockaddr *)&to, sizeof(to)), 0);
+	getsockname(taken, (struct sockaddr *)&to, &n);
+	conn_connect(&f.e.c, f.l, fd, (struct sockaddr *)&to, sizeof(to), 5000, &plain_transport, 1000,
+	    &events, &f.e);
+	assert_int_equal(f.e.closes, 0);
+	while (f.e.closes == 0)
+		loop_turn(f.l, true);
+	assert_int_equal(f.e.why, CONN_CONNECT_FAILED);
+	close(taken);
+	teardown(&f);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(what_is_written_leaves_at_the_end_of_the_turn),
+	    cmocka_unit_test(an_idle_connection_holds_no_buffer),
+	    cmocka_unit_test(a_shared_chunk_is_filled_before_another_is_taken),
+	    cmocka_unit_test(a_paused_connection_reads_nothing_until_it_is_resumed),
+	    cmocka_unit_test(watermarks_are_told_once_each),
+	    cmocka_unit_test(bytes_before_a_fin_are_delivered_then_eof_once),
+	    cmocka_unit_test(a_flushed_close_writes_all_and_waits_for_the_other_side),
+	    cmocka_unit_test(a_flushed_close_does_not_wait_for_ever),
+	    cmocka_unit_test(connecting_to_nobody_is_told_from_the_loop),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
