@@ -39,16 +39,26 @@ enum stat_scope {
  * has no room (the configuration is then refused).
  */
 int block_publish(struct segment *seg, enum stat_scope scope, struct str prefix, struct err *err);
-/* Admin: gone from listings; reused only after every live seat let go. */
+/* Admin: gone from listings; reused only after every living seat let go (lane_let_go). */
 void block_retire(struct segment *seg, enum stat_scope scope, struct str prefix);
+/*
+ * Admin, before it publishes: which stats are shown (stats_matcher).
+ * `keep` is asked each row's full name once, when its block is published;
+ * a codes row is asked as upstream_rq_200.  Hidden rows are counted but
+ * appear nowhere.  NULL: all are shown.
+ */
+void block_set_filter(bool (*keep)(void *ctx, struct str name), void *ctx);
+
+/* A value as part of a stat's name: "://", ':' and NUL become '_'. */
+void stat_name_add(struct strb *out, struct str part);
 
 /*
- * Any process: this seat's copy, never NULL.  A block that is not
+ * Any process that took a lane: this seat's copy, never NULL.  A block that is not
  * published gives a scratch area of the process that nobody reads, so
  * callers need no branch.  Valid as long as the segment is mapped.
  */
 void *block_stats(enum stat_scope scope, struct str prefix);
-/* The shared part of the block (size by scope, see shm/hosts.h, shm/flags.h), or a private scratch. */
+/* The shared part of the block (struct host_cell, struct <scope>_texts), or a private scratch. */
 void *block_shared(enum stat_scope scope, struct str prefix);
 
 /* Typed: cluster_stats_of("cluster.api.") … */

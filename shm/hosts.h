@@ -11,6 +11,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "lib/base/str.h"
+
 enum host_flag {
 	HOST_FAILED_ACTIVE_HC = 1u << 0,
 	HOST_FAILED_OUTLIER = 1u << 1,
@@ -49,5 +51,10 @@ host_cell_set(struct host_cell *c, uint32_t flag, bool on)
 	else
 		__atomic_fetch_and(&c->flags, ~flag, __ATOMIC_RELAXED);
 }
+
+/* The prefix of the host's block. */
+void host_prefix(struct strb *out, struct str cluster, struct str address);
+/* As /clusters shows them: "healthy", or "/failed_active_hc/operator_drain". */
+void host_flags_print(struct strb *out, uint32_t flags);
 
 #endif

@@ -8,13 +8,16 @@
  *
  *   counter     raw value; unused while 0
  *   gauge       bit 63 = written once; the rest is a 63-bit signed value
- *   histogram   number of an extension in the lane's second half, 0 = none yet
+ *   histogram   where its extension lies in the lane's second half, in units of 8 bytes; 0 = none yet
  *   codes       counters by HTTP status (100…599): upstream_rq_<code>; an extension per century
+ *   text        a string with a sequence, in the shared part of a block
  */
 #ifndef SHM_STAT_H
 #define SHM_STAT_H
 
 #include <stdint.h>
+
+#include "lib/base/str.h"
 
 struct stat_counter {
 	uint64_t raw;
@@ -30,6 +33,14 @@ struct stat_histogram {
 
 struct stat_codes {
 	uint32_t ext[6]; /* index: code / 100; [0] unused */
+};
+
+#define STAT_TEXT_MAX 248
+
+struct stat_text {
+	uint32_t seq; /* odd while it is being written, 0 = never written */
+	uint32_t len;
+	char bytes[STAT_TEXT_MAX];
 };
 
 #define STAT_GAUGE_USED (1ull << 63)
@@ -82,8 +93,16 @@ stat_down(struct stat_gauge *g)
 	stat_move(g, -1);
 }
 
+static inline void
+stat_clear_(struct stat_gauge *g)
+{
+	stat_store_(&g->raw, 0);
+}
+
 /* Takes an extension from the own lane at first use; full: counted, value dropped. */
 void stat_record(struct stat_histogram *h, uint64_t v);
 void stat_code(struct stat_codes *c, unsigned status); /* outside 100…599: ignored */
+/* One writer at a time (admin); cut at STAT_TEXT_MAX. */
+void stat_text_set(struct stat_text *t, struct str value);
 
 #endif

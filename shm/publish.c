@@ -1,0 +1,290 @@
+/*
+ * Making and removing blocks.  Runs in admin, the directory's only
+ * writer; killed anywhere it leaves a directory that readers and the next
+ * admin understand: memory first, record next, its end last.
+ */
+#include <string.h>
+
+#include "lib/base/assert.h"
+#include "shm/block.h"
+#include "shm/block_private.h"
+#include "shm/lane_private.h"
+#include "shm/schema.h"
+
+#define BLOCK_ALIGN 64u
+#define NAME_ROOM(n) (((n) + 31u) & ~31u)
+
+static bool (*filter)(void *ctx, struct str name);
+static void *filter_ctx;
+
+void
+block_set_filter(bool (*keep)(void *ctx, struct str name), void *ctx)
+{
+	filter = keep;
+	filter_ctx = ctx;
+}
+
+static void
+hide_rows(struct seg_record *r, enum stat_scope scope, struct str prefix)
+{
+	const struct schema_scope *sc = &schema_scopes[scope];
+	uint8_t *hidden = (uint8_t *)(r + 1);
+	struct strb name = {0};
+
+	memset(hidden, 0, r->hidden_bytes);
+	for (uint32_t i = 0; filter && i < sc->rows; i++) {
+		strb_reset(&name);
+		strb_adds(&name, prefix);
+		strb_addz(&name, sc->row[i].name);
+		if (sc->row[i].kind == STAT_CODES)
+			strb_addz(&name, "200");
+		if (!filter(filter_ctx, strb_str(&name)))
+			hidden[i / 8] |= (uint8_t)(1u << i % 8);
+	}
+	strb_fini(&name);
+}
+
+/* Every lane that has or had an owner has this range afterwards. */
+static int
+commit_in_lanes(struct segment *seg, uint64_t off, uint64_t n, bool dead_too, struct err *err)
+{
+	for (uint32_t i = 0; i < seg->h->seats; i++) {
+		uint32_t state = __atomic_load_n(&segment_seat(seg, i)->state, __ATOMIC_SEQ_CST);
+
+		if (state == SEAT_FREE || (state == SEAT_LEFT && !dead_too))
+			continue;
+		if (segment_commit(seg, seg->h->lanes_off + i * seg->h->lane_bytes + off, n, err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+static void
+directory_changed(struct segment *seg)
+{
+	__atomic_store_n(&seg->h->dir_version, seg->h->dir_version + 1, __ATOMIC_RELEASE);
+}
+
+static void
+set_state(struct seg_record *r, enum record_state state)
+{
+	__atomic_store_n(&r->state, ((r->state >> 2) + 1) << 2 | state, __ATOMIC_RELEASE);
+}
+
+static void
+set_name(struct seg_record *r, struct str prefix)
+{
+	r->name_bytes = (uint16_t)prefix.n;
+	memcpy((char *)(r + 1) + r->hidden_bytes, prefix.p, prefix.n);
+}
+
+/* ---- taking a retired block again */
+
+static bool
+all_let_go(const struct segment *seg, uint64_t retired)
+{
+	for (uint32_t i = 0; i < seg->h->seats; i++) {
+		uint32_t state = __atomic_load_n(&segment_seat(seg, i)->state, __ATOMIC_ACQUIRE);
+
+		if (state == SEAT_TAKEN &&
+		    __atomic_load_n(&segment_lane(seg, i)->let_go, __ATOMIC_ACQUIRE) < retired)
+			return false;
+		if (state == SEAT_TAKING)
+			return false;
+	}
+	return true;
+}
+
+static struct seg_record *
+find_reusable(struct segment *seg, enum stat_scope scope, struct str prefix)
+{
+	struct seg_record *r;
+	uint64_t off = 0;
+
+	if (seg->h->retired == 0)
+		return NULL;
+	while ((r = record_next(seg, &off)) != NULL) {
+		enum record_state state = record_state(r);
+
+		if ((state == RECORD_RETIRED || state == RECORD_CHANGING) && r->scope == scope &&
+		    r->name_room >= prefix.n && all_let_go(seg, r->retired))
+			return r;
+	}
+	return NULL;
+}
+
+static void
+zero_extension(char *lane, uint64_t lane_bytes, uint64_t place, uint64_t n)
+{
+	uint64_t off = place * 8;
+
+	if (place <= UINT32_MAX && off >= lane_bytes / 2 &&
+	    off + n <= ((struct seg_lane *)(void *)lane)->ext_next &&
+	    ((struct seg_lane *)(void *)lane)->ext_next <= lane_bytes)
+		memset(lane + off, 0, n);
+}
+
+static void
+zero_histogram(char *lane, uint64_t lane_bytes, struct stat_histogram *cell)
+{
+	struct seg_histogram *h = (void *)(lane + cell->ext * 8);
+	uint64_t off = cell->ext * 8;
+
+	if (cell->ext > UINT32_MAX || off < lane_bytes / 2 || off + sizeof(*h) > lane_bytes)
+		return;
+	for (int d = 1; d < HIST_DIGITS; d++)
+		zero_extension(lane, lane_bytes, h->chunk[d], HIST_CHUNK * 8);
+	h->sum = 0;
+	memset(h->small, 0, sizeof(h->small));
+}
+
+/* Extensions stay where they are, for the block's next life. */
+static void
+zero_block(struct segment *seg, uint32_t seat, const struct seg_record *r)
+{
+	const struct schema_scope *sc = &schema_scopes[r->scope];
+	char *lane = (char *)segment_lane(seg, seat);
+
+	for (uint32_t i = 0; i < sc->rows; i++) {
+		void *cell = lane + r->lane_off + sc->row[i].off;
+
+		switch (sc->row[i].kind) {
+		case STAT_COUNTER:
+		case STAT_GAUGE:
+			stat_store_(cell, 0);
+			break;
+		case STAT_HISTOGRAM:
+			zero_histogram(lane, seg->h->lane_bytes, cell);
+			break;
+		case STAT_CODES:
+			for (int c = 1; c < 6; c++)
+				zero_extension(lane, seg->h->lane_bytes,
+				    ((struct stat_codes *)cell)->ext[c], CODES_CENTURY * 8);
+			break;
+		case STAT_TEXT:
+		case STAT_KINDS:
+			break;
+		}
+	}
+}
+
+static int
+reuse(struct segment *seg, struct seg_record *r, struct str prefix, struct err *err)
+{
+	if (commit_in_lanes(seg, r->lane_off, r->lane_bytes, true, err) < 0)
+		return -1;
+	set_state(r, RECORD_CHANGING);
+	for (uint32_t i = 0; i < seg->h->seats; i++)
+		if (segment_seat(seg, i)->owners > 0)
+			zero_block(seg, i, r);
+	memset(seg->base + seg->h->shared_off + r->shared_off, 0, r->shared_bytes);
+	set_name(r, prefix);
+	hide_rows(r, r->scope, prefix);
+	set_state(r, RECORD_LIVE);
+	__atomic_store_n(&seg->h->dir_reused, seg->h->dir_reused + 1, __ATOMIC_RELEASE);
+	directory_changed(seg);
+	return 0;
+}
+
+/* ---- a new block */
+
+static int
+take_lane_range(struct segment *seg, struct seg_record *r, struct err *err)
+{
+	uint64_t at = seg->h->lane_end, end = at + r->lane_bytes;
+
+	if (end > seg->h->lane_bytes / 2)
+		return err_set(err, "the segment is full: no room for more stats");
+	__atomic_store_n(&seg->h->lane_end, end, __ATOMIC_SEQ_CST); /* see commit_lane() */
+	r->lane_off = (uint32_t)at;
+	return commit_in_lanes(seg, at, r->lane_bytes, false, err);
+}
+
+static int
+take_shared_range(struct segment *seg, struct seg_record *r, struct err *err)
+{
+	uint64_t at = seg->h->shared_end;
+
+	if (at + r->shared_bytes > seg->h->shared_bytes)
+		return err_set(err, "the segment is full: no room for more hosts");
+	r->shared_off = (uint32_t)at;
+	if (segment_commit(seg, seg->h->shared_off + at, r->shared_bytes, err) < 0)
+		return -1;
+	seg->h->shared_end = at + r->shared_bytes;
+	return 0;
+}
+
+static uint32_t
+align(uint64_t n)
+{
+	return (uint32_t)((n + BLOCK_ALIGN - 1) & ~(uint64_t)(BLOCK_ALIGN - 1));
+}
+
+static int
+append(struct segment *seg, enum stat_scope scope, struct str prefix, struct err *err)
+{
+	struct seg_record rec = {
+	    .state = RECORD_LIVE,
+	    .scope = (uint16_t)scope,
+	    .name_room = (uint16_t)NAME_ROOM(prefix.n),
+	    .hidden_bytes = (uint16_t)((schema_scopes[scope].rows + 63) / 64 * 8),
+	    .lane_bytes = align(schema_scopes[scope].lane_bytes),
+	    .shared_bytes = align(schema_shared_bytes(scope)),
+	};
+	struct seg_record *r;
+
+	rec.bytes = (uint32_t)sizeof(rec) + rec.hidden_bytes + rec.name_room;
+	if (seg->h->dir_end + rec.bytes > seg->h->dir_bytes)
+		return err_set(err, "the segment is full: no room for more names");
+	if (segment_commit(seg, seg->h->dir_off + seg->h->dir_end, rec.bytes, err) < 0 ||
+	    take_lane_range(seg, &rec, err) < 0 || take_shared_range(seg, &rec, err) < 0)
+		return -1;
+	r = (void *)(seg->base + seg->h->dir_off + seg->h->dir_end);
+	*r = rec;
+	set_name(r, prefix);
+	hide_rows(r, scope, prefix);
+	__atomic_store_n(&seg->h->dir_end, seg->h->dir_end + rec.bytes, __ATOMIC_RELEASE);
+	directory_changed(seg);
+	return 0;
+}
+
+static struct seg_record *
+find_live(struct segment *seg, enum stat_scope scope, struct str prefix)
+{
+	bool on_demand = seg->on_demand;
+	struct seg_record *r;
+
+	seg->on_demand = false;
+	r = block_find(seg, scope, prefix);
+	seg->on_demand = on_demand;
+	return r;
+}
+
+int
+block_publish(struct segment *seg, enum stat_scope scope, struct str prefix, struct err *err)
+{
+	struct seg_record *old;
+	int rc;
+
+	if (prefix.n > 1024)
+		return err_set(err, "stat prefix of more than 1024 bytes");
+	if (find_live(seg, scope, prefix))
+		return 0;
+	old = find_reusable(seg, scope, prefix);
+	rc = old ? reuse(seg, old, prefix, err) : append(seg, scope, prefix, err);
+	return rc < 0 ? err_in(err, "stats '" STR_FMT "'", STR_ARG(prefix)) : 0;
+}
+
+void
+block_retire(struct segment *seg, enum stat_scope scope, struct str prefix)
+{
+	struct seg_record *r = find_live(seg, scope, prefix);
+
+	if (r == NULL)
+		return;
+	r->retired = seg->h->retired + 1;
+	set_state(r, RECORD_RETIRED);
+	__atomic_store_n(&seg->h->retired, r->retired, __ATOMIC_RELEASE);
+	map_remove(&seg->index[scope], prefix);
+	directory_changed(seg);
+}
