@@ -4,6 +4,13 @@
  *
  *   u8 kind · u8 removed · u16 length of name · u32 length of message ·
  *   u64 version · name · packed message          (little endian)
+ *
+ * A record of the journal (lib/ipc/journal.h) has the resource's kind and
+ * name, its version as 16 hex digits, and as bytes what resource_write()
+ * wrote: a reader gives record.bytes to resource_read().  Clusters stand
+ * there with names resolved to addresses, listeners always have a name,
+ * and the bootstrap is whole, its static resources too (for dumps only:
+ * what is in force are the records of clusters and listeners).
  */
 #ifndef CONF_RESOURCE_H
 #define CONF_RESOURCE_H
