@@ -12,6 +12,12 @@ struct arena_block {
 	size_t size; /* of the whole block */
 };
 
+struct arena_fini {
+	struct arena_fini *next;
+	void (*fn)(void *);
+	void *arg;
+};
+
 static struct arena_block *free_blocks;
 static size_t free_count;
 
@@ -22,10 +28,21 @@ arena_init(struct arena *a)
 }
 
 void
+arena_on_fini(struct arena *a, void (*fn)(void *), void *arg)
+{
+	struct arena_fini *f = arena_alloc(a, sizeof(*f));
+
+	*f = (struct arena_fini){a->finis, fn, arg};
+	a->finis = f;
+}
+
+void
 arena_fini(struct arena *a)
 {
 	struct arena_block *b, *next;
 
+	for (struct arena_fini *f = a->finis; f; f = f->next)
+		f->fn(f->arg);
 	for (b = a->blocks; b; b = next) {
 		next = b->next;
 		if (b->size == ARENA_BLOCK && free_count < KEPT_BLOCKS) {

@@ -14,15 +14,20 @@
 #define ARENA_BLOCK 4096
 
 struct arena_block;
+struct arena_fini;
 
 struct arena {
 	struct arena_block *blocks;
+	struct arena_fini *finis; /* newest first */
 	char *at, *end;
 	size_t total; /* bytes asked for */
 };
 
 void arena_init(struct arena *a);
 void arena_fini(struct arena *a);  /* frees all; the arena is empty and usable again */
+/* Runs fn(arg) when the arena is freed, before its memory goes: for what memory alone does not free
+ * (a chunk's reference, a compiled expression). */
+void arena_on_fini(struct arena *a, void (*fn)(void *arg), void *arg);
 void *arena_more(struct arena *a, size_t n);
 char *arena_dup(struct arena *a, const void *p, size_t n); /* adds a NUL that is not counted */
 struct str arena_str(struct arena *a, struct str s);
