@@ -1,0 +1,33 @@
+/*
+ * One access log of an HTTP connection manager: a compiled format and the
+ * sink its lines go to.  Part of a snapshot; sinks are the process's and
+ * shared by path.  A line is formatted into the sink's buffer, which
+ * leaves when it is full or at its flush interval: nothing here blocks.
+ */
+#ifndef ACCESS_LOG_ACCESS_LOG_H
+#define ACCESS_LOG_ACCESS_LOG_H
+
+#include <stdint.h>
+
+#include "lib/base/arena.h"
+#include "lib/base/err.h"
+#include "lib/base/str.h"
+
+struct access_log;
+struct loop;
+struct stream_info;
+
+/* Before anything else in this process: whose loop flushes, and how often. */
+void access_logs_init(struct loop *l, uint32_t flush_interval_ms);
+
+/* msg: envoy.config.accesslog.v3.AccessLog, borrowed; what is built lives in the arena. */
+int access_log_build(
+    struct access_log **out, const void *msg, struct arena *arena, struct err *err);
+void access_log_write(struct access_log *al, const struct stream_info *info);
+
+/* The descriptor for a path came (takes fd); the one before is flushed and closed. */
+void access_logs_set_fd(struct str path, int fd);
+/* Everything that waits is written now: at the end of the process. */
+void access_logs_flush(void);
+
+#endif
