@@ -172,4 +172,5 @@ install: all
 clean:
 	rm -rf build
 
+.SECONDARY:
 -include $(shell find $(B)/o -name '*.d' 2>/dev/null)

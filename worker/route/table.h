@@ -55,6 +55,8 @@ int route_table_build(
 /* The route for a request (pseudo-headers :authority and :path present), or NULL. */
 const struct route *route_table_find(const struct route_table *t, const struct headers *request);
 struct str route_vhost_name(const struct route *r);
+/* internal_only_headers: taken off requests from outside. */
+void route_table_strip_internal(const struct route_table *t, struct headers *request);
 
 /* Is this upgrade type ("websocket") decided by the route? */
 enum route_upgrade route_upgrade_of(const struct route *r, struct str type);

@@ -1,0 +1,374 @@
+/* RouteConfiguration → route table. */
+#include <stdlib.h>
+
+#include "conf/defaults.h"
+#include "envoy/config/route/v3/route.pb-c.h"
+#include "lib/base/vec.h"
+#include "worker/route/table_private.h"
+
+typedef Envoy__Config__Route__V3__RouteConfiguration RouteConfiguration;
+typedef Envoy__Config__Route__V3__VirtualHost VirtualHost;
+typedef Envoy__Config__Route__V3__Route Route;
+typedef Envoy__Config__Route__V3__RouteMatch RouteMatch;
+typedef Envoy__Config__Route__V3__RouteAction RouteAction;
+typedef Envoy__Config__Route__V3__RedirectAction RedirectAction;
+typedef Envoy__Config__Route__V3__DirectResponseAction DirectResponseAction;
+
+#define DEFAULT_TIMEOUT_MS 15000
+#define INDEX_FROM 8 /* routes of a virtual host above which the index pays */
+
+static int
+build_match(struct route_entry *r, const RouteMatch *m, struct arena *a, struct err *err)
+{
+	r->ignore_case = !conf_bool(m->case_sensitive, true);
+	switch (m->path_specifier_case) {
+	case ENVOY__CONFIG__ROUTE__V3__ROUTE_MATCH__PATH_SPECIFIER_PREFIX:
+		r->path_kind = PATH_PREFIX;
+		r->path = arena_str(a, str_of(m->prefix));
+		break;
+	case ENVOY__CONFIG__ROUTE__V3__ROUTE_MATCH__PATH_SPECIFIER_PATH:
+		r->path_kind = PATH_EXACT;
+		r->path = arena_str(a, str_of(m->path));
+		break;
+	case ENVOY__CONFIG__ROUTE__V3__ROUTE_MATCH__PATH_SPECIFIER_SAFE_REGEX:
+		r->path_kind = PATH_REGEX;
+		r->regex = match_regex(str_of(m->safe_regex->regex), a, err);
+		if (r->regex == NULL)
+			return err_in(err, "safe_regex");
+		break;
+	default:
+		return err_set(err, "a route needs prefix, path or safe_regex");
+	}
+	r->n_headers = m->n_headers;
+	r->n_queries = m->n_query_parameters;
+	if (header_matches_build(&r->headers, (void *const *)m->headers, m->n_headers, a, err) < 0)
+		return -1;
+	return query_matches_build(
+	    &r->queries, (void *const *)m->query_parameters, m->n_query_parameters, a, err);
+}
+
+static void
+build_cluster_action(struct route_entry *r, const RouteAction *m, struct arena *a)
+{
+	struct route *p = &r->pub;
+
+	p->kind = ROUTE_CLUSTER;
+	p->cluster = arena_str(a, str_of(m->cluster));
+	p->cluster_not_found_status = 503;
+	p->timeout_ms = conf_duration_ms(m->timeout, DEFAULT_TIMEOUT_MS);
+	p->has_idle_timeout = m->idle_timeout != NULL;
+	p->idle_timeout_ms = conf_duration_ms(m->idle_timeout, 0);
+	if (m->max_stream_duration) {
+		p->has_max_stream_duration = m->max_stream_duration->max_stream_duration != NULL;
+		p->max_stream_duration_ms =
+		    conf_duration_ms(m->max_stream_duration->max_stream_duration, 0);
+		p->has_grpc_timeout_max = m->max_stream_duration->grpc_timeout_header_max != NULL;
+		p->grpc_timeout_max_ms =
+		    conf_duration_ms(m->max_stream_duration->grpc_timeout_header_max, 0);
+		p->grpc_timeout_offset_ms =
+		    conf_duration_ms(m->max_stream_duration->grpc_timeout_header_offset, 0);
+	}
+	r->prefix_rewrite = arena_str(a, str_of(m->prefix_rewrite));
+	r->has_prefix_rewrite = r->prefix_rewrite.n > 0;
+	if (m->host_rewrite_specifier_case ==
+	    ENVOY__CONFIG__ROUTE__V3__ROUTE_ACTION__HOST_REWRITE_SPECIFIER_HOST_REWRITE_LITERAL)
+		r->host_rewrite = arena_str(a, str_of(m->host_rewrite_literal));
+	r->n_upgrades = m->n_upgrade_configs;
+	r->upgrades = arena_zalloc(a, m->n_upgrade_configs * sizeof(*r->upgrades));
+	for (size_t i = 0; i < m->n_upgrade_configs; i++) {
+		r->upgrades[i].type = arena_str(a, str_of(m->upgrade_configs[i]->upgrade_type));
+		r->upgrades[i].enabled = conf_bool(m->upgrade_configs[i]->enabled, true);
+	}
+}
+
+static void
+build_redirect(struct route_entry *r, const RedirectAction *m, struct arena *a)
+{
+	static const unsigned status[] = {301, 302, 303, 307, 308};
+
+	r->pub.kind = ROUTE_REDIRECT;
+	r->redirect_status = (unsigned)m->response_code < 5 ? status[m->response_code] : 301;
+	r->redirect_port = m->port_redirect;
+	r->redirect_host = arena_str(a, str_of(m->host_redirect));
+	r->strip_query = m->strip_query;
+	switch (m->scheme_rewrite_specifier_case) {
+	case ENVOY__CONFIG__ROUTE__V3__REDIRECT_ACTION__SCHEME_REWRITE_SPECIFIER_HTTPS_REDIRECT:
+		r->redirect_scheme = m->https_redirect ? STR("https") : STR("");
+		break;
+	case ENVOY__CONFIG__ROUTE__V3__REDIRECT_ACTION__SCHEME_REWRITE_SPECIFIER_SCHEME_REDIRECT:
+		r->redirect_scheme = arena_str(a, str_of(m->scheme_redirect));
+		break;
+	default:
+		r->redirect_scheme = STR("");
+	}
+	switch (m->path_rewrite_specifier_case) {
+	case ENVOY__CONFIG__ROUTE__V3__REDIRECT_ACTION__PATH_REWRITE_SPECIFIER_PATH_REDIRECT:
+		r->redirect_path = arena_str(a, str_of(m->path_redirect));
+		break;
+	case ENVOY__CONFIG__ROUTE__V3__REDIRECT_ACTION__PATH_REWRITE_SPECIFIER_PREFIX_REWRITE:
+		r->prefix_rewrite = arena_str(a, str_of(m->prefix_rewrite));
+		r->has_prefix_rewrite = true;
+		break;
+	default:
+		break;
+	}
+}
+
+static int
+build_direct(struct route_entry *r, const DirectResponseAction *m, struct arena *a, struct err *err)
+{
+	r->pub.kind = ROUTE_DIRECT;
+	r->pub.direct_status = m->status;
+	r->pub.direct_body = STR("");
+	if (m->body == NULL)
+		return 0;
+	switch (m->body->specifier_case) {
+	case ENVOY__CONFIG__CORE__V3__DATA_SOURCE__SPECIFIER_INLINE_STRING:
+		r->pub.direct_body = arena_str(a, str_of(m->body->inline_string));
+		return 0;
+	case ENVOY__CONFIG__CORE__V3__DATA_SOURCE__SPECIFIER_INLINE_BYTES:
+		r->pub.direct_body = arena_str(a,
+		    str_make((const char *)m->body->inline_bytes.data, m->body->inline_bytes.len));
+		return 0;
+	case ENVOY__CONFIG__CORE__V3__DATA_SOURCE__SPECIFIER__NOT_SET:
+		return 0;
+	default: /* admin reads files and the environment and puts their bytes here */
+		return err_set(err, "direct_response.body must be inline by now");
+	}
+}
+
+static int
+build_route(struct route_entry *r, const Route *m, const struct vhost *v, struct arena *a,
+    struct err *err)
+{
+	r->pub.vhost = v;
+	r->pub.name = arena_str(a, str_of(m->name));
+	if (build_match(r, m->match, a, err) < 0)
+		return -1;
+	switch (m->action_case) {
+	case ENVOY__CONFIG__ROUTE__V3__ROUTE__ACTION_ROUTE:
+		build_cluster_action(r, m->route, a);
+		break;
+	case ENVOY__CONFIG__ROUTE__V3__ROUTE__ACTION_REDIRECT:
+		build_redirect(r, m->redirect, a);
+		break;
+	case ENVOY__CONFIG__ROUTE__V3__ROUTE__ACTION_DIRECT_RESPONSE:
+		if (build_direct(r, m->direct_response, a, err) < 0)
+			return -1;
+		break;
+	default:
+		return err_set(err, "a route needs route, redirect or direct_response");
+	}
+	if (header_ops_build(&r->ops.request, (void *const *)m->request_headers_to_add,
+		m->n_request_headers_to_add, m->request_headers_to_remove,
+		m->n_request_headers_to_remove, a, err) < 0)
+		return -1;
+	return header_ops_build(&r->ops.response, (void *const *)m->response_headers_to_add,
+	    m->n_response_headers_to_add, m->response_headers_to_remove,
+	    m->n_response_headers_to_remove, a, err);
+}
+
+/* ---- the index of a virtual host */
+
+static void
+free_map(void *arg)
+{
+	map_fini(arg);
+}
+
+static void
+bucket_add(struct route_bucket *b, uint32_t i, struct arena *a)
+{
+	/* Doubles at powers of two; a bucket is nearly always one route. */
+	if ((b->n & (b->n - 1)) == 0) {
+		uint32_t *more = arena_alloc(a, (b->n ? 2 * b->n : 1) * sizeof(*more));
+
+		if (b->n)
+			memcpy(more, b->at, b->n * sizeof(*more));
+		b->at = more;
+	}
+	b->at[b->n++] = i;
+}
+
+static void
+map_bucket(struct map *m, struct str key, uint32_t i, struct arena *a)
+{
+	struct route_bucket *b = map_get(m, key);
+
+	if (b == NULL) {
+		b = arena_new(a, struct route_bucket);
+		map_put(m, key, b);
+	}
+	bucket_add(b, i, a);
+}
+
+static int
+cmp_u32(const void *x, const void *y)
+{
+	uint32_t a = *(const uint32_t *)x, b = *(const uint32_t *)y;
+
+	return (a > b) - (a < b);
+}
+
+/* Distinct values of lens[0 .. n), ascending; gives how many. */
+static uint32_t
+distinct(uint32_t *lens, uint32_t n)
+{
+	uint32_t k = 0;
+
+	if (n)
+		qsort(lens, n, sizeof(*lens), cmp_u32);
+	for (uint32_t i = 0; i < n; i++)
+		if (k == 0 || lens[k - 1] != lens[i])
+			lens[k++] = lens[i];
+	return k;
+}
+
+static void
+build_index(struct vhost *v, struct arena *a)
+{
+	v->indexed = v->n_routes > INDEX_FROM;
+	if (!v->indexed)
+		return;
+	arena_on_fini(a, free_map, &v->exact);
+	arena_on_fini(a, free_map, &v->prefix);
+	v->prefix_lens = arena_alloc(a, v->n_routes * sizeof(uint32_t));
+	for (uint32_t i = 0; i < v->n_routes; i++) {
+		const struct route_entry *r = &v->routes[i];
+
+		if (r->path_kind == PATH_REGEX || r->ignore_case) {
+			bucket_add(&v->others, i, a);
+		} else if (r->path_kind == PATH_EXACT) {
+			map_bucket(&v->exact, r->path, i, a);
+		} else {
+			map_bucket(&v->prefix, r->path, i, a);
+			v->prefix_lens[v->n_lens++] = (uint32_t)r->path.n;
+		}
+	}
+	v->n_lens = distinct(v->prefix_lens, v->n_lens);
+}
+
+/* ---- virtual hosts and domains */
+
+static int
+build_vhost(struct vhost *v, const VirtualHost *m, const struct route_table *t, struct arena *a,
+    struct err *err)
+{
+	v->table = t;
+	v->name = arena_str(a, str_of(m->name));
+	v->n_routes = (uint32_t)m->n_routes;
+	v->routes = arena_zalloc(a, m->n_routes * sizeof(*v->routes));
+	for (uint32_t i = 0; i < v->n_routes; i++)
+		if (build_route(&v->routes[i], m->routes[i], v, a, err) < 0)
+			return err_in(err, "virtual host '%s', route %u", m->name, i);
+	if (header_ops_build(&v->ops.request, (void *const *)m->request_headers_to_add,
+		m->n_request_headers_to_add, m->request_headers_to_remove,
+		m->n_request_headers_to_remove, a, err) < 0 ||
+	    header_ops_build(&v->ops.response, (void *const *)m->response_headers_to_add,
+		m->n_response_headers_to_add, m->response_headers_to_remove,
+		m->n_response_headers_to_remove, a, err) < 0)
+		return err_in(err, "virtual host '%s'", m->name);
+	build_index(v, a);
+	return 0;
+}
+
+typedef VEC(uint32_t) len_vec;
+
+static int
+add_domain(struct route_table *t, struct vhost *v, const char *domain, len_vec *suffixes,
+    len_vec *prefixes, struct arena *a, struct err *err)
+{
+	struct str d = arena_str(a, str_of(domain));
+	struct map *m = &t->exact;
+	bool twice;
+
+	for (size_t i = 0; i < d.n; i++)
+		((char *)d.p)[i] = ch_lower(d.p[i]);
+	if (str_eqz(d, "*")) {
+		twice = t->any != NULL;
+		t->any = v;
+	} else {
+		if (d.p[0] == '*') {
+			d = str_make(d.p + 1, d.n - 1);
+			m = &t->suffix;
+			*vec_push(suffixes) = (uint32_t)d.n;
+		} else if (d.p[d.n - 1] == '*') {
+			d.n--;
+			m = &t->prefix;
+			*vec_push(prefixes) = (uint32_t)d.n;
+		}
+		twice = map_put(m, d, v) != NULL;
+	}
+	if (twice)
+		return err_set(err,
+		    "Only unique values for domains are permitted. Duplicate entry of domain %s", domain);
+	return 0;
+}
+
+/* Longest first. */
+static uint32_t *
+lens_of(len_vec *v, uint32_t *n, struct arena *a)
+{
+	uint32_t *out, k = distinct(v->at, (uint32_t)v->len);
+
+	out = arena_alloc(a, k * sizeof(*out));
+	for (uint32_t i = 0; i < k; i++)
+		out[i] = v->at[k - 1 - i];
+	*n = k;
+	vec_fini(v);
+	return out;
+}
+
+static int
+build_vhosts(struct route_table *t, const RouteConfiguration *m, struct arena *a, struct err *err)
+{
+	len_vec suffixes = {0}, prefixes = {0};
+	int rc = 0;
+
+	t->n_vhosts = (uint32_t)m->n_virtual_hosts;
+	t->vhosts = arena_zalloc(a, m->n_virtual_hosts * sizeof(*t->vhosts));
+	for (size_t i = 0; i < m->n_virtual_hosts && rc == 0; i++) {
+		const VirtualHost *vm = m->virtual_hosts[i];
+
+		rc = build_vhost(&t->vhosts[i], vm, t, a, err);
+		for (size_t k = 0; k < vm->n_domains && rc == 0; k++)
+			rc = add_domain(
+			    t, &t->vhosts[i], vm->domains[k], &suffixes, &prefixes, a, err);
+	}
+	t->suffix_lens = lens_of(&suffixes, &t->n_suffix_lens, a);
+	t->prefix_lens = lens_of(&prefixes, &t->n_prefix_lens, a);
+	return rc;
+}
+
+int
+route_table_build(
+    struct route_table **out, const void *route_configuration, struct arena *a, struct err *err)
+{
+	const RouteConfiguration *m = route_configuration;
+	struct route_table *t = arena_new(a, struct route_table);
+
+	arena_on_fini(a, free_map, &t->exact);
+	arena_on_fini(a, free_map, &t->suffix);
+	arena_on_fini(a, free_map, &t->prefix);
+	t->ignore_port = m->ignore_port_in_host_matching;
+	t->specific_wins = m->most_specific_header_mutations_wins;
+	t->n_internal_only = m->n_internal_only_headers;
+	t->internal_only = arena_zalloc(a, t->n_internal_only * sizeof(struct str));
+	for (size_t i = 0; i < t->n_internal_only; i++) {
+		struct str s = arena_str(a, str_of(m->internal_only_headers[i]));
+
+		for (size_t k = 0; k < s.n; k++)
+			((char *)s.p)[k] = ch_lower(s.p[k]);
+		t->internal_only[i] = s;
+	}
+	if (header_ops_build(&t->ops.request, (void *const *)m->request_headers_to_add,
+		m->n_request_headers_to_add, m->request_headers_to_remove,
+		m->n_request_headers_to_remove, a, err) < 0 ||
+	    header_ops_build(&t->ops.response, (void *const *)m->response_headers_to_add,
+		m->n_response_headers_to_add, m->response_headers_to_remove,
+		m->n_response_headers_to_remove, a, err) < 0 ||
+	    build_vhosts(t, m, a, err) < 0)
+		return err_in(err, "route configuration '%s'", m->name);
+	*out = t;
+	return 0;
+}
