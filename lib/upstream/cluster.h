@@ -2,6 +2,9 @@
  * A cluster as one process uses it: settings, members, balancer, pools,
  * stats.  Built from the Envoy message (names already resolved to
  * addresses by admin); refcounted: snapshots and running requests hold it.
+ *
+ * When the last reference goes no request is left; the idle connections
+ * are closed from the loop and the memory goes with the last of them.
  */
 #ifndef UPSTREAM_CLUSTER_H
 #define UPSTREAM_CLUSTER_H
@@ -9,21 +12,27 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "lib/base/arena.h"
 #include "lib/base/err.h"
 #include "lib/base/str.h"
 #include "lib/http/codec.h"
+#include "lib/net/socket.h"
+#include "lib/upstream/blocks.h"
+#include "lib/upstream/breaker.h"
 #include "lib/upstream/host.h"
+#include "lib/upstream/lb.h"
 #include "shm/block.h"
 
+struct host_set;
 struct loop;
-struct lb;
-struct lb_context;
 
 struct cluster {
 	uint32_t refs;
 	struct str name;
+	struct arena arena;            /* strings, codec settings */
 	struct loop *loop;
 	struct cluster_stats *stats;
+	struct cluster_codes_stats *codes[CODES_SETS];
 	bool http2;                    /* prior knowledge */
 	bool has_active_health_checks; /* x-envoy-immediate-health-check-fail counts */
 	uint32_t connect_timeout_ms;
@@ -31,10 +40,20 @@ struct cluster {
 	uint64_t idle_timeout_ms, max_connection_duration_ms; /* 0 = off */
 	uint32_t max_requests_per_connection;                 /* 0 = no limit */
 	uint64_t max_stream_duration_ms;                      /* 0 = off */
+	bool tcp_keepalive;
+	struct socket_keepalive keepalive;
 	struct codec_config codec;
+	struct breakers breakers[2];   /* priority DEFAULT, HIGH */
+	const struct lb_policy *policy;
+	struct lb_config lb;
+	struct host **hosts;
+	uint32_t hosts_n;
+	struct host_set *set;
+	uint32_t connections;          /* not closed yet */
+	bool closed;                   /* no reference is left */
 };
 
-/* msg: envoy.config.cluster.v3.Cluster, borrowed.  `blocks_exist`: admin published the stat blocks. */
+/* msg: envoy.config.cluster.v3.Cluster, borrowed.  Admin published the stat blocks before. */
 int cluster_build(struct cluster **out, const void *msg, struct loop *l, struct err *err);
 struct cluster *cluster_ref(struct cluster *c);
 void cluster_unref(struct cluster **cp); /* the last one closes the pools */
@@ -49,9 +68,15 @@ struct cluster_health {
 struct cluster_health cluster_health(const struct cluster *c);
 struct host *cluster_host_at(const struct cluster *c, uint32_t i); /* NULL past the end */
 
-/* Response of a request that went to a host: upstream_rq_<code>, _Nxx, host success or error,
- * upstream_rq_time; dynamic = router's dynamic_stats. */
+/* A response, from a host or of our own instead (h: the host that failed, NULL when there was none):
+ * upstream_rq_<code>, _Nxx, host success or error; dynamic = router's dynamic_stats. */
 void cluster_count_response(struct cluster *c, struct host *h, unsigned status, bool dynamic,
     bool internal, bool canary);
+/* upstream_rq_time of a response that a host completed. */
+void cluster_count_time(
+    struct cluster *c, uint64_t ms, bool dynamic, bool internal, bool canary);
+
+/* The pool: one of the connections is gone for good. */
+void cluster_connection_gone(struct cluster *c);
 
 #endif

@@ -1,6 +1,7 @@
 /*
  * One member of a cluster: address, weight, verdicts in shared memory,
- * its pools.  Refcounted; the same address in a later member list of the
+ * its pools.  Refcounted: its cluster, its connections and requests that
+ * wait for one hold it.  The same address in a later member list of the
  * cluster is the same host.
  */
 #ifndef UPSTREAM_HOST_H
@@ -13,13 +14,16 @@
 #include "lib/net/address.h"
 #include "shm/block.h"
 #include "shm/hosts.h"
+#include "shm/limits.h"
 
 struct cluster;
+struct member;
 struct pool;
 
 struct host {
 	uint32_t refs;
-	struct cluster *cluster; /* borrowed: a host does not outlive its cluster's pools */
+	uint32_t index;          /* place in the cluster's member list */
+	struct cluster *cluster; /* borrowed: it lives until its last connection is gone */
 	struct address address;
 	struct str hostname;     /* "" when none */
 	uint32_t weight, priority;
@@ -27,6 +31,7 @@ struct host {
 	uint32_t eds_status;     /* envoy.config.core.v3.HealthStatus of the endpoint */
 	struct host_cell *cell;  /* verdicts, shared by all processes */
 	struct host_stats *stats;
+	struct limit_others rq_others;
 	struct pool *pool[2];    /* priority DEFAULT, HIGH; made at first use */
 };
 
@@ -36,8 +41,17 @@ enum host_health {
 	HOST_UNHEALTHY,
 };
 
-enum host_health host_health(const struct host *h);
+/* m: borrowed, its strings too (they live with the cluster). */
+struct host *host_new(struct cluster *c, const struct member *m);
 struct host *host_ref(struct host *h);
 void host_unref(struct host **hp);
+
+enum host_health host_health(const struct host *h);
+bool host_is_excluded(const struct host *h); /* does not count in panic and load maths */
+bool host_is_drained(const struct host *h);  /* by the operator: never picked, not even in panic */
+/* Requests open at this host, of all workers; the others' part is at most 10 ms old. */
+uint64_t host_active_requests(struct host *h, uint64_t now_ns);
+/* The host asked not to be used (x-envoy-immediate-health-check-fail). */
+void host_fail_active_check(struct host *h);
 
 #endif

@@ -1,7 +1,8 @@
 /*
  * The contract of a load balancing policy (lb.def lists them, lb/ has a
- * file each).  A policy is rebuilt when members or weights change; health
- * is read from the verdict cells, so a change is seen at the next pick.
+ * file each).  A policy object chooses among the hosts of one group: the
+ * healthy, the degraded or all hosts of one priority (host_set.h).  It is
+ * built anew when the group changes.
  */
 #ifndef UPSTREAM_LB_H
 #define UPSTREAM_LB_H
@@ -23,13 +24,26 @@ struct lb_context {
 	unsigned tried_len;
 };
 
-struct host_group; /* hosts to choose among: healthy, degraded or all of one priority */
+/* Settings of all policies together; each reads its own. */
+struct lb_config {
+	uint32_t choice_count; /* least_request */
+	bool full_scan;        /* least_request */
+};
 
 struct lb_policy {
 	const char *name; /* "round_robin" */
-	void *(*build)(struct host *const *hosts, uint32_t n, const void *config);
+	/* hosts: n > 0 of them, borrowed for the object's life; config too. */
+	void *(*build)(struct host *const *hosts, uint32_t n, const struct lb_config *config);
 	struct host *(*pick)(void *self, const struct lb_context *ctx);
 	void (*free)(void *self);
 };
+
+#define LB(id, policy, message) extern const struct lb_policy lb_##id;
+#include "lib/upstream/lb.def"
+#undef LB
+
+/* What the Cluster message asks for, in any of its spellings. */
+int lb_choose(
+    const struct lb_policy **out, struct lb_config *config, const void *cluster_msg, struct err *err);
 
 #endif

@@ -23,7 +23,6 @@ enum pool_failure {
 	POOL_CONNECT_FAILED,  /* refused, unreachable: UF "remote connection failure" */
 	POOL_CONNECT_LOCAL,   /* no descriptor, no port: UF "local connection failure" */
 	POOL_CONNECT_TIMEOUT, /* UF "connection timeout" */
-	POOL_CLOSED,          /* the connection ended before the stream could start */
 };
 
 struct pool_events {
@@ -51,12 +50,25 @@ void pool_cancel(struct pool_request *r);
 /* The stream of on_ready is over, complete or reset: counts upstream_rq_active down and lets the
  * connection go on.  Call exactly once for each on_ready, when the codec has forgotten the stream. */
 void pool_release(struct pool_conn *pc);
+/* Instead of pool_release(), before the codec has forgotten it: resets the stream (an HTTP/1
+ * connection ends with it). */
+void pool_reset(struct pool_conn *pc, struct codec_stream *s);
+
+/* ---- for the host and its cluster */
+/* The host is not to be used: idle connections close now, busy ones after their streams. */
+void pool_drain(struct pool *p);
+/* The cluster goes: no request is under way. */
+void pool_close(struct pool *p);
+void pool_free(struct pool **pp); /* without connections */
 
 /* ---- what the attempt may ask of its connection */
 bool pool_conn_reused(const struct pool_conn *pc);       /* it carried a request before */
 bool pool_conn_all_written(const struct pool_conn *pc);  /* nothing of ours waits any more */
 const struct address *pool_conn_local(const struct pool_conn *pc);
+/* No byte came since its request began (HTTP/1); HTTP/2 does not know and says yes. */
+bool pool_conn_silent(const struct pool_conn *pc);
 uint64_t pool_conn_id(const struct pool_conn *pc);
-const char *pool_conn_failure(const struct pool_conn *pc); /* why it ended, "" */
+/* No on_data while paused; HTTP/1 stops reading from the socket too.  Not counted. */
+void pool_conn_pause(struct pool_conn *pc, struct codec_stream *s, bool paused);
 
 #endif

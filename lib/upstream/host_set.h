@@ -1,0 +1,48 @@
+/*
+ * The members of a cluster by priority and health, and the choice of one
+ * of them: first a priority by load, then healthy, degraded or (in panic)
+ * all of its hosts, then one by the cluster's policy.
+ *
+ * Verdicts are shared memory that other processes change at any time.  A
+ * pick trusts what was seen at the last scan and looks only at the host
+ * it chose: if that one's verdict changed, all are scanned and one is
+ * chosen anew, so a host that failed gets no further request.  A host
+ * that came back is seen at the next regular scan: every 10 ms, less
+ * often when there are many hosts.
+ */
+#ifndef UPSTREAM_HOST_SET_H
+#define UPSTREAM_HOST_SET_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "lib/upstream/lb.h"
+
+#define PANIC_THRESHOLD 50
+#define OVERPROVISIONING 140
+
+struct cluster_stats;
+struct host_set;
+struct loop;
+
+struct priority_counts {
+	uint32_t total, healthy, degraded, excluded;
+};
+
+/* Share of requests, in percent; they sum up to 100 unless there are no hosts at all. */
+struct priority_load {
+	uint8_t healthy, degraded;
+	bool panic; /* both shares go to all hosts */
+};
+
+void priority_loads(const struct priority_counts *counts, struct priority_load *loads, unsigned n);
+
+/* hosts and config: borrowed; h->index of the i-th is i. */
+struct host_set *host_set_new(struct loop *l, struct host *const *hosts, uint32_t n,
+    const struct lb_policy *policy, const struct lb_config *config, struct cluster_stats *stats);
+void host_set_free(struct host_set **sp);
+
+/* NULL: none is available. */
+struct host *host_set_pick(struct host_set *s, const struct lb_context *ctx);
+
+#endif
