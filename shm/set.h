@@ -1,0 +1,88 @@
+/*
+ * What a reader found: one row a stat, summed over lanes and generations.
+ * A set owns everything it shows and lives until stat_set_free().  Rows
+ * stand as /stats lists them: texts, then counters and gauges, then
+ * histograms, each by name.
+ */
+#ifndef SHM_SET_H
+#define SHM_SET_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "lib/base/arena.h"
+#include "lib/base/map.h"
+#include "lib/base/vec.h"
+#include "shm/failures.h"
+#include "shm/flags.h"
+#include "shm/histogram.h"
+#include "shm/layout.h"
+
+struct stat_row {
+	struct str name;     /* whole: "cluster.api.upstream_rq_total" */
+	enum stat_kind kind; /* never STAT_CODES: each code is a counter */
+	enum stat_unit unit;
+	bool used, lazy, any;
+	bool hidden; /* of a scope that /stats does not show */
+	struct str help;
+	uint64_t counter;
+	int64_t gauge;
+	struct str text;
+	struct histogram histogram;
+	struct histogram interval; /* since the last latch; empty without one */
+};
+
+struct stat_seat {
+	uint32_t seat, role, index;
+	int32_t pid;
+	bool taken; /* by somebody, alive or not */
+	bool alive;
+	uint32_t owners;
+	uint64_t beat, taken_wall_ns;
+};
+
+struct stat_generation {
+	uint64_t generation, id, created_wall_ns;
+	char version[32];
+	struct shm_flags flags;
+	bool serving, alive;
+	VEC(struct stat_seat) seats; /* that ever had an owner */
+	uint64_t bytes;              /* of directory, shared area and lanes in use */
+};
+
+struct stat_host {
+	struct str prefix, cluster, address; /* its rows: prefix + "cx_total" … */
+	uint32_t flags;                      /* enum host_flag, of the serving generation */
+};
+
+struct stat_failure {
+	uint64_t generation, number, wall_ns;
+	enum failure_kind kind;
+	uint32_t status;
+	struct str flags, route, cluster, host, details;
+};
+
+struct stat_set {
+	struct arena arena;
+	struct map by_name;
+	VEC(struct stat_row *) rows;
+	VEC(struct stat_generation) generations; /* oldest first */
+	VEC(struct stat_host) hosts;
+	VEC(struct stat_failure) failures;       /* newest first */
+};
+
+struct stat_set *stat_set_new(void);
+void stat_set_free(struct stat_set **set);
+/* The row of this name; made when it is not there. */
+struct stat_row *stat_set_row(struct stat_set *set, struct str name, enum stat_kind kind);
+struct stat_row *stat_set_find(const struct stat_set *set, struct str name); /* or NULL */
+void stat_set_sort(struct stat_set *set);
+
+/* Is it in a listing: lazy rows only once they were used. */
+static inline bool
+stat_row_shown(const struct stat_row *row, bool used_only)
+{
+	return row->used || !(row->lazy || used_only);
+}
+
+#endif
