@@ -33,7 +33,7 @@ struct diag_entry {
 	const char *path;      /* "static_resources.clusters[0].name"; "" for the whole */
 	const char *text;
 	const char *near;      /* the nearest valid name, or NULL */
-	struct str source;     /* the line of the file; borrowed from the document */
+	struct str source;     /* the line of the file */
 };
 
 struct diag {

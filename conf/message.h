@@ -66,6 +66,15 @@ message_field(const ProtobufCMessage *m, const ProtobufCFieldDescriptor *f)
 {
 	return (char *)m + f->offset;
 }
+/* Number of items of a repeated field. */
+static inline size_t
+message_count(const ProtobufCMessage *m, const ProtobufCFieldDescriptor *f)
+{
+	return *(const size_t *)((const char *)m + f->quantifier_offset);
+}
+/* Bytes of one value of the field's type as protobuf-c stores it. */
+size_t message_value_size(const ProtobufCFieldDescriptor *f);
+bool message_field_is_map(const ProtobufCFieldDescriptor *f);
 /* Field by proto name, or NULL. */
 const ProtobufCFieldDescriptor *message_field_named(const ProtobufCMessageDescriptor *d, struct str name);
 

@@ -5,7 +5,7 @@
  *
  * Nodes live in the arena they were parsed into and borrow from nothing
  * else.  An alias is the anchored node itself, so a node may have several
- * parents; node_limit counts it as often as it is used.
+ * parents; its weight counts as often as it is used.
  */
 #ifndef CONF_NODE_H
 #define CONF_NODE_H
@@ -17,8 +17,9 @@
 #include "lib/base/str.h"
 
 #define NODE_DEPTH 64
-#define NODE_LIMIT (4u << 20)            /* nodes of one document, aliases expanded */
-#define CONF_FILE_LIMIT (64u << 20)      /* bytes of one file */
+#define NODE_LIMIT (2u << 20)         /* nodes of one document as written: 100,000 routes fit well */
+#define NODE_ALIAS_LIMIT 200000u      /* nodes that aliases and merge keys may add to it */
+#define CONF_FILE_LIMIT (32u << 20)   /* bytes of one file */
 
 struct diag;
 

@@ -2,8 +2,8 @@
  * A named message with a version: what the journal carries and a snapshot
  * is built from.  The bytes of a record are
  *
- *   u8 kind · u8 removed · u16 length of name · u32 length of message ·
- *   u64 version · name · packed message          (little endian)
+ *   u8 kind · u8 removed · u16 0 · u32 length of name · u32 length of message ·
+ *   u32 0 · u64 version · name · packed message          (little endian)
  *
  * A record of the journal (lib/ipc/journal.h) has the resource's kind and
  * name, its version as 16 hex digits, and as bytes what resource_write()

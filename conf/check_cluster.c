@@ -1,0 +1,202 @@
+/* Soundness of clusters and their members. */
+#include <stdio.h>
+
+#include "conf/check_private.h"
+#include "conf/defaults.h"
+#include "envoy/config/accesslog/v3/accesslog.pb-c.h"
+#include "envoy/config/cluster/v3/cluster.pb-c.h"
+#include "envoy/extensions/access_loggers/file/v3/file.pb-c.h"
+#include "envoy/extensions/filters/http/health_check/v3/health_check.pb-c.h"
+#include "envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager.pb-c.h"
+#include "google/protobuf/duration.pb-c.h"
+
+#define Cluster Envoy__Config__Cluster__V3__Cluster
+#define STATIC ENVOY__CONFIG__CLUSTER__V3__CLUSTER__DISCOVERY_TYPE__STATIC
+#define STRICT_DNS ENVOY__CONFIG__CLUSTER__V3__CLUSTER__DISCOVERY_TYPE__STRICT_DNS
+#define LOGICAL_DNS ENVOY__CONFIG__CLUSTER__V3__CLUSTER__DISCOVERY_TYPE__LOGICAL_DNS
+#define LB_CONFIGURED ENVOY__CONFIG__CLUSTER__V3__CLUSTER__LB_POLICY__LOAD_BALANCING_POLICY_CONFIG
+#define LB_LEAST_REQUEST ENVOY__CONFIG__CLUSTER__V3__CLUSTER__LB_POLICY__LEAST_REQUEST
+
+static Envoy__Config__Cluster__V3__Cluster__DiscoveryType
+type_of_cluster(const Cluster *c)
+{
+	return c->cluster_discovery_type_case == ENVOY__CONFIG__CLUSTER__V3__CLUSTER__CLUSTER_DISCOVERY_TYPE_TYPE
+	    ? c->type
+	    : STATIC;
+}
+
+static const Envoy__Config__Core__V3__SocketAddress *
+socket_address_of(const Envoy__Config__Endpoint__V3__LbEndpoint *e)
+{
+	const Envoy__Config__Core__V3__Address *a;
+
+	if (e->host_identifier_case != ENVOY__CONFIG__ENDPOINT__V3__LB_ENDPOINT__HOST_IDENTIFIER_ENDPOINT)
+		return NULL;
+	a = e->endpoint->address;
+	return a && a->address_case == ENVOY__CONFIG__CORE__V3__ADDRESS__ADDRESS_SOCKET_ADDRESS
+	    ? a->socket_address
+	    : NULL;
+}
+
+/* A STATIC cluster has IP addresses and pipes. */
+static void
+check_static_members(struct checked *k, const Cluster *c)
+{
+	char path[128];
+	bool v6;
+
+	for (size_t i = 0; i < c->load_assignment->n_endpoints; i++) {
+		const Envoy__Config__Endpoint__V3__LocalityLbEndpoints *l = c->load_assignment->endpoints[i];
+
+		for (size_t j = 0; j < l->n_lb_endpoints; j++) {
+			const Envoy__Config__Core__V3__SocketAddress *s = socket_address_of(l->lb_endpoints[j]);
+
+			if (!s || s->address[0] == '\0' || is_ip(s->address, &v6))
+				continue;
+			snprintf(path, sizeof(path),
+			    "load_assignment.endpoints[%zu].lb_endpoints[%zu].endpoint.address.socket_address", i,
+			    j);
+			fail_below(k, path, &s->base, "address",
+			    "'%s' is not an IP address: a name needs type STRICT_DNS or LOGICAL_DNS",
+			    s->address);
+		}
+	}
+}
+
+static void
+check_members(struct checked *k, const Cluster *c)
+{
+	if (!c->load_assignment) {
+		if (!checked_written(k, "load_assignment"))
+			fail(k, NULL, "needs a load_assignment");
+		return;
+	}
+	if (type_of_cluster(c) == STATIC)
+		check_static_members(k, c);
+	if (type_of_cluster(c) == LOGICAL_DNS &&
+	    (c->load_assignment->n_endpoints != 1 ||
+		c->load_assignment->endpoints[0]->n_lb_endpoints != 1))
+		fail(k, "load_assignment",
+		    "a LOGICAL_DNS cluster has exactly one locality with one endpoint");
+}
+
+static void
+check_dns_fields(struct checked *k, const Cluster *c)
+{
+	static const char *const fields[] = {"dns_refresh_rate", "dns_failure_refresh_rate",
+	    "respect_dns_ttl", "dns_jitter", "dns_lookup_family", "dns_resolvers",
+	    "dns_resolution_config", "use_tcp_for_dns_lookups"};
+	bool dns = type_of_cluster(c) == STRICT_DNS || type_of_cluster(c) == LOGICAL_DNS;
+
+	if (dns)
+		warn(k, "type", "names are resolved once, at start; refreshing them comes later");
+	for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++) {
+		const ProtobufCFieldDescriptor *f = message_field_named(k->m->descriptor, str_of(fields[i]));
+
+		if (!message_has(k->m, f))
+			continue;
+		if (!dns)
+			warn(k, fields[i], "%s has no effect: the cluster resolves no names", fields[i]);
+		else if (i >= 5)
+			fail(k, fields[i], NOT_YET);
+		else if (i < 4)
+			warn(k, fields[i], "%s has no effect yet: names are resolved once", fields[i]);
+	}
+}
+
+static bool
+has_protocol_options(const Cluster *c)
+{
+	return c->n_typed_extension_protocol_options > 0;
+}
+
+/* Protocol options stand in one place, and name one protocol. */
+static void
+check_protocol(struct checked *k, const Cluster *c)
+{
+	static const char *const old[] = {"http_protocol_options", "http2_protocol_options",
+	    "common_http_protocol_options", "max_requests_per_connection"};
+
+	if (c->http_protocol_options && c->http2_protocol_options)
+		fail(k, "http2_protocol_options",
+		    "http_protocol_options is set already; a cluster speaks one protocol");
+	for (size_t i = 0; i < 3 && has_protocol_options(c); i++)
+		if (message_has(k->m, message_field_named(k->m->descriptor, str_of(old[i]))))
+			fail(k, old[i], "typed_extension_protocol_options is set already; write it there");
+	if (c->max_requests_per_connection && c->common_http_protocol_options &&
+	    c->common_http_protocol_options->max_requests_per_connection)
+		fail(k, old[3], "common_http_protocol_options.max_requests_per_connection is set already");
+}
+
+static void
+check_lb(struct checked *k, const Cluster *c)
+{
+	if (c->lb_policy == LB_CONFIGURED && !c->load_balancing_policy)
+		fail(k, "lb_policy", "LOAD_BALANCING_POLICY_CONFIG needs load_balancing_policy");
+	if (c->load_balancing_policy && c->lb_config_case != 0)
+		warn(k, "load_balancing_policy", "load_balancing_policy wins over %s",
+		    c->lb_config_case == ENVOY__CONFIG__CLUSTER__V3__CLUSTER__LB_CONFIG_LEAST_REQUEST_LB_CONFIG
+			? "least_request_lb_config"
+			: "round_robin_lb_config");
+	else if (c->lb_config_case == ENVOY__CONFIG__CLUSTER__V3__CLUSTER__LB_CONFIG_LEAST_REQUEST_LB_CONFIG &&
+	    c->lb_policy != LB_LEAST_REQUEST)
+		warn(k, "least_request_lb_config", "least_request_lb_config has no effect: lb_policy is another");
+}
+
+void
+check_cluster(struct checked *k)
+{
+	const Cluster *c = (const void *)k->m;
+
+	check_members(k, c);
+	check_dns_fields(k, c);
+	check_protocol(k, c);
+	check_lb(k, c);
+}
+
+void
+check_circuit_breakers(struct checked *k)
+{
+	const Envoy__Config__Cluster__V3__CircuitBreakers *b = (const void *)k->m;
+
+	if (b->n_thresholds > 1)
+		warn(k, "thresholds", "only the first thresholds of a priority count");
+}
+
+void
+check_refresh_rate(struct checked *k)
+{
+	const Envoy__Config__Cluster__V3__Cluster__RefreshRate *r = (const void *)k->m;
+
+	if (r->base_interval && r->max_interval &&
+	    conf_duration_ms(r->max_interval, 0) < conf_duration_ms(r->base_interval, 0))
+		fail(k, "max_interval", "must not be less than base_interval");
+}
+
+void
+check_load_balancing_policy(struct checked *k)
+{
+	const Envoy__Config__Cluster__V3__LoadBalancingPolicy *p = (const void *)k->m;
+
+	if (p->n_policies == 0)
+		fail(k, "policies", "needs a policy that is known");
+	for (size_t i = 0; i < p->n_policies; i++)
+		if (!p->policies[i]->typed_extension_config)
+			fail_item(k, "policies", (int)i, "needs a typed_extension_config");
+}
+
+void
+check_locality(struct checked *k)
+{
+	const Envoy__Config__Endpoint__V3__LocalityLbEndpoints *l = (const void *)k->m;
+	uint64_t sum = 0;
+
+	if (l->priority > 128)
+		fail(k, "priority", "must be from 0 to 128, not %u", l->priority);
+	else if (l->priority > 0)
+		fail(k, "priority", "a priority other than 0 " NOT_YET);
+	for (size_t i = 0; i < l->n_lb_endpoints; i++)
+		sum += conf_u32(l->lb_endpoints[i]->load_balancing_weight, 1);
+	if (sum > UINT32_MAX)
+		fail(k, "lb_endpoints", "the weights add up to more than %u", UINT32_MAX);
+}

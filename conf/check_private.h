@@ -1,0 +1,50 @@
+/* What the checks of single messages share; only conf/check_*.c and conf/rules.c include this. */
+#ifndef CONF_CHECK_PRIVATE_H
+#define CONF_CHECK_PRIVATE_H
+
+#include "conf/check.h"
+#include "conf/diag.h"
+#include "conf/message.h"
+#include "conf/where.h"
+#include "lib/base/err.h"
+
+/* The message under the check's hands, and its place. */
+struct checked {
+	struct check *c;
+	const ProtobufCMessage *m;
+	const struct where *w;
+};
+
+/* Every row of conf/rules/fields.def, deprecated.def and ignored.def about this message. */
+void rules_check(struct checked *k);
+
+/* The place of a field (index ≥ 0: of an item) as it was written, else of the message. */
+struct where checked_field(const struct checked *k, const char *field, int index);
+bool checked_written(const struct checked *k, const char *field);
+
+void fail(struct checked *k, const char *field, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+void fail_item(struct checked *k, const char *field, int index, const char *fmt, ...)
+    __attribute__((format(printf, 4, 5)));
+void fail_near(struct checked *k, const char *field, const char *near, const char *fmt, ...)
+    __attribute__((format(printf, 4, 5)));
+void warn(struct checked *k, const char *field, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+/* Of a message further below: `path` leads from the checked one to `inner`. */
+void fail_below(struct checked *k, const char *path, const ProtobufCMessage *inner, const char *field,
+    const char *fmt, ...) __attribute__((format(printf, 5, 6)));
+
+#define NOT_YET "is known to Envoy but not supported by baton yet"
+
+bool is_ip(const char *text, bool *v6);
+bool is_header_name(struct str name, bool pseudo); /* a token; with pseudo also ":path" and its like */
+bool is_header_value(struct str value);
+
+/* %OPERATOR% syntax and names; 0, or -1 with the reason. */
+int format_check(struct str format, const char **near, struct err *err);
+
+#define CHECK(message, function) void function(struct checked *k);
+#include "conf/checks.def"
+#undef CHECK
+
+#endif
