@@ -12,8 +12,8 @@
 #include "lib/base/mem.h"
 #include "tests/harness/scene.h"
 
-static int
-listen_anywhere(uint16_t *port)
+int
+scene_refusing_port(uint16_t *port)
 {
 	struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	socklen_t n = sizeof(a);
@@ -21,9 +21,17 @@ listen_anywhere(uint16_t *port)
 
 	assert_true(fd >= 0);
 	assert_int_equal(bind(fd, (struct sockaddr *)&a, sizeof(a)), 0);
-	assert_int_equal(listen(fd, 128), 0);
 	getsockname(fd, (struct sockaddr *)&a, &n);
 	*port = ntohs(a.sin_port);
+	return fd;
+}
+
+static int
+listen_anywhere(uint16_t *port)
+{
+	int fd = scene_refusing_port(port);
+
+	assert_int_equal(listen(fd, 128), 0);
 	return fd;
 }
 

@@ -14,11 +14,15 @@
 #define HARNESS_SCENE_H
 
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
+#include <string.h>
 #include <sys/types.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -49,6 +53,8 @@ unsigned scene_origin(struct scene *sc, const char *name);
 /* A child that runs serve(fd, n, arg) for its nth connection (from 0), one after another. */
 unsigned scene_host(struct scene *sc, void (*serve)(int fd, unsigned n, void *arg), void *arg);
 void scene_host_stop(struct scene *sc, unsigned host);
+/* A port of 127.0.0.1 that refuses connections as long as the descriptor given back is open. */
+int scene_refusing_port(uint16_t *port);
 
 /* ---- the proxy */
 /* Writes the configuration to DIR/baton.yaml, starts baton and waits until it serves. */

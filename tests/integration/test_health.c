@@ -1,0 +1,243 @@
+/* Health failover: three doors to one flag, and what everybody sees while it is set. */
+#include "tests/harness/scene.h"
+
+#include "lib/base/mem.h"
+#include "tests/harness/configs.h"
+
+#define HEALTH(more)                                                                               \
+	"          - name: envoy.filters.http.health_check\n"                                      \
+	"            typed_config:\n"                                                              \
+	"              \"@type\": type.googleapis.com/"                                           \
+	"envoy.extensions.filters.http.health_check.v3.HealthCheck\n"                              \
+	"              headers: [{name: \":path\", string_match: {exact: /healthz}}]\n" more
+
+#define CONF_HEALTH(more)                                                                          \
+	CONF_ADMIN CONF_LISTENER(HEALTH(more), CONF_ROUTE_ALL)                                     \
+	CONF_CLUSTERS CONF_CLUSTER("api", CONF_HOST("@HOST0@"), "")
+
+#define NO_PASS "              pass_through_mode: false\n"
+
+static int
+get_status(struct scene *sc, const char *path)
+{
+	struct reply r = scene_get(sc, path);
+	int status = r.status;
+
+	reply_free(&r);
+	return status;
+}
+
+static int
+admin_status(struct scene *sc, const char *method, const char *path)
+{
+	struct reply r = scene_admin(sc, method, path);
+	int status = r.status;
+
+	reply_free(&r);
+	return status;
+}
+
+static void
+expect_out_of_rotation(struct scene *sc)
+{
+	struct reply r;
+
+	WAIT_FOR(get_status(sc, "/healthz") == 503);
+	r = scene_admin(sc, "GET", "/ready");
+	assert_int_equal(r.status, 503);
+	assert_string_equal(r.body, "DRAINING\n");
+	reply_free(&r);
+	assert_stat(sc, "server.live", 0);
+	r = scene_get(sc, "/");
+	assert_int_equal(r.status, 200);
+	assert_string_equal(reply_header(&r, "x-envoy-immediate-health-check-fail"), "true");
+	reply_free(&r);
+}
+
+static void
+expect_in_rotation(struct scene *sc)
+{
+	struct reply r;
+
+	WAIT_FOR(get_status(sc, "/healthz") == 200);
+	assert_int_equal(admin_status(sc, "GET", "/ready"), 200);
+	assert_stat(sc, "server.live", 1);
+	r = scene_get(sc, "/");
+	assert_null(reply_header(&r, "x-envoy-immediate-health-check-fail"));
+	reply_free(&r);
+}
+
+static void
+three_doors_lead_to_one_flag(void **state)
+{
+	struct scene sc;
+	char *out;
+
+	scene_init(&sc);
+	scene_origin(&sc, "one");
+	scene_proxy(&sc, CONF_HEALTH(NO_PASS));
+	expect_in_rotation(&sc);
+
+	assert_int_equal(admin_status(&sc, "GET", "/healthcheck/fail"), 405);
+	expect_in_rotation(&sc);
+	assert_int_equal(admin_status(&sc, "POST", "/healthcheck/fail"), 200);
+	expect_out_of_rotation(&sc);
+	kill(sc.proxy, SIGTTIN);
+	expect_in_rotation(&sc);
+
+	kill(sc.proxy, SIGTTOU);
+	expect_out_of_rotation(&sc);
+	assert_int_equal(scene_run_tool(&sc, &out, "batonctl", "healthcheck", "ok", NULL), 0);
+	mem_free(out);
+	expect_in_rotation(&sc);
+
+	assert_int_equal(scene_run_tool(&sc, &out, "batonctl", "healthcheck", "fail", NULL), 0);
+	mem_free(out);
+	expect_out_of_rotation(&sc);
+	assert_int_equal(admin_status(&sc, "POST", "/healthcheck/ok"), 200);
+	expect_in_rotation(&sc);
+	scene_fini(&sc);
+}
+
+static void
+health_requests_are_not_counted_as_requests(void **state)
+{
+	struct scene sc;
+	struct reply r;
+
+	scene_init(&sc);
+	scene_origin(&sc, "one");
+	scene_proxy(&sc, CONF_HEALTH(NO_PASS));
+	r = scene_get(&sc, "/healthz");
+	assert_int_equal(r.status, 200);
+	assert_string_equal(
+	    reply_header(&r, "x-envoy-upstream-healthchecked-cluster"), "test-cluster");
+	reply_free(&r);
+	assert_stat(&sc, "http.ingress.health_check.ok", 1);
+	assert_stat(&sc, "http.ingress.downstream_rq_2xx", 0);
+	assert_stat(&sc, "http.ingress.downstream_rq_completed", 0);
+	assert_stat(&sc, "cluster.api.upstream_rq_total", 0);
+	scene_fini(&sc);
+}
+
+static void
+pass_through_remembers_the_answer(void **state)
+{
+	struct scene sc;
+
+	scene_init(&sc);
+	scene_origin(&sc, "one");
+	sc.extra[0] = "--concurrency";
+	sc.extra[1] = "1";
+	scene_proxy(&sc,
+	    CONF_HEALTH("              pass_through_mode: true\n              cache_time: 600s\n"));
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(get_status(&sc, "/healthz"), 200);
+	assert_stat(&sc, "cluster.api.upstream_rq_total", 1);
+	assert_stat(&sc, "http.ingress.health_check.cached_response", 2);
+	kill(sc.proxy, SIGTTOU);
+	WAIT_FOR(get_status(&sc, "/healthz") == 503);
+	scene_fini(&sc);
+}
+
+static void
+a_share_of_healthy_hosts_decides(void **state)
+{
+	struct scene sc;
+	char *out, *address;
+
+	scene_init(&sc);
+	scene_origin(&sc, "one");
+	scene_origin(&sc, "two");
+	scene_proxy(&sc, CONF_ADMIN CONF_LISTENER(
+			     HEALTH(NO_PASS "              cluster_min_healthy_percentages: "
+					    "{api: {value: 60}}\n"),
+			     CONF_ROUTE_ALL) CONF_CLUSTERS
+		CONF_CLUSTER("api", CONF_HOST("@HOST0@") CONF_HOST("@HOST1@"), ""));
+	assert_int_equal(get_status(&sc, "/healthz"), 200);
+	address = mem_printf("127.0.0.1:%u", sc.host_port[1]);
+	assert_int_equal(scene_run_tool(&sc, &out, "batonctl", "host", "api", address, "fail", NULL), 0);
+	mem_free(out);
+	WAIT_FOR(get_status(&sc, "/healthz") == 503);
+	assert_int_equal(scene_run_tool(&sc, &out, "batonctl", "host", "api", address, "ok", NULL), 0);
+	mem_free(out);
+	WAIT_FOR(get_status(&sc, "/healthz") == 200);
+	mem_free(address);
+	scene_fini(&sc);
+}
+
+static void
+an_operator_drains_one_host(void **state)
+{
+	struct scene sc;
+	struct reply r;
+	char *out, *address;
+
+	scene_init(&sc);
+	scene_origin(&sc, "one");
+	scene_origin(&sc, "two");
+	scene_proxy(&sc, CONF_ADMIN CONF_LISTENER("", CONF_ROUTE_ALL) CONF_CLUSTERS
+		CONF_CLUSTER("api", CONF_HOST("@HOST0@") CONF_HOST("@HOST1@"), ""));
+	address = mem_printf("127.0.0.1:%u", sc.host_port[0]);
+	assert_int_equal(scene_run_tool(&sc, &out, "batonctl", "host", "api", address, "drain", NULL), 0);
+	mem_free(out);
+	for (int i = 0; i < 10; i++) {
+		r = scene_get(&sc, "/");
+		assert_int_equal(r.status, 200);
+		assert_non_null(strstr(r.body, "two"));
+		reply_free(&r);
+	}
+	r = scene_admin(&sc, "GET", "/clusters");
+	assert_non_null(strstr(r.body, "/operator_drain"));
+	reply_free(&r);
+	assert_int_equal(
+	    scene_run_tool(&sc, &out, "batonctl", "host", "api", "1.2.3.4:5", "drain", NULL), 3);
+	mem_free(out);
+	mem_free(address);
+	scene_fini(&sc);
+}
+
+static void
+each_connection_is_told_once(void **state)
+{
+	struct scene sc;
+	struct reply r;
+	int fd;
+
+	scene_init(&sc);
+	scene_origin(&sc, "one");
+	sc.extra[0] = "--drain-strategy";
+	sc.extra[1] = "immediate";
+	scene_proxy(&sc, CONF_HEALTH(NO_PASS));
+	fd = client_connect(sc.port);
+	client_send(fd, "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+	r = client_reply(fd, false);
+	assert_null(reply_header(&r, "connection"));
+	reply_free(&r);
+	kill(sc.proxy, SIGTTOU);
+	WAIT_FOR(get_status(&sc, "/healthz") == 503);
+	client_send(fd, "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+	r = client_reply(fd, false);
+	assert_int_equal(r.status, 200);
+	assert_string_equal(reply_header(&r, "connection"), "close");
+	reply_free(&r);
+	assert_true(client_closed(fd));
+	close(fd);
+	scene_wait_stat(&sc, "http.ingress.downstream_cx_drain_close", 1);
+	scene_fini(&sc);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(three_doors_lead_to_one_flag),
+	    cmocka_unit_test(health_requests_are_not_counted_as_requests),
+	    cmocka_unit_test(pass_through_remembers_the_answer),
+	    cmocka_unit_test(a_share_of_healthy_hosts_decides),
+	    cmocka_unit_test(an_operator_drains_one_host),
+	    cmocka_unit_test(each_connection_is_told_once),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
