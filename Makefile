@@ -159,7 +159,8 @@ deps:
 run: deps
 	@$(MAKE) --no-print-directory all $(B)/origin
 	@B=$(B) tools/quickstart.sh
-bench: deps
+bench:
+	@tools/install-deps.sh bench
 	@$(MAKE) --no-print-directory all $(B)/origin
 	@B=$(B) tests/bench/bench.sh
 

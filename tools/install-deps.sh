@@ -1,15 +1,17 @@
 #!/bin/sh
 # Installs the Debian packages that building and testing baton need, if any is missing.
-# Prints one line and exits 1 when it cannot.
+# Prints one line and exits 1 when it cannot.  With the word `bench` also the peers of `make bench`.
 set -eu
 
 build="gcc make pkg-config libevent-dev libhttp-parser-dev libnghttp2-dev libssl-dev libyaml-dev
 libcmocka-dev libprotobuf-c-dev protobuf-c-compiler protobuf-compiler libprotobuf-dev libc-ares-dev
 libpcre2-dev libjansson-dev libxxhash-dev libcap-ng-dev libncurses-dev"
 test="clang libclang-rt-14-dev curl nghttp2-client wrk prometheus openssl procps"
+peers=
+[ "${1:-}" != bench ] || peers="nginx-light haproxy strace"
 
 missing=
-for p in $build $test; do
+for p in $build $test $peers; do
 	dpkg-query -W -f '${db:Status-Status}\n' "$p" 2>/dev/null | grep -qx installed || missing="$missing $p"
 done
 [ -z "$missing" ] && exit 0

@@ -1,0 +1,165 @@
+#!/bin/bash
+# CPU time per request of baton beside Debian's nginx and haproxy, in one run:
+# same machine, same work, one worker each, pinned; repeats interleaved, medians.
+#
+#   B=build REPEATS=3 SECONDS_EACH=3 tests/bench/bench.sh [row …]
+#
+# Rows: h1_1k h1_64k h1_newconn h2_1k.  CPU is user+sys of all processes of a
+# proxy (/proc/PID/stat) over the load, divided by the requests the load
+# generator counted.  Prints a table and system calls per request of baton.
+set -u
+cd "$(dirname "$0")/../.." || exit 1
+B=${B:-build}
+REPEATS=${REPEATS:-3}
+SECONDS_EACH=${SECONDS_EACH:-3}
+rows=${*:-h1_1k h1_64k h1_newconn h2_1k}
+dir=$(mktemp -d)
+pids=
+trap 'for p in $pids; do kill "$p" 2>/dev/null; done; wait 2>/dev/null; rm -rf "$dir"' EXIT
+for tool in wrk h2load nginx haproxy strace; do
+	command -v $tool >/dev/null || { echo "bench: $tool is not installed (apt-get install wrk nghttp2-client nginx-light haproxy strace)"; exit 1; }
+done
+export PATH=$PATH:/usr/sbin
+
+origin_port=18080 baton_port=18081 nginx_port=18082 haproxy_port=18083 admin_port=18084
+for p in $origin_port $baton_port $nginx_port $haproxy_port $admin_port; do
+	if (exec 3<>/dev/tcp/127.0.0.1/$p) 2>/dev/null; then echo "bench: port $p is taken"; exit 1; fi
+done
+
+load_cpu=1 proxy_cpu=0
+[ "$(nproc)" -gt 1 ] || load_cpu=0
+
+cat >"$dir/baton.yaml" <<EOF
+admin: {address: {socket_address: {address: 127.0.0.1, port_value: $admin_port}}}
+static_resources:
+  listeners:
+  - address: {socket_address: {address: 127.0.0.1, port_value: $baton_port}}
+    filter_chains:
+    - filters:
+      - name: envoy.filters.network.http_connection_manager
+        typed_config:
+          "@type": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
+          stat_prefix: bench
+          generate_request_id: false
+          route_config:
+            virtual_hosts:
+            - {name: all, domains: ["*"], routes: [{match: {prefix: /}, route: {cluster: origin}}]}
+          http_filters:
+          - name: envoy.filters.http.router
+            typed_config:
+              "@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router
+              dynamic_stats: false
+  clusters:
+  - name: origin
+    circuit_breakers: {thresholds: [{max_connections: 100000, max_pending_requests: 100000, max_requests: 100000}]}
+    load_assignment:
+      cluster_name: origin
+      endpoints: [{lb_endpoints: [{endpoint: {address: {socket_address: {address: 127.0.0.1, port_value: $origin_port}}}}]}]
+EOF
+cat >"$dir/nginx.conf" <<EOF
+worker_processes 1; daemon off; pid $dir/nginx.pid; error_log $dir/nginx.err;
+events { worker_connections 10000; }
+http {
+  access_log off; keepalive_requests 100000000; client_body_temp_path $dir/b; proxy_temp_path $dir/p;
+  fastcgi_temp_path $dir/f; uwsgi_temp_path $dir/u; scgi_temp_path $dir/s;
+  proxy_request_buffering off; proxy_buffers 8 64k; proxy_buffer_size 64k; proxy_busy_buffers_size 128k;
+  upstream o { server 127.0.0.1:$origin_port; keepalive 256; keepalive_requests 100000000; }
+  server { listen 127.0.0.1:$nginx_port; location / { proxy_pass http://o; proxy_http_version 1.1; proxy_set_header Connection ""; } }
+  server { listen 127.0.0.1:$((nginx_port + 100)) http2; location / { proxy_pass http://o; proxy_http_version 1.1; proxy_set_header Connection ""; } }
+}
+EOF
+cat >"$dir/haproxy.cfg" <<EOF
+global
+  nbthread 1
+  maxconn 10000
+defaults
+  mode http
+  http-reuse always
+  timeout connect 5s
+  timeout client 60s
+  timeout server 60s
+frontend f
+  bind 127.0.0.1:$haproxy_port
+  bind 127.0.0.1:$((haproxy_port + 100)) proto h2
+  default_backend b
+backend b
+  server s 127.0.0.1:$origin_port
+EOF
+
+taskset -c $load_cpu "$B/origin" --name bench --port $origin_port >/dev/null & pids="$pids $!"
+taskset -c $proxy_cpu "$B/baton" -c "$dir/baton.yaml" --concurrency 1 --runtime-dir "$dir/run" -l warning & baton=$!; pids="$pids $baton"
+taskset -c $proxy_cpu nginx -c "$dir/nginx.conf" & nginx=$!; pids="$pids $nginx"
+taskset -c $proxy_cpu haproxy -db -f "$dir/haproxy.cfg" & haproxy=$!; pids="$pids $haproxy"
+for p in $origin_port $baton_port $nginx_port $haproxy_port; do
+	n=0
+	until (exec 3<>/dev/tcp/127.0.0.1/$p) 2>/dev/null; do
+		n=$((n + 1)); [ $n -lt 200 ] || { echo "bench: nobody listens on $p"; exit 1; }
+		sleep 0.05
+	done
+done
+
+tree() { # a pid and its descendants
+	echo "$1"
+	for c in $(cat /proc/"$1"/task/*/children 2>/dev/null); do tree "$c"; done
+}
+ticks() { # user+sys of a process tree, in clock ticks
+	local sum=0 t
+	for p in $(tree "$1"); do
+		t=$(sed 's/.*) //' /proc/"$p"/stat 2>/dev/null | awk '{print $12 + $13}')
+		sum=$((sum + ${t:-0}))
+	done
+	echo $sum
+}
+load() { # row, port -> requests completed
+	case $1 in
+	h1_1k) taskset -c $load_cpu wrk -t1 -c64 -d"${SECONDS_EACH}s" "http://127.0.0.1:$2/" ;;
+	h1_64k) taskset -c $load_cpu wrk -t1 -c32 -d"${SECONDS_EACH}s" "http://127.0.0.1:$2/?size=65536" ;;
+	h1_newconn) taskset -c $load_cpu wrk -t1 -c32 -d"${SECONDS_EACH}s" -H 'Connection: close' "http://127.0.0.1:$2/" ;;
+	h2_1k) taskset -c $load_cpu h2load -D "$SECONDS_EACH" -c10 -m32 "http://127.0.0.1:$2/" ;;
+	esac >"$dir/load" 2>&1
+	awk '/requests in/ {print $1} /^requests:/ {print $8}' "$dir/load" | head -n 1
+	if grep -q 'Non-2xx\|Socket errors' "$dir/load"; then grep 'Non-2xx\|Socket errors' "$dir/load" >&2; fi
+}
+port_of() { # proxy, row
+	local p
+	case $1 in baton) echo $baton_port; return ;; nginx) p=$nginx_port ;; haproxy) p=$haproxy_port ;; esac
+	case $2 in h2_*) p=$((p + 100)) ;; esac
+	echo $p
+}
+median() { sort -n | awk '{v[NR] = $1} END {print v[int((NR + 1) / 2)]}'; }
+
+hz=$(getconf CLK_TCK)
+printf '%-12s %-8s %10s %12s\n' row proxy us/request requests/s
+for row in $rows; do
+	: >"$dir/res"
+	for _ in $(seq "$REPEATS"); do
+		for proxy in baton nginx haproxy; do
+			pid=${!proxy}
+			before=$(ticks "$pid")
+			done_=$(load "$row" "$(port_of $proxy "$row")")
+			after=$(ticks "$pid")
+			[ -n "$done_" ] && [ "$done_" -gt 0 ] || { echo "bench: $row through $proxy: no requests"; cat "$dir/load"; exit 1; }
+			awk -v t=$((after - before)) -v n="$done_" -v hz="$hz" -v s="$SECONDS_EACH" -v p=$proxy \
+				'BEGIN {printf "%s %.2f %.0f\n", p, t * 1e6 / hz / n, n / s}' >>"$dir/res"
+		done
+	done
+	for proxy in baton nginx haproxy; do
+		us=$(awk -v p=$proxy '$1 == p {print $2}' "$dir/res" | median)
+		rps=$(awk -v p=$proxy '$1 == p {print $3}' "$dir/res" | median)
+		printf '%-12s %-8s %10s %12s\n' "$row" $proxy "$us" "$rps"
+		eval "us_$proxy=$us"
+	done
+	awk -v r="$row" -v b="$us_baton" -v n="$us_nginx" -v h="$us_haproxy" \
+		'BEGIN {best = n < h ? n : h; printf "%-12s ratio to the better of nginx and haproxy: %.2f\n", r, b / best}'
+done
+
+worker=$(pgrep -P "$baton" -f 'baton: worker' | head -n 1)
+for row in h1_1k h2_1k; do
+	case " $rows " in *" $row "*) ;; *) continue ;; esac
+	strace -c -f -p "$worker" -o "$dir/strace" & st=$!
+	sleep 0.5
+	done_=$(load $row $baton_port)
+	kill -INT $st; wait $st 2>/dev/null
+	calls=$(awk '$NF == "total" {print $(NF - 1) + 0 > 0 ? ($4 + 0 > 0 ? $4 : $3) : $3}' "$dir/strace")
+	awk -v r=$row -v c="$calls" -v n="$done_" 'BEGIN {printf "%-12s baton: %.2f system calls a request\n", r, c / n}'
+done
