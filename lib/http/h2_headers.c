@@ -10,8 +10,21 @@
 #include "lib/http/h2_private.h"
 
 #include "lib/base/vec.h"
+#include "lib/http/validate.h"
 
-static const struct codec_error host_differs = {400, "http2.host_differs_from_authority"};
+static const struct codec_error no_host = {400, "missing_host_header"};
+static const struct codec_error by_guard[] = {
+	{400, "http2.codec_error.method"},
+	{400, "http2.codec_error.scheme"},
+	{400, "http2.codec_error.target"},
+	{400, "http2.codec_error.asterisk"},
+	{400, "http2.codec_error.authority"},
+	{400, "http2.codec_error.host"},
+	{400, "http2.codec_error.header_name"},
+	{400, "http2.codec_error.control_char"},
+	{400, "http2.codec_error.connection_header"},
+	{400, "http2.codec_error.content_length"},
+};
 
 void
 h2_block_begin(struct h2_stream *s)
@@ -69,8 +82,8 @@ h2_block_add(struct h2_stream *s, struct str name, struct str value)
 }
 
 /* RFC 9113 8.2.3: crumbs become one cookie, joined with "; ". */
-void
-h2_block_join_cookies(struct h2_stream *s)
+static void
+join_cookies(struct h2_stream *s)
 {
 	struct headers *h = s->block;
 	size_t n = 0, first = 0;
@@ -112,33 +125,39 @@ connect_to_upgrade(struct h2_stream *s)
 	headers_add_id(h, HDR_CONNECTION, STR("upgrade"));
 }
 
-/* `host` becomes :authority; two that differ could be read in two ways (RFC 9113 8.3.1). */
+/* Everything nghttp2 lets through that HTTP/1 could not carry, or could carry in two ways. */
 static const struct codec_error *
-host_to_authority(struct headers *h)
+check_request(const struct headers *h)
 {
-	struct str authority = headers_get(h, HDR_AUTHORITY);
-	bool differs = false;
+	const char *guard = validate_request_headers(h, true), *name;
 
-	if (!headers_has(h, HDR_HOST))
+	if (guard == NULL)
 		return NULL;
-	if (!headers_has(h, HDR_AUTHORITY))
-		authority = headers_get(h, HDR_HOST);
-	for (uint32_t i = 0; i < h->len; i++)
-		differs |= h->at[i].id == HDR_HOST && !str_ieq(header_value(&h->at[i]), authority);
-	headers_remove_id(h, HDR_HOST);
-	headers_set_id(h, HDR_AUTHORITY, authority);
-	return differs ? &host_differs : NULL;
+	if (!headers_has(h, HDR_AUTHORITY) && !headers_has(h, HDR_HOST))
+		return &no_host;
+	for (size_t i = 0; i < ARRAY_LEN(by_guard); i++) {
+		name = strrchr(by_guard[i].details, '.') + 1;
+		if (strcmp(name, guard) == 0)
+			return &by_guard[i];
+	}
+	UNREACHABLE();
 }
 
 const struct codec_error *
 h2_block_to_request(struct h2_stream *s)
 {
 	struct headers *h = s->block;
+	const struct codec_error *e = check_request(h);
 
-	h2_block_join_cookies(s);
-	connect_to_upgrade(s);
 	s->pub.head_request = str_eq(headers_get(h, HDR_METHOD), STR("HEAD"));
-	return host_to_authority(h);
+	if (e)
+		return e;
+	join_cookies(s);
+	connect_to_upgrade(s);
+	if (!headers_has(h, HDR_AUTHORITY))
+		headers_set_id(h, HDR_AUTHORITY, headers_get(h, HDR_HOST));
+	headers_remove_id(h, HDR_HOST);
+	return NULL;
 }
 
 void

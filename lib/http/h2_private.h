@@ -160,7 +160,6 @@ enum h2_field h2_block_add(struct h2_stream *s, struct str name, struct str valu
 /* The head is complete: HTTP/1's shape.  NULL, or what is wrong with it. */
 const struct codec_error *h2_block_to_request(struct h2_stream *s);
 void h2_block_to_response(struct h2_stream *s);
-void h2_block_join_cookies(struct h2_stream *s);
 /* Fields for nghttp2 in a scratch array that the next call overwrites. */
 nghttp2_nv *h2_fields(struct h2_stream *s, const struct headers *h, size_t *n);
 

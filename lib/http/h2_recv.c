@@ -8,6 +8,8 @@
  */
 #include "lib/http/h2_private.h"
 
+#include "lib/http/validate.h"
+
 #define DETAILS_FIELD "http2.invalid.header.field"
 #define DETAILS_RULE "http2.violation.of.messaging.rule"
 #define DETAILS_UNKNOWN "http2.unknown.nghttp2.error"
@@ -169,12 +171,22 @@ received_end(struct h2_stream *s)
 	h2_stream_dirty(s);
 }
 
+/* What nghttp2 lets through and HTTP/1 could not carry costs the stream only. */
+static bool
+refused(struct h2_stream *s, const char *guard)
+{
+	if (guard == NULL)
+		return false;
+	stat_inc(&s->h2->config.h2_stats->rx_messaging_error);
+	h2_stream_kill(s, NGHTTP2_PROTOCOL_ERROR, RESET_PROTOCOL_ERROR, DETAILS_RULE);
+	return true;
+}
+
 static void
 received_trailers(struct h2_stream *s)
 {
-	if (s->in_state != H2_IN_BODY)
-		return; /* of a message that was refused */
-	h2_block_join_cookies(s);
+	if (s->in_state != H2_IN_BODY || refused(s, validate_trailers(s->block)))
+		return;
 	s->trailers = s->block;
 	if (s->h2->codec.server)
 		stat_inc(&s->h2->config.h2_stats->trailers);
@@ -196,6 +208,8 @@ received_request(struct h2_stream *s, bool end)
 static void
 received_response(struct h2_stream *s, bool end)
 {
+	if (refused(s, validate_response_headers(s->block)))
+		return;
 	if (headers_status(s->block) < 200) {
 		s->pub.events->on_info(s->pub.arg, s->block);
 		return;

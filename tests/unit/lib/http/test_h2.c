@@ -202,6 +202,57 @@ crumbs_become_one_cookie(void **state)
 	assert_false(headers_has(s->head, HDR_COOKIE));
 }
 
+static void
+requests_that_http1_could_not_carry_are_errors(void **state)
+{
+	static const struct {
+		const char *method, *path, *authority, *name, *value, *details;
+	} rows[] = {
+		{"GET", "/a#b", "a", NULL, NULL, "http2.codec_error.target"},
+		{"GET", "/\xc3\xa4", "a", NULL, NULL, "http2.codec_error.target"},
+		{"GET", "/", "user@a", NULL, NULL, "http2.codec_error.authority"},
+		{"GET", "/", "a", "host", "b", "http2.codec_error.host"},
+	};
+	struct pair *pair = *state;
+
+	for (unsigned i = 0; i < ARRAY_LEN(rows); i++) {
+		struct end *c = request_new(pair), *s;
+		struct headers *h = get_head(c, rows[i].method, rows[i].path);
+
+		headers_set_id(h, HDR_AUTHORITY, str_of(rows[i].authority));
+		if (rows[i].name) /* the codec would drop `host`: not by its id */
+			headers_add_known(
+			    h, HDR_OTHER, str_of(rows[i].name), str_of(rows[i].value));
+		codec_send_headers(c->s, h, true);
+		pump(pair);
+		s = pair->server.ends[i];
+		assert_true(s->error);
+		assert_null(s->head);
+		assert_int_equal(s->error_status, 400);
+		assert_string_equal(s->details, rows[i].details);
+		respond(s, 400, true);
+		pump(pair);
+		assert_int_equal(headers_status(c->head), 400);
+		assert_true(s->done && c->done);
+	}
+}
+
+static void
+a_host_alone_becomes_the_authority(void **state)
+{
+	struct pair *pair = *state;
+	struct end *c = request_new(pair), *s;
+	struct headers *h = get_head(c, "GET", "/");
+
+	headers_remove_id(h, HDR_AUTHORITY);
+	headers_add_known(h, HDR_OTHER, STR("host"), STR("h.example"));
+	codec_send_headers(c->s, h, true);
+	pump(pair);
+	s = pair->server.ends[0];
+	assert_field(s->head, ":authority", "h.example");
+	assert_false(headers_has(s->head, HDR_HOST));
+}
+
 /* ---- upgrades */
 
 static void
@@ -412,7 +463,7 @@ a_blocked_connection_keeps_bodies_back(void **state)
 	codec_blocked(pair->server.c, true);
 	assert_int_equal(s->blocked, 1);
 	respond(s, 200, false);
-	send_bytes(s, 'x', 50000, true);
+	send_bytes(s, 'x', 50000, false);
 	pump(pair);
 	assert_int_equal(headers_status(c->head), 200);
 	assert_int_equal(c->body.n, 0);
@@ -420,6 +471,8 @@ a_blocked_connection_keeps_bodies_back(void **state)
 	pump(pair);
 	assert_int_equal(s->unblocked, 1);
 	assert_int_equal(c->body.n, 50000);
+	send_text(s, "", true);
+	pump(pair);
 	assert_true(c->done && s->done);
 }
 
@@ -676,6 +729,8 @@ main(void)
 		TEST(many_streams_share_a_connection),
 		TEST(connection_headers_do_not_travel),
 		TEST(crumbs_become_one_cookie),
+		TEST(requests_that_http1_could_not_carry_are_errors),
+		TEST(a_host_alone_becomes_the_authority),
 		TEST_BY_BYTE(a_request_and_its_answer_arrive_whole),
 		TEST_BY_BYTE(trailers_travel_both_ways),
 		TEST_BY_BYTE(informational_answers_come_before_the_answer),
