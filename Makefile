@@ -155,8 +155,9 @@ layers:
 # ---- set-up, demo, bench, install
 .PHONY: deps run bench install clean
 deps:
-	@tools/install-deps.sh
-run: deps
+	@tools/install-deps.sh test
+run:
+	@tools/install-deps.sh build
 	@$(MAKE) --no-print-directory all $(B)/origin
 	@B=$(B) tools/quickstart.sh
 bench:

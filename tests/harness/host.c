@@ -59,12 +59,11 @@ scene_host(struct scene *sc, void (*serve)(int fd, unsigned n, void *arg), void 
 	return host;
 }
 
-unsigned
-scene_origin(struct scene *sc, const char *name)
+/* Starts a child whose first line of output says where it listens; gives the line. */
+static pid_t
+start_listener(char *const *argv, char line[256])
 {
-	unsigned host = sc->hosts++;
 	int out[2];
-	char line[256] = "";
 	size_t n = 0;
 	pid_t pid;
 
@@ -75,15 +74,39 @@ scene_origin(struct scene *sc, const char *name)
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		dup2(out[1], 1);
 		close(out[0]);
-		execl(scene_program("origin"), "origin", "--name", name, "--port", "0", NULL);
+		execv(argv[0], argv);
 		_exit(127);
 	}
 	close(out[1]);
-	while (n + 1 < sizeof(line) && read(out[0], line + n, 1) == 1 && line[n] != '\n')
+	while (n + 1 < 256 && read(out[0], line + n, 1) == 1 && line[n] != '\n')
 		n++;
+	line[n] = '\0';
 	/* The pipe stays open for the child's life: it may say more. */
+	return pid;
+}
+
+unsigned
+scene_origin(struct scene *sc, const char *name)
+{
+	char *argv[] = {(char *)scene_program("origin"), "--name", (char *)name, "--port", "0", NULL};
+	unsigned host = sc->hosts++;
+	char line[256];
+
+	sc->host_pid[host] = start_listener(argv, line);
 	assert_non_null(strrchr(line, ':'));
 	sc->host_port[host] = (uint16_t)atoi(strrchr(line, ':') + 1);
-	sc->host_pid[host] = pid;
 	return host;
+}
+
+void
+scene_two_ports(struct scene *sc, const char *program, const char *script, const char *arg)
+{
+	char *argv[] = {"/usr/bin/env", (char *)program, (char *)script, (char *)arg, NULL};
+	unsigned a, b;
+	char line[256];
+
+	sc->host_pid[sc->hosts] = start_listener(argv, line);
+	assert_int_equal(sscanf(line, "listening %u %u", &a, &b), 2);
+	sc->host_port[sc->hosts++] = (uint16_t)a;
+	sc->host_port[sc->hosts++] = (uint16_t)b;
 }

@@ -52,6 +52,8 @@ void scene_fini(struct scene *sc); /* ends every process by its pid, removes the
 unsigned scene_origin(struct scene *sc, const char *name);
 /* A child that runs serve(fd, n, arg) for its nth connection (from 0), one after another. */
 unsigned scene_host(struct scene *sc, void (*serve)(int fd, unsigned n, void *arg), void *arg);
+/* `env PROGRAM SCRIPT ARG`, which prints "listening PORT PORT": two hosts, one process. */
+void scene_two_ports(struct scene *sc, const char *program, const char *script, const char *arg);
 void scene_host_stop(struct scene *sc, unsigned host);
 /* A port of 127.0.0.1 that refuses connections as long as the descriptor given back is open. */
 int scene_refusing_port(uint16_t *port);
