@@ -36,6 +36,8 @@ seat_start_time(int32_t pid)
 		return 0;
 	text[n] = '\0';
 	p = strrchr(text, ')'); /* the name may hold anything; field 3 follows it */
+	if (p && p[1] && (p[2] == 'Z' || p[2] == 'X')) /* dead, only not yet waited for */
+		return 0;
 	for (int field = 2; p && field < 22; field++)
 		p = strchr(p + 1, ' ');
 	return p ? strtoull(p + 1, NULL, 10) : 0;
