@@ -58,7 +58,11 @@ answer(struct asker *a, struct str packet)
 	struct strb text = {0};
 	struct err err = {""};
 
-	if (control_request_read(&r, packet, &err) < 0 || control_find(&r, &c, &err) < 0) {
+	if (!control_is_allowed(a->fd)) {
+		control_answer(a->fd, CONTROL_REFUSED,
+		    STR("only this proxy's user and root are answered\n"));
+	} else if (control_request_read(&r, packet, &err) < 0 ||
+	    control_find(&r, &c, &err) < 0) {
 		control_answer(a->fd, CONTROL_USAGE, str_of(err.text));
 	} else if (c == CONTROL_PS) {
 		describe(o->start, r.json, &text);
@@ -97,10 +101,6 @@ on_asked(void *arg, unsigned ready)
 
 	if (fd < 0)
 		return;
-	if (!control_is_allowed(fd)) {
-		close(fd);
-		return;
-	}
 	a = mem_new(struct asker);
 	a->orphan = o;
 	a->fd = fd;

@@ -49,7 +49,12 @@ struct settings {
 	const char *const *given;
 };
 
-/* What a freshly forked child gets; descriptors are the child's own from here on. */
+/*
+ * What a freshly forked child gets.  The descriptors are its own and the only ones it has beside
+ * standard input, output, error and the log; randomness, signals, title and privileges are set.
+ * The segment is mapped (segment_own()), but its seat is still to be taken: lane_take() comes
+ * first, before any stat is written.
+ */
 struct process_start {
 	const struct settings *settings;
 	enum role role;
