@@ -1,0 +1,507 @@
+#include "master/master.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "lib/base/clock.h"
+#include "lib/base/log.h"
+#include "lib/base/mem.h"
+#include "lib/base/state.h"
+#include "lib/event/loop.h"
+#include "lib/event/signal.h"
+#include "master/control.h"
+#include "master/master_private.h"
+#include "master/signals.h"
+#include "master/sockets.h"
+#include "shm/flags.h"
+#include "shm/lane.h"
+
+#define STOP_MS 2000 /* children have this long to flush and end, then SIGKILL */
+
+STATE_TABLE(master, MASTER_STATES)
+
+const char *
+master_state_name(const struct master *m)
+{
+	return master_state_names[m->state];
+}
+
+uint64_t
+master_seconds_left(const struct master *m)
+{
+	uint64_t now = loop_now_ns(m->loop);
+
+	return m->deadline_ns > now ? (m->deadline_ns - now) / NS_PER_S : 0;
+}
+
+/* ---- states */
+
+static void
+tell_drain(struct master *m)
+{
+	const struct settings *s = m->settings;
+	/* The window ends before the deadline, so that its last connections are not cut. */
+	uint32_t window = s->shutdown_deadline_s - s->shutdown_deadline_s / 5;
+
+	if (s->drain_time_s < window)
+		window = s->drain_time_s;
+	children_tell_workers(&m->children, MSG_STOP_ACCEPTING);
+	for (unsigned i = 0; i <= m->children.n; i++) {
+		struct message out;
+
+		message_init(&out, i ? MSG_DRAIN : MSG_DRAIN_ADMIN);
+		message_u(&out, window);
+		message_u(&out, s->drain_immediate);
+		child_send(&m->children.at[i], &out);
+	}
+}
+
+static void
+expect_ends(struct master *m)
+{
+	m->children.replacing = false;
+	for (unsigned i = 0; i <= m->children.n; i++) {
+		timer_stop(&m->children.at[i].respawn);
+		m->children.at[i].expected = true;
+	}
+}
+
+static bool
+is_childless(const struct master *m)
+{
+	return children_alive(&m->children, ROLE_WORKER) + children_alive(&m->children, ROLE_ADMIN) == 0;
+}
+
+static void
+master_enter(struct master *m, enum master_state next)
+{
+	const struct settings *s = m->settings;
+
+	STATE_CHECK(master, m->state, next);
+	log_info(LOG_MASTER, "%s -> %s", master_state_names[m->state], master_state_names[next]);
+	m->state = next;
+	timer_stop(&m->step);
+	switch (next) {
+	case MASTER_STARTING:
+	case MASTER_SERVING:
+		runtime_dir_started(&m->dir);
+		break;
+	case MASTER_LEAVING:
+		m->deadline_ns = loop_now_ns(m->loop) + s->shutdown_deadline_s * NS_PER_S;
+		timer_set(m->loop, &m->deadline, s->shutdown_deadline_s * 1000ull);
+		timer_set(m->loop, &m->step, s->shutdown_health_wait_s * 1000ull);
+		master_set_health(m, true, "the end");
+		break;
+	case MASTER_DRAINING:
+		shm_flags()->drain_started_ns = loop_now_ns(m->loop);
+		__atomic_store_n(&shm_flags()->draining, 1, __ATOMIC_RELEASE);
+		expect_ends(m);
+		sockets_stop(m->sockets);
+		tell_drain(m);
+		break;
+	case MASTER_ENDING:
+		expect_ends(m);
+		children_tell_workers(&m->children, MSG_STOP);
+		child_tell(&m->children.at[0], MSG_STOP_ADMIN);
+		timer_set(m->loop, &m->step, STOP_MS);
+		break;
+	}
+}
+
+/* The step of the state at hand is due. */
+static void
+on_step(void *arg)
+{
+	struct master *m = arg;
+
+	if (m->state == MASTER_LEAVING) {
+		master_enter(m, MASTER_DRAINING);
+		if (children_alive(&m->children, ROLE_WORKER) == 0)
+			master_end(m, 0);
+	} else if (m->state == MASTER_ENDING) {
+		for (unsigned i = 0; i <= m->children.n; i++)
+			child_kill(&m->children.at[i], SIGKILL);
+	}
+}
+
+static void
+on_deadline(void *arg)
+{
+	struct master *m = arg;
+
+	log_warning(LOG_MASTER, "shutdown deadline: what is left is cut");
+	master_end(m, 0);
+}
+
+void
+master_serving(struct master *m)
+{
+	if (m->state != MASTER_STARTING)
+		return;
+	master_enter(m, MASTER_SERVING);
+	if (m->settings->mode == MODE_INIT_ONLY)
+		master_end(m, 0);
+}
+
+void
+master_drain(struct master *m)
+{
+	if (m->state == MASTER_SERVING)
+		master_enter(m, MASTER_LEAVING);
+	else
+		master_end(m, 0);
+}
+
+void
+master_end(struct master *m, int status)
+{
+	if (m->exit_status == 0)
+		m->exit_status = status;
+	if (m->state == MASTER_ENDING)
+		return;
+	master_enter(m, MASTER_ENDING);
+	if (is_childless(m))
+		loop_stop(m->loop);
+}
+
+void
+master_set_health(struct master *m, bool failed, const char *who)
+{
+	if (flag_get(&shm_flags()->health_failed) == failed)
+		return;
+	log_info(LOG_MASTER, "%s, by %s", failed ? "out of rotation" : "back in rotation", who);
+	shm_set_health_failed(failed);
+}
+
+/* ---- children come and go */
+
+static void
+tell_admin_of_worker(struct master *m, enum message_type t, const struct child *worker)
+{
+	struct message out;
+
+	message_init(&out, t);
+	message_u(&out, worker->seat);
+	child_send(&m->children.at[0], &out);
+}
+
+static void
+on_started(void *arg, struct child *c)
+{
+	struct master *m = arg;
+
+	if (c->role == ROLE_WORKER) {
+		stat_inc(&m->stats->worker_starts);
+		tell_admin_of_worker(m, MSG_WORKER_STARTED, c);
+		return;
+	}
+	for (unsigned i = 1; i <= m->children.n; i++)
+		if (m->children.at[i].pid)
+			tell_admin_of_worker(m, MSG_WORKER_STARTED, &m->children.at[i]);
+}
+
+static void
+worker_ended(struct master *m, struct child *c)
+{
+	if (!c->expected)
+		stat_inc(&m->stats->worker_crashes);
+	sockets_worker_ended(m->sockets, c->index);
+	tell_admin_of_worker(m, MSG_WORKER_ENDED, c);
+	if (m->state == MASTER_DRAINING && children_alive(&m->children, ROLE_WORKER) == 0)
+		master_end(m, 0);
+}
+
+/* Modes that do not serve end as their admin did. */
+static int
+status_of(int status)
+{
+	return WIFEXITED(status) ? WEXITSTATUS(status) : 1;
+}
+
+static bool
+is_serving_mode(const struct master *m)
+{
+	return m->settings->mode == MODE_SERVE || m->settings->mode == MODE_INIT_ONLY;
+}
+
+static void
+admin_ended(struct master *m, struct child *c, int status)
+{
+	if (m->control)
+		control_admin_ended(m->control);
+	if (!is_serving_mode(m)) {
+		m->exit_status = status_of(status);
+		master_end(m, m->exit_status);
+		return;
+	}
+	if (!c->expected)
+		stat_inc(&m->stats->admin_crashes);
+	if (m->admin_serves || m->state == MASTER_ENDING)
+		return;
+	log_error(LOG_MASTER, "admin ended before start-up was complete, so baton ends");
+	master_end(m, WIFEXITED(status) && WEXITSTATUS(status) ? WEXITSTATUS(status) : 1);
+}
+
+static void
+on_ended(void *arg, struct child *c, int status)
+{
+	struct master *m = arg;
+
+	if (c->role == ROLE_WORKER)
+		worker_ended(m, c);
+	else
+		admin_ended(m, c, status);
+	if (m->state == MASTER_ENDING && is_childless(m))
+		loop_stop(m->loop);
+}
+
+static const struct children_events children_events = {master_on_message, on_started, on_ended};
+
+/* ---- sockets go to workers and admin */
+
+static void
+give_socket(void *arg, unsigned worker, struct str key, unsigned index, int fd, bool lent)
+{
+	struct master *m = arg;
+	struct message out;
+
+	message_init(&out, worker ? MSG_LISTEN_FD : MSG_LISTEN_ADMIN_FD);
+	message_s(&out, key);
+	if (worker) {
+		message_u(&out, index);
+		message_u(&out, lent);
+	}
+	out.fd = fd;
+	child_send(&m->children.at[worker], &out);
+}
+
+static void
+take_socket_back(void *arg, unsigned worker, struct str key, unsigned index)
+{
+	struct master *m = arg;
+	struct message out;
+
+	message_init(&out, MSG_LISTEN_BACK);
+	message_s(&out, key);
+	message_u(&out, index);
+	child_send(&m->children.at[worker], &out);
+}
+
+static const struct sockets_events sockets_events = {give_socket, take_socket_back};
+
+/* ---- the tick */
+
+static void
+on_tick(void *arg)
+{
+	struct master *m = arg;
+	uint32_t wait = 0;
+
+	timer_set(m->loop, &m->tick, WATCH_TICK_MS);
+	master_watch(m);
+	for (unsigned i = 1; i <= m->children.n; i++)
+		if (m->children.at[i].backoff_ms > wait)
+			wait = m->children.at[i].backoff_ms;
+	stat_set(&m->stats->worker_backoff_ms, wait);
+}
+
+static void
+on_turn(void *arg)
+{
+	lane_beat();
+}
+
+/* ---- the start */
+
+/* Descriptors: as many as the system lets us have, and enough to begin with. */
+static int
+raise_limits(const struct settings *s, struct err *err)
+{
+	struct rlimit l;
+	rlim_t least = 64 + 8 * (rlim_t)s->concurrency;
+
+	if (getrlimit(RLIMIT_NOFILE, &l) < 0)
+		return err_sys(err, "RLIMIT_NOFILE");
+	l.rlim_cur = l.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &l);
+	getrlimit(RLIMIT_NOFILE, &l);
+	if (l.rlim_cur < least)
+		return err_set(err, "the limit of open files is %llu, %llu are needed (ulimit -n)",
+		    (unsigned long long)l.rlim_cur, (unsigned long long)least);
+	return 0;
+}
+
+static int
+open_directory(struct master *m, const struct options *o, struct err *err)
+{
+	struct runtime_request q = {.option = o->settings.runtime_dir,
+	    .base_id = o->settings.base_id,
+	    .dynamic = o->dynamic_base_id,
+	    .concurrency = o->settings.concurrency};
+	char text[16];
+
+	if (o->settings.hot_restart_disabled) {
+		struct segment_params p = {.concurrency = o->settings.concurrency};
+
+		return segment_create_private(&m->segment, &p, err);
+	}
+	if (runtime_dir_open(&m->dir, &q, err) < 0)
+		return -1;
+	m->has_dir = true;
+	snprintf(text, sizeof(text), "%u\n", m->dir.base_id);
+	if (runtime_dir_segment(&m->dir, o->settings.concurrency, &m->segment, err) < 0 ||
+	    runtime_dir_listen(&m->dir, err) < 0 ||
+	    (o->base_id_path && write_text_file(o->base_id_path, text, err) < 0))
+		return -1;
+	return 0;
+}
+
+/* Master's own numbers.  It publishes them before admin exists; later only admin publishes. */
+static int
+publish_stats(struct master *m, struct err *err)
+{
+	struct shm_flags *flags;
+
+	if (lane_take(m->segment, SEAT_OF_MASTER, SEAT_MASTER, 0, err) < 0 ||
+	    block_publish(m->segment, SCOPE_baton, STR("baton."), err) < 0)
+		return -1;
+	m->stats = baton_stats_of("baton.");
+	for (unsigned i = 0; i <= m->children.n; i++) {
+		char prefix[48];
+
+		snprintf(prefix, sizeof(prefix), i ? "server.worker_%u." : "server.main_thread.", i - 1);
+		if (block_publish(m->segment, SCOPE_watchdog, str_of(prefix), err) < 0)
+			return -1;
+		m->watched[i] = watchdog_stats_of(prefix);
+	}
+	flags = shm_flags();
+	flags->epoch = m->settings->restart_epoch;
+	flags->state = SERVER_PRE_INITIALIZING;
+	flags->started_wall_ns = flags->first_started_wall_ns = clock_wall_ns();
+	stat_set(&m->stats->generations, 1);
+	return 0;
+}
+
+static int
+write_pid(const char *path, struct err *err)
+{
+	char text[16];
+
+	if (path == NULL)
+		return 0;
+	snprintf(text, sizeof(text), "%d\n", (int)getpid());
+	return write_text_file(path, text, err);
+}
+
+static int
+open_serving(struct master *m, const struct options *o, struct err *err)
+{
+	if (identity_find(&m->children.identity, o->settings.user, geteuid() == 0, err) < 0 ||
+	    raise_limits(&o->settings, err) < 0 || open_directory(m, o, err) < 0 ||
+	    publish_stats(m, err) < 0 || write_pid(o->settings.pid_file, err) < 0 ||
+	    privileges_drop(ROLE_MASTER, &m->children.identity, err) < 0)
+		return -1;
+	m->children.segment = m->segment;
+	m->children.gifts.segment_fd = m->segment->fd;
+	m->children.gifts.control_fd = m->dir.control_fd;
+	if (m->dir.control_fd >= 0)
+		m->control = control_new(m, m->dir.control_fd);
+	loop_on_turn(m->loop, on_turn, m);
+	timer_set(m->loop, &m->tick, WATCH_TICK_MS);
+	return 0;
+}
+
+static void
+start_children(struct master *m)
+{
+	unsigned n = is_serving_mode(m) ? m->children.n : 0;
+
+	if (!is_serving_mode(m))
+		m->children.replacing = false;
+	for (unsigned i = 0; i <= n; i++)
+		child_start(&m->children.at[i]);
+}
+
+/* A copy of the options, as a base id may have been chosen only now. */
+static void
+master_init(struct master *m, const struct settings *s, const struct process *admin,
+    const struct process *worker)
+{
+	*m = (struct master){.settings = s, .log_fd = -1};
+	m->dir.base_fd = m->dir.lock_fd = m->dir.control_fd = -1;
+	m->loop = loop_new();
+	m->started_ns = loop_now_ns(m->loop);
+	timer_init(&m->tick, on_tick, m);
+	timer_init(&m->step, on_step, m);
+	timer_init(&m->deadline, on_deadline, m);
+	children_init(&m->children, m->loop, s, admin, worker, &children_events, m);
+	m->sockets = sockets_new(s->concurrency, &sockets_events, m);
+	m->watched = mem_array(struct watchdog_stats *, s->concurrency + 1);
+	m->stats = baton_stats_of("baton."); /* a scratch area until there is a segment */
+}
+
+static void
+master_fini(struct master *m, bool served)
+{
+	control_free(&m->control);
+	signals_close(&m->signals);
+	timer_stop(&m->tick);
+	timer_stop(&m->step);
+	timer_stop(&m->deadline);
+	children_fini(&m->children);
+	sockets_free(&m->sockets, true);
+	if (m->has_dir) {
+		runtime_dir_remove(&m->dir, served);
+		if (m->settings->pid_file)
+			unlink(m->settings->pid_file);
+	}
+	if (m->children.gifts.journal_fd >= 0)
+		close(m->children.gifts.journal_fd);
+	if (m->log_fd >= 0) {
+		log_set_fd(STDERR_FILENO);
+		close(m->log_fd);
+	}
+	if (m->segment) {
+		segment_use(NULL);
+		segment_free(&m->segment);
+	}
+	mem_free(m->watched);
+	loop_free(&m->loop);
+}
+
+static int
+open_all(struct master *m, const struct options *o, struct err *err)
+{
+	if (is_serving_mode(m) && open_serving(m, o, err) < 0)
+		return -1;
+	m->signals = master_signals(m->loop, m);
+	return m->signals ? 0 : err_sys(err, "signalfd");
+}
+
+int
+master_run(const struct options *o, const struct process *admin, const struct process *worker)
+{
+	struct settings settings = o->settings;
+	struct err err = {""};
+	struct master m;
+
+	master_init(&m, &settings, admin, worker);
+	if (open_all(&m, o, &err) < 0) {
+		log_error(LOG_MASTER, "%s", err.text);
+		master_fini(&m, false);
+		return 1;
+	}
+	if (m.has_dir)
+		settings.base_id = m.dir.base_id;
+	process_title("baton: master epoch %u", settings.restart_epoch);
+	start_children(&m);
+	loop_run(m.loop);
+	log_info(LOG_MASTER, "ended, status=%d", m.exit_status);
+	master_fini(&m, m.admin_serves);
+	return m.exit_status;
+}

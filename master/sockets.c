@@ -1,0 +1,328 @@
+#include "master/sockets.h"
+
+#include <inttypes.h>
+#include <unistd.h>
+
+#include "lib/base/log.h"
+#include "lib/base/mem.h"
+#include "lib/base/vec.h"
+#include "lib/ipc/listen.h"
+#include "lib/net/address.h"
+#include "lib/net/socket.h"
+
+struct one_socket {
+	int fd;
+	unsigned lent_to; /* worker; 0: nobody */
+};
+
+struct socket_row {
+	char *key;
+	struct address address;
+	uint64_t flags;
+	bool shared; /* one socket for all workers */
+	unsigned n;
+	struct one_socket *at;
+};
+
+enum presence {
+	AWAY,   /* no process, or one that cannot take sockets yet */
+	SILENT, /* has its sockets, does not accept */
+	HERE,
+};
+
+struct sockets {
+	unsigned workers;
+	enum presence *worker; /* 1..workers */
+	VEC(struct socket_row *) rows;
+	const struct sockets_events *events;
+	void *arg;
+	bool stopped;
+};
+
+#define ALL_FLAGS (LISTEN_REUSE_PORT | LISTEN_IPV4_COMPAT | LISTEN_ADMIN)
+
+struct sockets *
+sockets_new(unsigned workers, const struct sockets_events *events, void *arg)
+{
+	struct sockets *s = mem_new(struct sockets);
+
+	s->workers = workers;
+	s->worker = mem_array(enum presence, workers + 1);
+	s->events = events;
+	s->arg = arg;
+	return s;
+}
+
+static void
+row_free(struct socket_row *row, bool unlink_path)
+{
+	for (unsigned i = 0; i < row->n; i++)
+		close(row->at[i].fd);
+	if (unlink_path && address_is_pipe(&row->address) && row->address.un.sun_path[0])
+		unlink(row->address.un.sun_path);
+	mem_free(row->at);
+	mem_free(row->key);
+	mem_free(row);
+}
+
+void
+sockets_free(struct sockets **sp, bool unlink_paths)
+{
+	struct sockets *s = *sp;
+
+	*sp = NULL;
+	if (s == NULL)
+		return;
+	for (size_t i = 0; i < s->rows.len; i++)
+		row_free(s->rows.at[i], unlink_paths);
+	vec_fini(&s->rows);
+	mem_free(s->worker);
+	mem_free(s);
+}
+
+/* ---- who accepts from what */
+
+/* The next worker after `index` that is here; 0 when there is none. */
+static unsigned
+neighbour(const struct sockets *s, unsigned index)
+{
+	for (unsigned k = 1; k < s->workers; k++) {
+		unsigned w = (index - 1 + k) % s->workers + 1;
+
+		if (s->worker[w] == HERE)
+			return w;
+	}
+	return 0;
+}
+
+static void
+lend(struct sockets *s, struct socket_row *row, unsigned index, unsigned to)
+{
+	struct one_socket *one = &row->at[index];
+
+	if (one->lent_to == to)
+		return;
+	if (one->lent_to && s->worker[one->lent_to] != AWAY)
+		s->events->take_back(s->arg, one->lent_to, str_of(row->key), index);
+	one->lent_to = to;
+	if (to)
+		s->events->give(s->arg, to, str_of(row->key), index, one->fd, true);
+}
+
+/* Each socket is with its owner when that is here, else with a neighbour. */
+static void
+settle_row(struct sockets *s, struct socket_row *row)
+{
+	if (row->shared || s->stopped)
+		return;
+	for (unsigned i = 0; i < row->n; i++) {
+		unsigned owner = i + 1, to = row->at[i].lent_to;
+
+		unsigned next = neighbour(s, owner);
+
+		if (s->worker[owner] == HERE)
+			lend(s, row, i, 0);
+		else if ((to == 0 || s->worker[to] != HERE) && (next || s->worker[to] == AWAY))
+			lend(s, row, i, next);
+	}
+}
+
+static void
+settle(struct sockets *s)
+{
+	for (size_t i = 0; i < s->rows.len; i++)
+		settle_row(s, s->rows.at[i]);
+}
+
+static void
+give_own(struct sockets *s, struct socket_row *row, unsigned worker)
+{
+	unsigned index = row->shared ? 0 : worker - 1;
+
+	if ((row->flags & LISTEN_ADMIN) || s->stopped || index >= row->n)
+		return;
+	s->events->give(s->arg, worker, str_of(row->key), index, row->at[index].fd, false);
+}
+
+void
+sockets_worker_came(struct sockets *s, unsigned worker)
+{
+	s->worker[worker] = HERE;
+	for (size_t i = 0; i < s->rows.len; i++)
+		give_own(s, s->rows.at[i], worker);
+	settle(s);
+}
+
+void
+sockets_worker_ended(struct sockets *s, unsigned worker)
+{
+	s->worker[worker] = AWAY;
+	settle(s);
+}
+
+void
+sockets_worker_silent(struct sockets *s, unsigned worker)
+{
+	if (s->worker[worker] != HERE)
+		return;
+	s->worker[worker] = SILENT;
+	settle(s);
+}
+
+void
+sockets_worker_awake(struct sockets *s, unsigned worker)
+{
+	if (s->worker[worker] != SILENT)
+		return;
+	s->worker[worker] = HERE;
+	settle(s);
+}
+
+void
+sockets_stop(struct sockets *s)
+{
+	s->stopped = true;
+}
+
+/* ---- opening */
+
+static struct socket_row *
+find_row(struct sockets *s, struct str key, size_t *at)
+{
+	for (size_t i = 0; i < s->rows.len; i++) {
+		if (str_eqz(key, s->rows.at[i]->key)) {
+			*at = i;
+			return s->rows.at[i];
+		}
+	}
+	return NULL;
+}
+
+static int
+read_request(const struct listen_request *q, struct address *a, struct socket_options *o,
+    struct err *err)
+{
+	struct str text = q->key;
+	const char *hash = memchr(text.p, '#', text.n);
+
+	if (text.n && text.p[0] != '/' && text.p[0] != '@' && hash)
+		text.n = (size_t)(hash - text.p);
+	if (q->flags & ~(uint64_t)ALL_FLAGS || q->mode > 0777 || q->backlog > INT32_MAX)
+		return err_set(err, "options of '" STR_FMT "' are not known", STR_ARG(q->key));
+	*o = (struct socket_options){.ipv4_compat = (q->flags & LISTEN_IPV4_COMPAT) != 0,
+	    .backlog = (int)q->backlog,
+	    .mode = (uint32_t)q->mode};
+	return address_parse(a, text, err);
+}
+
+static bool
+shares_one(const struct listen_request *q, const struct address *a)
+{
+	return !(q->flags & LISTEN_REUSE_PORT) || (q->flags & LISTEN_ADMIN) || address_is_pipe(a);
+}
+
+/* The first is bound alone, so that a port in use is an error; then the others may join it. */
+static int
+open_sockets(struct socket_row *row, struct socket_options *o, struct err *err)
+{
+	unsigned want = row->n;
+
+	for (row->n = 0; row->n < want; row->n++) {
+		int fd = socket_bind(&row->address, o, err);
+
+		if (fd < 0)
+			return -1;
+		row->at[row->n].fd = fd;
+		if (row->n == 0) {
+			address_local(&row->address, fd); /* port 0 is a port now */
+			o->reuse_port = want > 1;
+		}
+		if ((!row->shared && socket_allow_joining(fd, err) < 0) || socket_listen(fd, o, err) < 0) {
+			row->n++; /* to be closed too */
+			return -1;
+		}
+	}
+	return 0;
+}
+
+static void
+announce(struct sockets *s, struct socket_row *row)
+{
+	for (unsigned w = 1; w <= s->workers; w++)
+		if (s->worker[w] != AWAY)
+			give_own(s, row, w);
+	settle_row(s, row);
+}
+
+static void
+format_bound(const struct socket_row *row, struct strb *bound)
+{
+	char text[ADDRESS_TEXT];
+
+	address_format(&row->address, text);
+	strb_addz(bound, text);
+}
+
+int
+sockets_listen(
+    struct sockets *s, const struct listen_request *q, struct strb *bound, struct err *err)
+{
+	struct socket_options o;
+	struct socket_row *row;
+	size_t at;
+
+	row = find_row(s, q->key, &at);
+	if (row) {
+		if (row->flags != q->flags)
+			log_warning(LOG_MASTER,
+			    "listener address %s: changed options apply when it is next opened", row->key);
+		format_bound(row, bound);
+		return 0;
+	}
+	row = mem_new(struct socket_row);
+	if (read_request(q, &row->address, &o, err) < 0) {
+		mem_free(row);
+		return -1;
+	}
+	row->key = str_dupz(q->key);
+	row->flags = q->flags;
+	row->shared = shares_one(q, &row->address);
+	row->n = row->shared ? 1 : s->workers;
+	row->at = mem_array(struct one_socket, row->n);
+	if (open_sockets(row, &o, err) < 0) {
+		row_free(row, false);
+		return -1;
+	}
+	*vec_push(&s->rows) = row;
+	format_bound(row, bound);
+	announce(s, row);
+	return 0;
+}
+
+void
+sockets_unlisten(struct sockets *s, struct str key)
+{
+	size_t at;
+	struct socket_row *row = find_row(s, key, &at);
+
+	if (row == NULL)
+		return;
+	vec_remove(&s->rows, at);
+	row_free(row, true);
+}
+
+void
+sockets_give_admin(struct sockets *s, struct str key)
+{
+	size_t at;
+	struct socket_row *row = find_row(s, key, &at);
+
+	if (row && (row->flags & LISTEN_ADMIN))
+		s->events->give(s->arg, 0, key, 0, row->at[0].fd, false);
+}
+
+size_t
+sockets_rows(const struct sockets *s)
+{
+	return s->rows.len;
+}

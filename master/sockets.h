@@ -1,0 +1,58 @@
+/*
+ * Listening sockets, a row per address that admin asked for.
+ *
+ * With LISTEN_REUSE_PORT a row has one socket per worker, else one that
+ * all share (Unix sockets, the admin port).  Master keeps every
+ * descriptor for the life of the row: no queue is ever closed while its
+ * address is in use.  The sockets of a worker that is away (ended, or
+ * silent) are lent to the next one that is here, and taken back when it
+ * returns.
+ */
+#ifndef MASTER_SOCKETS_H
+#define MASTER_SOCKETS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "lib/base/err.h"
+#include "lib/base/str.h"
+
+struct sockets;
+
+struct sockets_events {
+	/* Give socket number `index` of the row to this worker (1..n), or to admin (0). */
+	void (*give)(void *arg, unsigned worker, struct str key, unsigned index, int fd, bool lent);
+	/* A lent one is wanted back. */
+	void (*take_back)(void *arg, unsigned worker, struct str key, unsigned index);
+};
+
+struct listen_request {
+	struct str key; /* lib/ipc/listen.h */
+	uint64_t flags, backlog, mode;
+};
+
+struct sockets *sockets_new(unsigned workers, const struct sockets_events *events, void *arg);
+/* Closes all; Unix paths are removed when `unlink_paths`. */
+void sockets_free(struct sockets **sp, bool unlink_paths);
+
+/* Opens the row, or finds it open; `bound` gets the address with its port.  Everything is checked
+ * again here: admin is not trusted with more than listening. */
+int sockets_listen(
+    struct sockets *s, const struct listen_request *q, struct strb *bound, struct err *err);
+void sockets_unlisten(struct sockets *s, struct str key);
+
+/* A worker is here: gets its sockets (again, when it is a new process). */
+void sockets_worker_came(struct sockets *s, unsigned worker);
+/* Its process ended: whatever it had or was lent goes on. */
+void sockets_worker_ended(struct sockets *s, unsigned worker);
+/* Its process is there but silent, or beats again. */
+void sockets_worker_silent(struct sockets *s, unsigned worker);
+void sockets_worker_awake(struct sockets *s, unsigned worker);
+/* Nobody gets anything any more: this generation drains. */
+void sockets_stop(struct sockets *s);
+/* Admin is here (again): the admin port's socket. */
+void sockets_give_admin(struct sockets *s, struct str key);
+
+size_t sockets_rows(const struct sockets *s);
+
+#endif
