@@ -48,6 +48,18 @@ checked_written(const struct checked *k, const char *field)
 	return n && !node_is_null(n);
 }
 
+bool
+checked_wrote_unsupported(const struct checked *k)
+{
+	const struct origin *o = k->c->origins ? origins_get(k->c->origins, k->m) : NULL;
+
+	for (; o; o = o->older)
+		for (uint32_t i = 0; o->node && o->node->kind == NODE_MAP && i < o->node->count; i++)
+			if (unsupported_by_name(k->m->descriptor, o->node->pairs[i].key->text))
+				return true;
+	return false;
+}
+
 static void
 report(struct checked *k, enum diag_kind kind, const char *field, int index, const char *near,
     const char *fmt, va_list ap)
@@ -105,7 +117,7 @@ warn(struct checked *k, const char *field, const char *fmt, ...)
 
 void
 fail_below(struct checked *k, const char *path, const ProtobufCMessage *inner, const char *field,
-    const char *fmt, ...)
+    const char *near, const char *fmt, ...)
 {
 	const struct origin *o = k->c->origins ? origins_get(k->c->origins, inner) : NULL;
 	struct where at = {.up = k->w, .field = str_of(path), .index = -1, .doc = o ? o->doc : NULL,
@@ -114,7 +126,7 @@ fail_below(struct checked *k, const char *path, const ProtobufCMessage *inner, c
 	va_list ap;
 
 	va_start(ap, fmt);
-	report(&below, DIAG_ERROR, field, -1, NULL, fmt, ap);
+	report(&below, DIAG_ERROR, field, -1, near, fmt, ap);
 	va_end(ap);
 }
 

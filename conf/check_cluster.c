@@ -56,7 +56,7 @@ check_static_members(struct checked *k, const Cluster *c)
 			snprintf(path, sizeof(path),
 			    "load_assignment.endpoints[%zu].lb_endpoints[%zu].endpoint.address.socket_address", i,
 			    j);
-			fail_below(k, path, &s->base, "address",
+			fail_below(k, path, &s->base, "address", NULL,
 			    "'%s' is not an IP address: a name needs type STRICT_DNS or LOGICAL_DNS",
 			    s->address);
 		}
@@ -67,7 +67,7 @@ static void
 check_members(struct checked *k, const Cluster *c)
 {
 	if (!c->load_assignment) {
-		if (!checked_written(k, "load_assignment"))
+		if (!checked_written(k, "load_assignment") && type_of_cluster(c) <= LOGICAL_DNS)
 			fail(k, NULL, "needs a load_assignment");
 		return;
 	}
@@ -194,7 +194,7 @@ check_locality(struct checked *k)
 	if (l->priority > 128)
 		fail(k, "priority", "must be from 0 to 128, not %u", l->priority);
 	else if (l->priority > 0)
-		fail(k, "priority", "a priority other than 0 " NOT_YET);
+		fail(k, "priority", "a priority other than 0 is " NOT_YET);
 	for (size_t i = 0; i < l->n_lb_endpoints; i++)
 		sum += conf_u32(l->lb_endpoints[i]->load_balancing_weight, 1);
 	if (sum > UINT32_MAX)

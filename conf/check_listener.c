@@ -37,7 +37,7 @@ check_listener(struct checked *k)
 		return;
 	s = l->address->socket_address;
 	if (s->address[0] && !is_ip(s->address, &v6))
-		fail_below(k, "address.socket_address", &s->base, "address",
+		fail_below(k, "address.socket_address", &s->base, "address", NULL,
 		    "'%s' is not an IP address; a listener is bound to one", s->address);
 }
 

@@ -21,6 +21,7 @@ void rules_check(struct checked *k);
 /* The place of a field (index ≥ 0: of an item) as it was written, else of the message. */
 struct where checked_field(const struct checked *k, const char *field, int index);
 bool checked_written(const struct checked *k, const char *field);
+bool checked_wrote_unsupported(const struct checked *k); /* a field that was refused for that */
 
 void fail(struct checked *k, const char *field, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
@@ -32,9 +33,9 @@ void warn(struct checked *k, const char *field, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 /* Of a message further below: `path` leads from the checked one to `inner`. */
 void fail_below(struct checked *k, const char *path, const ProtobufCMessage *inner, const char *field,
-    const char *fmt, ...) __attribute__((format(printf, 5, 6)));
+    const char *near, const char *fmt, ...) __attribute__((format(printf, 6, 7)));
 
-#define NOT_YET "is known to Envoy but not supported by baton yet"
+#define NOT_YET "known to Envoy but not supported by baton yet"
 
 bool is_ip(const char *text, bool *v6);
 bool is_header_name(struct str name, bool pseudo); /* a token; with pseudo also ":path" and its like */

@@ -157,8 +157,7 @@ check_direct_response(struct checked *k)
 	struct strb body = {0};
 	struct err err;
 
-	if (d->body && d->body->specifier_case != ENVOY__CONFIG__CORE__V3__DATA_SOURCE__SPECIFIER__NOT_SET &&
-	    data_source_read(d->body, most, &body, &err) < 0)
+	if (d->body && data_source_is_there(d->body) && data_source_read(d->body, most, &body, &err) < 0)
 		fail(k, "body", "%s", err.text);
 	strb_fini(&body);
 }

@@ -127,11 +127,11 @@ check_header_key(struct checked *k, const Envoy__Config__Core__V3__HeaderValue *
 	if (h->key[0] == '\0')
 		return;
 	if (h->key[0] == ':' || str_ieqz(str_of(h->key), "host"))
-		fail_below(k, "header", &h->base, "key", "':' headers and host cannot be added");
+		fail_below(k, "header", &h->base, "key", NULL, "':' headers and host cannot be added");
 	else if (!is_header_name(str_of(h->key), false))
-		fail_below(k, "header", &h->base, "key", "'%s' is not a header name", h->key);
+		fail_below(k, "header", &h->base, "key", NULL, "'%s' is not a header name", h->key);
 	else if (strlen(h->key) > 16384)
-		fail_below(k, "header", &h->base, "key", "is longer than 16384 bytes");
+		fail_below(k, "header", &h->base, "key", NULL, "is longer than 16384 bytes");
 }
 
 void
@@ -148,16 +148,16 @@ check_header_value_option(struct checked *k)
 		return;
 	check_header_key(k, h);
 	if (h->value[0] && h->raw_value.len > 0)
-		fail_below(k, "header", &h->base, "raw_value", "value is set already; only one of the two may be");
+		fail_below(k, "header", &h->base, "raw_value", NULL,
+		    "value is set already; only one of the two may be");
 	if (!is_header_value(str_of(h->value)) ||
 	    !is_header_value(str_make((char *)h->raw_value.data, h->raw_value.len)))
-		fail_below(k, "header", &h->base, h->value[0] ? "value" : "raw_value",
+		fail_below(k, "header", &h->base, h->value[0] ? "value" : "raw_value", NULL,
 		    "cannot stand in a header: it holds a control character");
 	else if (strlen(h->value) > 16384)
-		fail_below(k, "header", &h->base, "value", "is longer than 16384 bytes");
+		fail_below(k, "header", &h->base, "value", NULL, "is longer than 16384 bytes");
 	else if (format_check(str_of(h->value), &near, &err) < 0)
-		fail_below(k, "header", &h->base, "value", "%s%s%s%s", err.text,
-		    near ? " (did you mean " : "", near ? near : "", near ? "?)" : "");
+		fail_below(k, "header", &h->base, "value", near, "%s", err.text);
 }
 
 void

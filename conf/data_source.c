@@ -81,6 +81,22 @@ data_source_read(const Envoy__Config__Core__V3__DataSource *d, size_t most, stru
 	return 0;
 }
 
+bool
+data_source_is_there(const Envoy__Config__Core__V3__DataSource *d)
+{
+	switch (d->specifier_case) {
+	case ENVOY__CONFIG__CORE__V3__DATA_SOURCE__SPECIFIER_FILENAME:
+		return access(d->filename, R_OK) == 0;
+	case ENVOY__CONFIG__CORE__V3__DATA_SOURCE__SPECIFIER_ENVIRONMENT_VARIABLE:
+		return getenv(d->environment_variable) != NULL;
+	case ENVOY__CONFIG__CORE__V3__DATA_SOURCE__SPECIFIER_INLINE_BYTES:
+	case ENVOY__CONFIG__CORE__V3__DATA_SOURCE__SPECIFIER_INLINE_STRING:
+		return true;
+	default:
+		return false;
+	}
+}
+
 struct inlining {
 	struct arena *arena;
 	size_t most;

@@ -6,6 +6,7 @@
 #ifndef CONF_DATA_SOURCE_H
 #define CONF_DATA_SOURCE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include <protobuf-c/protobuf-c.h>
@@ -19,6 +20,9 @@ struct err;
 /* Appends the bytes; -1 when they cannot be had or are more than `most`. */
 int data_source_read(const Envoy__Config__Core__V3__DataSource *d, size_t most, struct strb *out,
     struct err *err);
+
+/* False for one that is not set, a file that cannot be read, a variable that does not exist. */
+bool data_source_is_there(const Envoy__Config__Core__V3__DataSource *d);
 
 /*
  * Gives m with every DataSource below it, the insides of Anys too, turned

@@ -1,5 +1,6 @@
 #include "conf/diag.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "conf/node.h"
@@ -111,25 +112,47 @@ print_head(const struct diag_entry *e, struct strb *out)
 	strb_addz(out, e->text);
 }
 
+static bool
+continues(char c)
+{
+	return ((unsigned char)c & 0xc0) == 0x80;
+}
+
+/* Columns are characters: the byte where one begins. */
+static size_t
+byte_of(struct str s, uint32_t column)
+{
+	size_t at = 0;
+
+	while (column > 1 && at < s.n)
+		for (column--, at++; at < s.n && continues(s.p[at]);)
+			at++;
+	return at;
+}
+
 /* The line, cut around the column, and a caret below; tabs stay tabs so that both line up. */
 static void
 print_source(const struct diag_entry *e, struct strb *out)
 {
-	size_t at = e->column ? e->column - 1 : 0, from = 0;
 	struct str s = e->source;
+	size_t at = byte_of(s, e->column), from = 0;
 
-	if (!s.p || s.n == 0 || at > s.n)
+	if (s.n == 0)
 		return;
 	if (at > SOURCE_SHOWN / 2)
 		from = at - SOURCE_SHOWN / 2;
+	while (continues(s.p[from]))
+		from++;
 	if (s.n - from > SOURCE_SHOWN)
 		s.n = from + SOURCE_SHOWN;
+	while (s.n < e->source.n && continues(s.p[s.n]))
+		s.n++;
 	strb_addz(out, "    ");
 	for (size_t i = from; i < s.n; i++)
 		strb_addc(out, (unsigned char)s.p[i] < 0x20 && s.p[i] != '\t' ? '?' : s.p[i]);
 	strb_addz(out, "\n    ");
 	for (size_t i = from; i < at; i++)
-		if (((unsigned char)s.p[i] & 0xc0) != 0x80)
+		if (!continues(s.p[i]))
 			strb_addc(out, s.p[i] == '\t' ? '\t' : ' ');
 	strb_addz(out, "^\n");
 }
@@ -144,12 +167,36 @@ diag_print_entry(const struct diag_entry *e, struct strb *out)
 		strb_printf(out, "  did you mean '%s'?\n", e->near);
 }
 
+/* Errors first; each kind in the order of the text. */
+static int
+by_place(const void *a, const void *b)
+{
+	const struct diag_entry *x = *(const struct diag_entry *const *)a;
+	const struct diag_entry *y = *(const struct diag_entry *const *)b;
+	int files = x->file && y->file ? strcmp(x->file, y->file) : !x->file - !y->file;
+
+	if (x->kind != y->kind)
+		return x->kind == DIAG_ERROR ? -1 : 1;
+	if (files)
+		return files;
+	if (x->line != y->line)
+		return x->line < y->line ? -1 : 1;
+	if (x->column != y->column)
+		return x->column < y->column ? -1 : 1;
+	return x < y ? -1 : 1;
+}
+
 void
 diag_print(const struct diag *d, struct strb *out, bool errors_only)
 {
+	const struct diag_entry *order[DIAG_ERRORS + DIAG_NOTICES];
+
 	for (unsigned i = 0; i < d->count; i++)
-		if (!errors_only || d->entries[i].kind == DIAG_ERROR)
-			diag_print_entry(&d->entries[i], out);
+		order[i] = &d->entries[i];
+	qsort(order, d->count, sizeof(order[0]), by_place);
+	for (unsigned i = 0; i < d->count; i++)
+		if (!errors_only || order[i]->kind == DIAG_ERROR)
+			diag_print_entry(order[i], out);
 	if (d->errors > DIAG_ERRORS)
 		strb_printf(out, "and %u more errors\n", d->errors - DIAG_ERRORS);
 }

@@ -59,6 +59,15 @@ is_of_unknown_type(const struct node *extension, enum type_category category)
 	return name && name->kind == NODE_SCALAR && !type_by_name(category, name->text);
 }
 
+static void
+warn_left_out(struct message_build *b, const struct where *w, const char *what, const struct node *extension)
+{
+	const struct node *name = child(extension, "name");
+	struct str called = name && name->kind == NODE_SCALAR ? name->text : STR("");
+
+	where_warn(b->diag, w, "%s '" STR_FMT "' is of an unknown type and left out", what, STR_ARG(called));
+}
+
 bool
 extension_is_left_out(struct message_build *b, const ProtobufCMessageDescriptor *item,
     const struct where *w)
@@ -70,14 +79,14 @@ extension_is_left_out(struct message_build *b, const ProtobufCMessageDescriptor 
 		if (!optional || optional->kind != NODE_SCALAR || !str_ieqz(optional->text, "true") ||
 		    !is_of_unknown_type(n, TYPE_HTTP_FILTER))
 			return false;
-		where_warn(b->diag, w, "an optional HTTP filter of an unknown type is left out");
+		warn_left_out(b, w, "optional HTTP filter", n);
 		return true;
 	}
 	if (item == LB_POLICY) {
 		n = child(n, "typed_extension_config");
 		if (!n || !is_of_unknown_type(n, TYPE_LB_POLICY))
 			return false;
-		where_warn(b->diag, w, "a load balancing policy of an unknown type is left out");
+		warn_left_out(b, w, "load balancing policy", n);
 		return true;
 	}
 	return false;

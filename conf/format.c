@@ -54,7 +54,7 @@ operator_named(struct str name, const char **near_name, struct err *err)
 		near_offer(&near, operators[i].name);
 	}
 	if (is_later(name)) {
-		err_set(err, "%%" STR_FMT "%% " NOT_YET, STR_ARG(name));
+		err_set(err, "%%" STR_FMT "%% is " NOT_YET, STR_ARG(name));
 		return NULL;
 	}
 	*near_name = near.best;

@@ -158,7 +158,7 @@ check_only(struct checked *k, const struct rule *r)
 	if (!known)
 		fail(k, r->field, "%d is none of its values", v);
 	else if (!(r->least & VALUE(v)))
-		fail(k, r->field, "%s " NOT_YET, known->name);
+		fail(k, r->field, "%s is " NOT_YET, known->name);
 }
 
 static void
@@ -182,7 +182,8 @@ check_needs_one(struct checked *k, const struct rule *r)
 		    f->quantifier_offset == r->f->quantifier_offset && checked_written(k, f->name))
 			return;
 	}
-	fail(k, NULL, "needs %s", r->text);
+	if (!checked_wrote_unsupported(k)) /* which may be a member that we do not have */
+		fail(k, NULL, "needs %s", r->text);
 }
 
 /* Rules about a field that is set. */

@@ -94,7 +94,7 @@ type_category_name(enum type_category category)
 	    [TYPE_HTTP_FILTER] = "HTTP filter",
 	    [TYPE_ACCESS_LOG] = "access log",
 	    [TYPE_LB_POLICY] = "load balancing policy",
-	    [TYPE_HTTP_OPTIONS] = "protocol options",
+	    [TYPE_HTTP_OPTIONS] = "protocol extension",
 	};
 
 	return names[category];

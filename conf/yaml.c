@@ -34,6 +34,8 @@ syntax_error(struct reader *r)
 		return node_fail(&r->b, 0, 0, "out of memory");
 	if (p->error == YAML_READER_ERROR)
 		return node_fail(&r->b, 0, 0, "%s (byte %zu)", what, p->problem_offset);
+	if (strstr(what, "end of stream")) /* where it began helps more */
+		at = p->context_mark;
 	if (p->context)
 		return node_fail(&r->b, (uint32_t)at.line + 1, (uint32_t)at.column + 1, "%s: %s",
 		    p->context, what);
