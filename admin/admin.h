@@ -1,0 +1,57 @@
+/*
+ * The admin process: what its files share.  One struct admin a process;
+ * each member is owned by it and explained in its own header.
+ */
+#ifndef ADMIN_ADMIN_H
+#define ADMIN_ADMIN_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "admin/config/files.h"
+#include "admin/config/publish.h"
+#include "admin/config/store.h"
+#include "admin/discovery/members.h"
+#include "admin/stats.h"
+#include "lib/event/loop.h"
+#include "lib/event/timer.h"
+#include "lib/ipc/channel.h"
+#include "lib/ipc/process.h"
+
+struct message_view;
+struct orphan;
+struct segment;
+struct signals;
+struct startup;
+struct web;
+
+struct admin {
+	const struct process_start *start; /* borrowed from master's fork */
+	const struct settings *settings;
+	struct loop *loop;
+	struct segment *segment; /* borrowed: this process's own */
+	struct channel *channel; /* to master; NULL for orphans and tests */
+	struct orphan *orphan;
+	struct signals *signals;
+	struct startup *startup;
+	struct store store;
+	struct publish *publish;
+	struct files files;
+	struct members members;
+	struct admin_stats stats;
+	struct web *web;
+	int exit_status;
+	bool ending;  /* admin_stop() was called */
+	bool serving; /* start-up is complete */
+	bool draining; /* this generation drains: told by master */
+};
+
+/* Sends to one worker, to all of them (SEAT_ALL), or to master; m is empty again after. */
+void admin_send(struct admin *a, struct message *m);
+void admin_stop(struct admin *a, int exit_status); /* ends after this turn */
+
+/* What /ready, /server_info and server.state say: enum server_state, health included. */
+unsigned admin_state(const struct admin *a);
+const char *admin_state_name(unsigned state);
+
+#endif

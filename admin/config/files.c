@@ -1,0 +1,204 @@
+#include "admin/config/files.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "admin/admin.h"
+#include "admin/config/hcm.h"
+#include "lib/base/log.h"
+#include "lib/base/mem.h"
+
+#define LOG_MODE 0644
+
+void
+files_init(struct files *f)
+{
+	*f = (struct files){.app_fd = -1};
+}
+
+void
+files_fini(struct files *f)
+{
+	for (size_t i = 0; i < f->logs.len; i++) {
+		close(f->logs.at[i].fd);
+		mem_free(f->logs.at[i].path);
+	}
+	vec_fini(&f->logs);
+	if (f->app_fd >= 0) {
+		log_set_fd(2);
+		close(f->app_fd);
+	}
+	MEM_CLEAR(f->app_path);
+	files_init(f);
+}
+
+int
+log_file_open(const char *path, struct err *err)
+{
+	int fd;
+
+	if (strcmp(path, "/dev/stdout") == 0)
+		fd = fcntl(1, F_DUPFD_CLOEXEC, 3);
+	else if (strcmp(path, "/dev/stderr") == 0)
+		fd = fcntl(2, F_DUPFD_CLOEXEC, 3);
+	else /* not blocking: a FIFO without a reader must not stop us */
+		fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, LOG_MODE);
+	if (fd < 0)
+		return err_sys(err, "unable to open file '%s'", path);
+	return fd;
+}
+
+int
+files_open_app_log(struct files *f, const char *path, struct err *err)
+{
+	int fd = log_file_open(path, err);
+
+	if (fd < 0)
+		return -1;
+	f->app_path = mem_strdup(path);
+	f->app_fd = fd;
+	log_set_fd(fd);
+	return 0;
+}
+
+static struct log_file *
+find_log(struct files *f, const char *path)
+{
+	for (size_t i = 0; i < f->logs.len; i++)
+		if (strcmp(f->logs.at[i].path, path) == 0)
+			return &f->logs.at[i];
+	return NULL;
+}
+
+static int
+add_log(struct files *f, const char *path, struct err *err)
+{
+	struct log_file *log;
+	int fd;
+
+	if (find_log(f, path))
+		return 0;
+	if ((fd = log_file_open(path, err)) < 0)
+		return -1;
+	log = vec_push(&f->logs);
+	log->path = mem_strdup(path);
+	log->fd = fd;
+	return 0;
+}
+
+struct log_walk {
+	struct files *files;
+	struct arena *scratch;
+};
+
+static int
+add_logs_of(void *arg, const HttpConnectionManager *hcm, struct err *err)
+{
+	struct log_walk *w = arg;
+
+	for (size_t i = 0; i < hcm->n_access_log; i++) {
+		const char *path = access_log_path(hcm->access_log[i], w->scratch);
+
+		if (path && add_log(w->files, path, err) < 0)
+			return err_in(err, "access_log[%zu]", i);
+	}
+	return 0;
+}
+
+int
+files_open_logs(struct files *f, const struct store *s, struct err *err)
+{
+	struct arena scratch;
+	struct log_walk w = {f, &scratch};
+	int bad = 0;
+
+	arena_init(&scratch);
+	for (size_t i = 0; i < s->listeners.len && bad == 0; i++) {
+		const struct store_listener *l = &s->listeners.at[i];
+
+		bad = hcm_each(l->message, &scratch, add_logs_of, &w, err);
+		if (bad < 0)
+			err_in(err, "listener '" STR_FMT "'", STR_ARG(l->name));
+	}
+	arena_fini(&scratch);
+	return bad;
+}
+
+static void
+send_log(struct admin *a, const struct log_file *log, unsigned seat)
+{
+	struct message m;
+
+	message_init(&m, MSG_LOG_FD);
+	m.seat = seat;
+	m.fd = log->fd;
+	message_z(&m, log->path);
+	admin_send(a, &m);
+}
+
+static void
+send_app_log(struct admin *a, enum message_type type, unsigned seat)
+{
+	struct message m;
+
+	if (a->files.app_fd < 0)
+		return;
+	message_init(&m, type);
+	m.seat = seat;
+	m.fd = a->files.app_fd;
+	admin_send(a, &m);
+}
+
+void
+files_send_app_log(struct admin *a)
+{
+	send_app_log(a, MSG_APP_LOG_MASTER_FD, 0);
+}
+
+void
+files_send(struct admin *a, unsigned seat)
+{
+	send_app_log(a, MSG_APP_LOG_FD, seat);
+	for (size_t i = 0; i < a->files.logs.len; i++)
+		send_log(a, &a->files.logs.at[i], seat);
+}
+
+/* A new descriptor in place of *fd; false when the old one stays. */
+static bool
+reopen(struct admin *a, const char *path, int *fd)
+{
+	struct err err = {""};
+	int fresh = log_file_open(path, &err);
+
+	if (fresh < 0) {
+		stat_inc(&a->stats.filesystem->reopen_failed);
+		log_error(LOG_FILE, "log file: not reopened, the old one stays: %s", err.text);
+		return false;
+	}
+	close(*fd);
+	*fd = fresh;
+	return true;
+}
+
+void
+files_reopen(struct admin *a)
+{
+	struct files *f = &a->files;
+	int old;
+
+	for (size_t i = 0; i < f->logs.len; i++)
+		if (reopen(a, f->logs.at[i].path, &f->logs.at[i].fd))
+			send_log(a, &f->logs.at[i], SEAT_ALL);
+	if (f->app_fd < 0)
+		return;
+	old = log_fd();
+	log_set_fd(2); /* a failure must not be written to a closed descriptor */
+	if (!reopen(a, f->app_path, &f->app_fd)) {
+		log_set_fd(old);
+		return;
+	}
+	log_set_fd(f->app_fd);
+	send_app_log(a, MSG_APP_LOG_FD, SEAT_ALL);
+	files_send_app_log(a);
+}

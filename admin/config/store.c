@@ -1,0 +1,208 @@
+#include "admin/config/store.h"
+
+#include <stdio.h>
+
+#include "admin/config/address.h"
+#include "conf/load.h"
+#include "conf/resource.h"
+#include "lib/ipc/journal.h"
+#include "lib/ipc/listen.h"
+#include "lib/net/address.h"
+#include "shm/block.h"
+
+typedef Envoy__Config__Listener__V3__Listener Listener;
+typedef Envoy__Config__Cluster__V3__Cluster Cluster;
+typedef Envoy__Config__Bootstrap__V3__Bootstrap Bootstrap;
+
+void
+store_init(struct store *s)
+{
+	*s = (struct store){0};
+	arena_init(&s->arena);
+}
+
+void
+store_fini(struct store *s)
+{
+	vec_fini(&s->clusters);
+	vec_fini(&s->listeners);
+	conf_free(&s->conf);
+	journal_free(&s->journal);
+	arena_fini(&s->arena);
+	s->bootstrap = NULL;
+}
+
+void
+store_take(struct store *s, struct conf *conf, uint64_t wall_ns)
+{
+	s->conf = conf;
+	s->bootstrap = conf_bootstrap(conf);
+	s->accepted_wall_ns = wall_ns;
+}
+
+/* ---- listeners */
+
+static struct str
+listener_prefix(struct store *s, const Listener *l, struct str address)
+{
+	struct strb b = {0};
+	struct str out;
+
+	strb_addz(&b, "listener.");
+	stat_name_add(&b, l->stat_prefix[0] ? str_of(l->stat_prefix) : address);
+	strb_addc(&b, '.');
+	out = arena_str(&s->arena, strb_str(&b));
+	strb_fini(&b);
+	return out;
+}
+
+static struct str
+listener_key(struct store *s, struct str address, struct str name)
+{
+	struct strb b = {0};
+	struct str out;
+
+	listen_key(&b, address, name);
+	out = arena_str(&s->arena, strb_str(&b));
+	strb_fini(&b);
+	return out;
+}
+
+static const Listener *
+with_name(struct store *s, const Listener *l, struct str name)
+{
+	Listener *copy = arena_new(&s->arena, Listener);
+
+	*copy = *l; /* shares everything below: messages are immutable */
+	copy->name = arena_dup(&s->arena, name.p, name.n);
+	return copy;
+}
+
+static int
+add_listener(struct store *s, const Listener *l, struct err *err)
+{
+	struct store_listener *x;
+	struct address a;
+	char text[ADDRESS_TEXT];
+	struct str address;
+
+	if (address_of_message(&a, l->address, err) < 0)
+		return err_in(err, "listener '%s'", l->name);
+	address = arena_str(&s->arena, str_make(text, address_format(&a, text)));
+	if (l->name[0] == '\0')
+		l = with_name(s, l, address);
+	x = vec_push(&s->listeners);
+	x->message = l;
+	x->name = str_of(l->name);
+	x->address = address;
+	x->key = listener_key(s, address, x->name);
+	x->bound = address;
+	x->prefix = listener_prefix(s, l, address);
+	x->on_port = l->bind_to_port == NULL || l->bind_to_port->value;
+	return 0;
+}
+
+int
+store_listeners(struct store *s, struct err *err)
+{
+	const Envoy__Config__Bootstrap__V3__Bootstrap__StaticResources *r =
+	    s->bootstrap->static_resources;
+
+	for (size_t i = 0; r && i < r->n_listeners; i++)
+		if (add_listener(s, r->listeners[i], err) < 0)
+			return -1;
+	return 0;
+}
+
+struct store_listener *
+store_listener_by_key(struct store *s, struct str key)
+{
+	for (size_t i = 0; i < s->listeners.len; i++)
+		if (str_eq(s->listeners.at[i].key, key))
+			return &s->listeners.at[i];
+	return NULL;
+}
+
+/* ---- the journal */
+
+static int
+put(struct store *s, enum resource_kind kind, struct str name, const ProtobufCMessage *m,
+    struct err *err)
+{
+	struct strb bytes = {0};
+	struct resource r;
+	char version[17];
+	int bad;
+
+	resource_write(&bytes, kind, name, m);
+	bad = resource_read(strb_str(&bytes), &r, err);
+	if (bad == 0) {
+		snprintf(version, sizeof(version), "%016llx", (unsigned long long)r.version);
+		bad = journal_append(
+		    s->journal, (uint16_t)kind, name, str_of(version), strb_str(&bytes), err);
+	}
+	strb_fini(&bytes);
+	return bad;
+}
+
+int
+store_write(struct store *s, struct err *err)
+{
+	if (put(s, RESOURCE_BOOTSTRAP, STR("bootstrap"), (const ProtobufCMessage *)s->bootstrap, err) < 0)
+		return -1;
+	for (size_t i = 0; i < s->clusters.len; i++)
+		if (put(s, RESOURCE_CLUSTER, str_of(s->clusters.at[i]->name),
+		        (const ProtobufCMessage *)s->clusters.at[i], err) < 0)
+			return -1;
+	for (size_t i = 0; i < s->listeners.len; i++)
+		if (put(s, RESOURCE_LISTENER, s->listeners.at[i].name,
+		        (const ProtobufCMessage *)s->listeners.at[i].message, err) < 0)
+			return -1;
+	return 0;
+}
+
+static int
+take_record(struct store *s, const struct journal_record *record, struct err *err)
+{
+	struct resource r;
+	ProtobufCMessage *m;
+
+	if (resource_read(record->bytes, &r, err) < 0)
+		return -1;
+	if ((m = resource_message(&s->arena, &r, err)) == NULL)
+		return -1;
+	switch (r.kind) {
+	case RESOURCE_BOOTSTRAP:
+		s->bootstrap = (const Bootstrap *)m;
+		return 0;
+	case RESOURCE_CLUSTER:
+		*vec_push(&s->clusters) = (const Cluster *)m;
+		return 0;
+	case RESOURCE_LISTENER:
+		return add_listener(s, (const Listener *)m, err);
+	default:
+		return 0;
+	}
+}
+
+int
+store_read(struct store *s, uint64_t use, uint64_t wall_ns, struct err *err)
+{
+	struct journal_map map;
+	struct journal_state state;
+	int bad;
+
+	if (journal_map(&map, journal_fd(s->journal), use, err) < 0)
+		return -1;
+	bad = journal_read(&map, &state, err);
+	if (bad == 0) {
+		for (size_t i = 0; i < state.live.len && bad == 0; i++)
+			bad = take_record(s, &state.live.at[i], err);
+		journal_state_fini(&state);
+	}
+	journal_unmap(&map);
+	s->accepted_wall_ns = wall_ns;
+	if (bad == 0 && s->bootstrap == NULL)
+		return err_set(err, "journal: no bootstrap in it");
+	return bad;
+}

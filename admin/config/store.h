@@ -1,0 +1,62 @@
+/*
+ * What is accepted: the bootstrap as it was written, and from when.  The
+ * messages are immutable; they come from a file (a conf owns them) or,
+ * after admin was replaced, from the journal (the arena owns them).
+ *
+ * Beside it stand the clusters as workers see them: names resolved to
+ * addresses.
+ */
+#ifndef ADMIN_CONFIG_STORE_H
+#define ADMIN_CONFIG_STORE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "envoy/config/bootstrap/v3/bootstrap.pb-c.h"
+#include "envoy/config/cluster/v3/cluster.pb-c.h"
+#include "envoy/config/listener/v3/listener.pb-c.h"
+#include "lib/base/arena.h"
+#include "lib/base/err.h"
+#include "lib/base/vec.h"
+
+struct conf;
+struct journal;
+
+
+/* One listener in force: a Listener that always has a name, and where it is bound. */
+struct store_listener {
+	const Envoy__Config__Listener__V3__Listener *message;
+	struct str name;
+	struct str address; /* text form of the configured address */
+	struct str key;     /* what LISTEN calls it */
+	struct str bound;   /* as LISTENED said; the real port */
+	struct str prefix;  /* "listener.0.0.0.0_8000." */
+	bool on_port;       /* bind_to_port is not false */
+	bool answered;      /* LISTENED came */
+};
+
+struct store {
+	struct conf *conf;
+	struct arena arena;
+	const Envoy__Config__Bootstrap__V3__Bootstrap *bootstrap;
+	uint64_t accepted_wall_ns;
+	VEC(const Envoy__Config__Cluster__V3__Cluster *) clusters; /* as in the journal: addresses, no names */
+	VEC(struct store_listener) listeners;
+	struct journal *journal;
+};
+
+void store_init(struct store *s);
+void store_fini(struct store *s);
+
+/* Takes conf; `resolved` clusters are added by the caller before store_write(). */
+void store_take(struct store *s, struct conf *conf, uint64_t wall_ns);
+/* Makes the list of listeners from the bootstrap; -1 when an address makes no sense. */
+int store_listeners(struct store *s, struct err *err);
+/* Appends one record for the bootstrap and for each cluster and listener. */
+int store_write(struct store *s, struct err *err);
+/* Reads all of it back from the journal's first `use` bytes. */
+int store_read(struct store *s, uint64_t use, uint64_t wall_ns, struct err *err);
+
+struct store_listener *store_listener_by_key(struct store *s, struct str key);
+
+#endif

@@ -1,0 +1,370 @@
+/*
+ * The admin process: made by master's fork, ends when master says so, or
+ * on SIGTERM once master is dead.  Everything it does starts from a
+ * message, a timer, or its own port.
+ */
+#include <signal.h>
+#include <unistd.h>
+
+#include "admin/admin.h"
+#include "admin/blocks.h"
+#include "admin/config/load.h"
+#include "admin/control.h"
+#include "admin/startup.h"
+#include "lib/base/assert.h"
+#include "lib/base/clock.h"
+#include "lib/base/log.h"
+#include "lib/event/signal.h"
+#include "lib/ipc/orphan.h"
+#include "shm/flags.h"
+#include "shm/lane.h"
+#include "shm/segment.h"
+
+void
+admin_send(struct admin *a, struct message *m)
+{
+	enum message_type type = m->type;
+
+	if (a->channel == NULL) {
+		message_fini(m);
+		return;
+	}
+	if (!channel_send(a->channel, m))
+		log_warning(LOG_IPC, "channel: %s was dropped", message_name(type));
+}
+
+void
+admin_stop(struct admin *a, int exit_status)
+{
+	a->exit_status = exit_status;
+	a->ending = true;
+	loop_stop(a->loop);
+}
+
+unsigned
+admin_state(const struct admin *a)
+{
+	const struct shm_flags *f = shm_flags();
+
+	if (flag_get(&f->draining) || a->draining)
+		return SERVER_DRAINING;
+	if (f->state == SERVER_LIVE && flag_get(&f->health_failed))
+		return SERVER_DRAINING;
+	return f->state;
+}
+
+const char *
+admin_state_name(unsigned state)
+{
+	static const char *const names[] = {"LIVE", "DRAINING", "PRE_INITIALIZING", "INITIALIZING"};
+
+	return state < ARRAY_LEN(names) ? names[state] : "UNKNOWN";
+}
+
+/* ---- messages */
+
+static void
+on_listened(struct admin *a, struct message_view *v)
+{
+	struct str key = message_get_s(v);
+	bool ok = message_get_u(v) != 0;
+
+	startup_on_listened(a->startup, key, ok, message_get_s(v));
+}
+
+static void
+on_listen_admin_fd(struct admin *a, struct message_view *v)
+{
+	struct str key = message_get_s(v);
+
+	startup_on_admin_fd(a->startup, key, message_take_fd(v));
+}
+
+static void
+on_prepared(struct admin *a, struct message_view *v)
+{
+	uint64_t offset = message_get_u(v);
+	bool ok = message_get_u(v) != 0;
+
+	publish_prepared(a->publish, v->seat, offset, ok, message_get_s(v));
+}
+
+static void
+on_worker_started(struct admin *a, struct message_view *v)
+{
+	unsigned seat = (unsigned)message_get_u(v);
+
+	files_send(a, seat);
+	publish_worker_started(a->publish, seat);
+	startup_on_workers(a->startup);
+}
+
+static void
+on_worker_ended(struct admin *a, struct message_view *v)
+{
+	publish_worker_ended(a->publish, (unsigned)message_get_u(v));
+	startup_on_workers(a->startup);
+}
+
+static void
+on_reopen_logs(struct admin *a, struct message_view *v)
+{
+	files_reopen(a);
+}
+
+static void
+on_control(struct admin *a, struct message_view *v)
+{
+	uint64_t id = message_get_u(v);
+	struct str line = message_get_s(v);
+	bool json = message_get_u(v) != 0;
+	struct strb text = {0};
+	struct message m;
+	unsigned status = control_run(a, line, json, &text);
+
+	message_init(&m, MSG_CONTROL_DONE);
+	message_u(&m, id);
+	message_u(&m, status);
+	message_s(&m, strb_str(&text));
+	admin_send(a, &m);
+	strb_fini(&text);
+}
+
+static void
+on_drain(struct admin *a, struct message_view *v)
+{
+	a->draining = true;
+	stats_update(a);
+}
+
+static void
+on_stop_asked(struct admin *a, struct message_view *v)
+{
+	admin_stop(a, 0);
+}
+
+static void (*const handlers[MESSAGE_TYPES])(struct admin *, struct message_view *) = {
+    [MSG_LISTENED] = on_listened,
+    [MSG_LISTEN_ADMIN_FD] = on_listen_admin_fd,
+    [MSG_PREPARED] = on_prepared,
+    [MSG_WORKER_STARTED] = on_worker_started,
+    [MSG_WORKER_ENDED] = on_worker_ended,
+    [MSG_REOPEN_LOGS] = on_reopen_logs,
+    [MSG_CONTROL] = on_control,
+    [MSG_DRAIN_ADMIN] = on_drain,
+    [MSG_STOP_ADMIN] = on_stop_asked,
+};
+
+static void
+on_message(void *arg, struct message_view *v)
+{
+	struct admin *a = arg;
+
+	if (handlers[v->type])
+		handlers[v->type](a, v);
+}
+
+/* ---- master is gone */
+
+static void
+on_orphan_stop(void *arg, bool now)
+{
+	admin_stop(arg, 0);
+}
+
+static void
+become_orphan(void *arg)
+{
+	static const struct orphan_events events = {on_orphan_stop};
+	struct admin *a = arg;
+
+	channel_free(&a->channel);
+	if (a->orphan || !a->serving) { /* nothing is served yet: nobody would miss us */
+		admin_stop(a, 1);
+		return;
+	}
+	log_warning(LOG_MAIN, "admin: master is gone, serving on as an orphan");
+	a->orphan = orphan_start(a->loop, a->start, &events, a);
+	if (a->orphan == NULL)
+		admin_stop(a, 1);
+}
+
+static void
+on_channel_closed(void *arg)
+{
+	struct admin *a = arg;
+
+	loop_defer(a->loop, become_orphan, a);
+}
+
+static void
+on_sigterm(void *arg, const struct signalfd_siginfo *info)
+{
+	struct admin *a = arg;
+
+	if (a->orphan) /* with a master alive it arrived by process group: master says what to do */
+		admin_stop(a, 0);
+}
+
+/* ---- the barrier */
+
+static void
+send_offset(struct admin *a, enum message_type type, unsigned seat, uint64_t offset)
+{
+	struct message m;
+
+	message_init(&m, type);
+	m.seat = seat;
+	message_u(&m, offset);
+	admin_send(a, &m);
+}
+
+static void
+send_prepare(void *arg, unsigned seat, uint64_t offset)
+{
+	send_offset(arg, MSG_PREPARE, seat, offset);
+}
+
+static void
+send_use(void *arg, uint64_t offset)
+{
+	send_offset(arg, MSG_USE, SEAT_ALL, offset);
+}
+
+static void
+on_published(void *arg, uint64_t offset, const char *refused)
+{
+	struct admin *a = arg;
+
+	startup_on_published(a->startup, refused);
+}
+
+/* ---- life */
+
+static void
+beat(void *arg)
+{
+	lane_beat();
+}
+
+static int
+take_seat(struct admin *a, struct err *err)
+{
+	a->segment = segment_own();
+	if (a->segment == NULL && segment_map(&a->segment, a->start->segment_fd, err) < 0)
+		return -1;
+	if (lane_take(a->segment, a->start->seat, SEAT_ADMIN, 0, err) < 0 ||
+	    blocks_publish_own(a->segment, a->settings, err) < 0)
+		return -1;
+	stats_attach(a);
+	return 0;
+}
+
+static void
+admin_init(struct admin *a, const struct process_start *start)
+{
+	static const struct publish_events events = {send_prepare, send_use, on_published};
+
+	*a = (struct admin){.start = start, .settings = start->settings, .exit_status = 1};
+	a->loop = loop_new();
+	store_init(&a->store);
+	files_init(&a->files);
+	members_init(&a->members);
+	a->publish = publish_new(&events, a);
+}
+
+static void
+admin_fini(struct admin *a)
+{
+	stats_stop(a);
+	startup_free(&a->startup);
+	orphan_free(&a->orphan);
+	signals_close(&a->signals);
+	channel_free(&a->channel);
+	publish_free(&a->publish);
+	members_fini(&a->members);
+	files_fini(&a->files);
+	store_fini(&a->store);
+	loop_free(&a->loop);
+}
+
+/* The reason of a start that never got to its messages. */
+static int
+give_up(struct admin *a, const struct err *err)
+{
+	struct message m;
+
+	log_critical(LOG_INIT, "admin: %s", err->text);
+	message_init(&m, MSG_FAILED);
+	message_u(&m, 1);
+	message_z(&m, err->text);
+	if (a->start->journal_use == 0) /* a replaced admin must not end what serves */
+		admin_send(a, &m);
+	else
+		message_fini(&m);
+	return 1;
+}
+
+static int
+open_log(struct admin *a, struct err *err)
+{
+	if (a->settings->log_path == NULL)
+		return 0;
+	if (files_open_app_log(&a->files, a->settings->log_path, err) < 0)
+		return -1;
+	files_send_app_log(a);
+	return 0;
+}
+
+/* What nobody else has noted: a generation begins; a replaced admin finds it done. */
+static void
+note_start(const struct admin *a, struct shm_flags *f)
+{
+	if (a->start->journal_use == 0)
+		__atomic_store_n(&f->state, SERVER_PRE_INITIALIZING, __ATOMIC_RELEASE);
+	if (f->started_wall_ns == 0)
+		f->started_wall_ns = clock_wall_ns();
+	if (f->first_started_wall_ns == 0)
+		f->first_started_wall_ns = f->started_wall_ns;
+}
+
+static int
+serve(struct admin *a)
+{
+	static const struct channel_events events = {on_message, on_channel_closed};
+	static const struct signal_row rows[] = {{SIGTERM, on_sigterm}};
+	struct err err = {""};
+
+	a->channel = channel_new(a->loop, a->start->channel_fd, a->start->seat, &events, a);
+	a->signals = signals_open(a->loop, rows, ARRAY_LEN(rows), a);
+	if (take_seat(a, &err) < 0 || open_log(a, &err) < 0)
+		return give_up(a, &err);
+	note_start(a, shm_flags());
+	loop_on_turn(a->loop, beat, NULL);
+	stats_start(a);
+	startup_begin(a);
+	if (!a->ending) /* refused before the first turn */
+		loop_run(a->loop);
+	return a->exit_status;
+}
+
+static int
+run(const struct process_start *start)
+{
+	static const int ignored[] = {
+	    SIGHUP, SIGINT, SIGQUIT, SIGUSR1, SIGUSR2, SIGTTOU, SIGTTIN, SIGTSTP, SIGPIPE};
+	struct admin a;
+	int status;
+
+	if (start->settings->mode == MODE_VALIDATE)
+		return load_validate(start->settings);
+	if (start->settings->mode == MODE_PRINT)
+		return load_print(start->settings);
+	signals_reset(ignored, ARRAY_LEN(ignored));
+	admin_init(&a, start);
+	status = serve(&a);
+	admin_fini(&a);
+	return status;
+}
+
+const struct process admin_process = {"admin", run};

@@ -1,0 +1,525 @@
+#include "admin/startup.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "admin/admin.h"
+#include "admin/blocks.h"
+#include "admin/config/address.h"
+#include "admin/config/load.h"
+#include "admin/discovery/resolve.h"
+#include "admin/stats_config.h"
+#include "lib/base/log.h"
+#include "lib/base/mem.h"
+#include "lib/base/state.h"
+#include "lib/ipc/journal.h"
+#include "lib/ipc/listen.h"
+#include "shm/flags.h"
+
+#define STARTUP_STATES(STATE)                                                                      \
+	STATE(STARTUP_LOADING, "loading",                                                          \
+	    TO(STARTUP_RESOLVING) | TO(STARTUP_LISTENING) | TO(STARTUP_FAILED))                    \
+	STATE(STARTUP_RESOLVING, "resolving", TO(STARTUP_LISTENING) | TO(STARTUP_FAILED))          \
+	STATE(STARTUP_LISTENING, "listening",                                                      \
+	    TO(STARTUP_GATHERING) | TO(STARTUP_DONE) | TO(STARTUP_FAILED))                         \
+	STATE(STARTUP_GATHERING, "gathering", TO(STARTUP_PUBLISHING) | TO(STARTUP_FAILED))         \
+	STATE(STARTUP_PUBLISHING, "publishing", TO(STARTUP_DONE) | TO(STARTUP_FAILED))             \
+	STATE(STARTUP_DONE, "done", 0)                                                             \
+	STATE(STARTUP_FAILED, "failed", 0)
+enum startup_state { STARTUP_STATES(STATE_ENUM) };
+STATE_TABLE(startup, STARTUP_STATES)
+
+/* How long a missing worker is waited for when others are there: it crashes, master backs off. */
+#define GATHER_MS 2000
+
+struct startup {
+	struct admin *a;
+	enum startup_state state;
+	bool again; /* what is in force came from the journal */
+	struct resolve *resolve;
+	struct timer gather;
+	struct strb admin_key;             /* empty: no admin port */
+	bool admin_listened, admin_has_fd; /* its two answers came */
+	int admin_fd;
+	struct strb admin_bound;
+	uint64_t journal_before; /* size before our records */
+};
+
+static void
+startup_enter(struct startup *s, enum startup_state next)
+{
+	STATE_CHECK(startup, s->state, next);
+	log_debug(LOG_INIT, "start-up: %s -> %s", startup_state_names[s->state],
+	    startup_state_names[next]);
+	s->state = next;
+}
+
+bool
+startup_is_over(const struct startup *s)
+{
+	return s->state == STARTUP_DONE || s->state == STARTUP_FAILED;
+}
+
+bool
+startup_is_again(const struct startup *s)
+{
+	return s->again;
+}
+
+/* The one place where a start ends badly.  `logged`: the reason was said already. */
+static void
+fail(struct startup *s, const char *why, bool logged)
+{
+	struct message m;
+
+	if (!logged)
+		log_critical(LOG_INIT, "start-up: %s", why);
+	startup_enter(s, STARTUP_FAILED);
+	if (!s->again) { /* master ends the generation; a replaced admin only itself */
+		message_init(&m, MSG_FAILED);
+		message_u(&m, 1);
+		message_z(&m, why);
+		admin_send(s->a, &m);
+	}
+	admin_stop(s->a, 1);
+}
+
+static void
+set_state(enum server_state state)
+{
+	__atomic_store_n(&shm_flags()->state, state, __ATOMIC_RELEASE);
+}
+
+/* ---- DONE */
+
+static void
+done(struct startup *s)
+{
+	struct admin *a = s->a;
+	uint64_t took_ms;
+	struct message m;
+
+	startup_enter(s, STARTUP_DONE);
+	set_state(SERVER_LIVE);
+	a->serving = true;
+	if (!s->again) {
+		stats_count_added(a);
+		took_ms = (loop_wall_ns(a->loop) - shm_flags()->started_wall_ns) / 1000000;
+		stat_record(&a->stats.server->initialization_time_ms, took_ms);
+	}
+	stats_update(a);
+	message_init(&m, MSG_SERVING);
+	admin_send(a, &m);
+	log_info(LOG_MAIN, "admin: %s, listeners=%zu, clusters=%zu, workers=%u",
+	    s->again ? "back with the configuration in force" : "start-up complete",
+	    a->store.listeners.len, a->members.clusters.len, publish_workers(a->publish));
+}
+
+/* ---- PUBLISHING */
+
+static void
+publish_now(struct startup *s)
+{
+	timer_stop(&s->gather);
+	startup_enter(s, STARTUP_PUBLISHING);
+	publish_start(s->a->publish, journal_size(s->a->store.journal));
+}
+
+void
+startup_on_published(struct startup *s, const char *refused)
+{
+	struct err err = {""};
+
+	if (s->state != STARTUP_PUBLISHING)
+		return;
+	if (refused == NULL) {
+		done(s);
+		return;
+	}
+	journal_rewind(s->a->store.journal, s->journal_before);
+	err_set(&err, "configuration refused: %s", refused);
+	fail(s, err.text, false);
+}
+
+/* ---- GATHERING */
+
+static void
+on_gather_late(void *arg)
+{
+	struct startup *s = arg;
+
+	if (publish_workers(s->a->publish) == 0) {
+		timer_set(s->a->loop, &s->gather, GATHER_MS);
+		return;
+	}
+	log_warning(LOG_INIT, "start-up: only %u of %u workers are here, going on with them",
+	    publish_workers(s->a->publish), s->a->settings->concurrency);
+	publish_now(s);
+}
+
+static void
+gather(struct startup *s)
+{
+	startup_enter(s, STARTUP_GATHERING);
+	timer_set(s->a->loop, &s->gather, GATHER_MS);
+	startup_on_workers(s);
+}
+
+void
+startup_on_workers(struct startup *s)
+{
+	if (s->state == STARTUP_GATHERING &&
+	    publish_workers(s->a->publish) >= s->a->settings->concurrency)
+		publish_now(s);
+}
+
+/* ---- LISTENING */
+
+static void
+write_address_path(const struct admin *a, struct str bound)
+{
+	const char *path = a->settings->admin_address_path;
+	int fd;
+
+	if (path == NULL)
+		return;
+	fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0644);
+	if (fd < 0 || write(fd, bound.p, bound.n) != (ssize_t)bound.n)
+		log_critical(LOG_ADMIN, "cannot open admin address output file %s for writing", path);
+	if (fd >= 0)
+		close(fd);
+}
+
+static void
+listening_if_all(struct startup *s)
+{
+	struct store *store = &s->a->store;
+
+	if (s->state != STARTUP_LISTENING)
+		return;
+	for (size_t i = 0; i < store->listeners.len; i++)
+		if (store->listeners.at[i].on_port && !store->listeners.at[i].answered)
+			return;
+	if (s->admin_key.n && !(s->admin_listened && s->admin_has_fd))
+		return;
+	if (s->again)
+		done(s);
+	else
+		gather(s);
+}
+
+/* The admin port has its address and its socket, in whatever order they came. */
+static void
+open_web(struct startup *s)
+{
+	struct admin *a = s->a;
+
+	if (!s->admin_listened || s->admin_fd < 0)
+		return;
+	write_address_path(a, strb_str(&s->admin_bound));
+	log_info(LOG_ADMIN, "admin address: %s", strb_z(&s->admin_bound));
+}
+
+static void
+admin_listened(struct startup *s, bool ok, struct str text)
+{
+	struct err err = {""};
+
+	s->admin_listened = true;
+	if (ok) {
+		strb_reset(&s->admin_bound);
+		strb_adds(&s->admin_bound, text);
+		open_web(s);
+		return;
+	}
+	err_set(&err, "admin: cannot bind '%s': " STR_FMT, strb_z(&s->admin_key), STR_ARG(text));
+	if (!s->again) {
+		fail(s, err.text, false);
+		return;
+	}
+	log_error(LOG_ADMIN, "%s", err.text);
+	s->admin_has_fd = true; /* none will come */
+}
+
+void
+startup_on_listened(struct startup *s, struct str key, bool ok, struct str text)
+{
+	struct store_listener *l = store_listener_by_key(&s->a->store, key);
+	struct err err = {""};
+
+	if (s->admin_key.n && str_eq(strb_str(&s->admin_key), key)) {
+		admin_listened(s, ok, text);
+	} else if (l && ok) {
+		l->answered = true;
+		l->bound = arena_str(&s->a->store.arena, text);
+	} else if (l) {
+		l->answered = true;
+		err_set(&err, "error adding listener: '" STR_FMT "': cannot bind '" STR_FMT "': " STR_FMT,
+		    STR_ARG(l->name), STR_ARG(l->address), STR_ARG(text));
+		if (!s->again && s->state == STARTUP_LISTENING)
+			fail(s, err.text, false);
+		else
+			log_error(LOG_CONFIG, "%s", err.text);
+	}
+	listening_if_all(s);
+}
+
+void
+startup_on_admin_fd(struct startup *s, struct str key, int fd)
+{
+	if (fd < 0 || s->admin_key.n == 0 || !str_eq(strb_str(&s->admin_key), key)) {
+		if (fd >= 0)
+			close(fd);
+		return;
+	}
+	if (s->admin_fd >= 0)
+		close(s->admin_fd);
+	s->admin_fd = fd;
+	s->admin_has_fd = true;
+	open_web(s);
+	listening_if_all(s);
+}
+
+static void
+ask_listen(struct admin *a, struct str key, unsigned flags, uint32_t backlog, uint32_t mode,
+    struct str name)
+{
+	struct message m;
+
+	message_init(&m, MSG_LISTEN);
+	message_s(&m, key);
+	message_u(&m, flags);
+	message_u(&m, backlog);
+	message_u(&m, mode);
+	message_s(&m, name);
+	admin_send(a, &m);
+}
+
+static void
+ask_listener(struct admin *a, const struct store_listener *l)
+{
+	const Envoy__Config__Listener__V3__Listener *m = l->message;
+	const Envoy__Config__Core__V3__Address *at = m->address;
+	bool pipe = at->address_case == ENVOY__CONFIG__CORE__V3__ADDRESS__ADDRESS_PIPE;
+	bool own_each = !pipe && (m->enable_reuse_port == NULL || m->enable_reuse_port->value);
+	unsigned flags = own_each ? LISTEN_REUSE_PORT : 0;
+
+	if (!pipe && at->socket_address->ipv4_compat)
+		flags |= LISTEN_IPV4_COMPAT;
+	ask_listen(a, l->key, flags,
+	    m->tcp_backlog_size ? m->tcp_backlog_size->value : LISTEN_BACKLOG_DEFAULT,
+	    pipe ? at->pipe->mode : LISTEN_MODE_DEFAULT, l->name);
+}
+
+static int
+admin_key(struct startup *s, struct err *err)
+{
+	const Envoy__Config__Bootstrap__V3__Admin *m = s->a->store.bootstrap->admin;
+	struct address at;
+	char text[ADDRESS_TEXT];
+
+	if (m == NULL || m->address == NULL) {
+		log_warning(LOG_ADMIN, "no admin address given, so there is no admin port");
+		return 0;
+	}
+	if (address_of_message(&at, m->address, err) < 0)
+		return err_in(err, "admin.address");
+	listen_key(&s->admin_key, str_make(text, address_format(&at, text)), STR("admin"));
+	return 0;
+}
+
+static void
+ask_admin_port(struct startup *s)
+{
+	const Envoy__Config__Core__V3__Address *at;
+	bool pipe;
+
+	if (s->admin_key.n == 0)
+		return;
+	at = s->a->store.bootstrap->admin->address;
+	pipe = at->address_case == ENVOY__CONFIG__CORE__V3__ADDRESS__ADDRESS_PIPE;
+	ask_listen(s->a, strb_str(&s->admin_key),
+	    LISTEN_ADMIN | (!pipe && at->socket_address->ipv4_compat ? LISTEN_IPV4_COMPAT : 0),
+	    LISTEN_BACKLOG_DEFAULT, pipe ? at->pipe->mode : LISTEN_MODE_DEFAULT, STR("admin"));
+}
+
+/* Two rows of one address would be one socket. */
+static int
+check_addresses(const struct startup *s, struct err *err)
+{
+	const struct store *store = &s->a->store;
+
+	for (size_t i = 0; i < store->listeners.len; i++) {
+		const struct store_listener *l = &store->listeners.at[i];
+
+		if (l->on_port && str_eq(l->key, strb_str(&s->admin_key)))
+			return err_set(err, "listener '" STR_FMT "' has the address of the admin port",
+			    STR_ARG(l->name));
+		for (size_t k = 0; k < i && l->on_port; k++)
+			if (store->listeners.at[k].on_port && str_eq(store->listeners.at[k].key, l->key))
+				return err_set(err,
+				    "error adding listener: '" STR_FMT
+				    "' has duplicate address '" STR_FMT "' as existing listener",
+				    STR_ARG(l->name), STR_ARG(l->address));
+	}
+	return 0;
+}
+
+static void
+listen_all(struct startup *s)
+{
+	struct store *store = &s->a->store;
+
+	startup_enter(s, STARTUP_LISTENING);
+	for (size_t i = 0; i < store->listeners.len; i++)
+		if (store->listeners.at[i].on_port)
+			ask_listener(s->a, &store->listeners.at[i]);
+	ask_admin_port(s);
+	listening_if_all(s);
+}
+
+/* ---- between RESOLVING and LISTENING: everything that can be refused without a socket */
+
+static int
+prepare_parts(struct startup *s, struct err *err)
+{
+	struct admin *a = s->a;
+
+	if (members_build(&a->members, &a->store, err) < 0 ||
+	    blocks_publish_conf(a->segment, a->settings, &a->store, &a->members, err) < 0)
+		return -1;
+	members_attach(&a->members);
+	members_count(&a->members);
+	return files_open_logs(&a->files, &a->store, err);
+}
+
+static int
+write_journal(struct startup *s, struct err *err)
+{
+	struct admin *a = s->a;
+	struct message m;
+
+	if (a->store.journal == NULL && (a->store.journal = journal_new(err)) == NULL)
+		return -1;
+	s->journal_before = journal_size(a->store.journal);
+	if (store_write(&a->store, err) < 0)
+		return -1;
+	message_init(&m, MSG_JOURNAL);
+	m.fd = journal_fd(a->store.journal);
+	message_u(&m, journal_size(a->store.journal));
+	admin_send(a, &m);
+	return 0;
+}
+
+static void
+on_resolved(void *arg)
+{
+	struct startup *s = arg;
+	struct err err = {""};
+
+	resolve_free(&s->resolve);
+	if (prepare_parts(s, &err) < 0 || write_journal(s, &err) < 0) {
+		fail(s, err.text, false);
+		return;
+	}
+	files_send(s->a, SEAT_ALL);
+	listen_all(s);
+}
+
+/* ---- LOADING */
+
+static int
+load_from_source(struct startup *s, struct err *err)
+{
+	struct admin *a = s->a;
+	struct conf *conf;
+
+	if (load_and_tell(&conf, a->settings, err) < 0)
+		return -1;
+	store_take(&a->store, conf, loop_wall_ns(a->loop));
+	if (store_listeners(&a->store, err) < 0 || admin_key(s, err) < 0)
+		return -1;
+	return check_addresses(s, err);
+}
+
+static void
+begin_first(struct startup *s)
+{
+	struct err err = {""};
+
+	if (load_from_source(s, &err) < 0) {
+		fail(s, err.text, false);
+		return;
+	}
+	if (stats_config_apply(s->a->store.bootstrap, &err) < 0) {
+		fail(s, err.text, false);
+		return;
+	}
+	startup_enter(s, STARTUP_RESOLVING);
+	set_state(SERVER_INITIALIZING);
+	s->resolve = resolve_start(s->a->loop, &s->a->store, on_resolved, s, &err);
+	if (s->resolve == NULL)
+		fail(s, err.text, false);
+}
+
+/* What is in force is the journal; blocks, sockets and workers are there. */
+static void
+begin_again(struct startup *s)
+{
+	struct admin *a = s->a;
+	struct err err = {""};
+
+	s->again = true;
+	if (store_read(&a->store, a->start->journal_use, shm_flags()->started_wall_ns, &err) < 0 ||
+	    stats_config_apply(a->store.bootstrap, &err) < 0 || admin_key(s, &err) < 0) {
+		fail(s, err.text, false);
+		return;
+	}
+	publish_set_used(a->publish, a->start->journal_use);
+	if (prepare_parts(s, &err) < 0)
+		log_error(LOG_CONFIG, "configuration in force: %s", err.text);
+	files_send(a, SEAT_ALL);
+	listen_all(s);
+}
+
+struct startup *
+startup_begin(struct admin *a)
+{
+	struct startup *s = mem_new(struct startup);
+	struct err err = {""};
+
+	s->a = a;
+	s->admin_fd = -1;
+	timer_init(&s->gather, on_gather_late, s);
+	a->startup = s;
+	if (a->start->journal_fd >= 0) {
+		a->store.journal = journal_adopt(a->start->journal_fd, a->start->journal_use, &err);
+		if (a->store.journal == NULL) {
+			s->again = a->start->journal_use > 0;
+			fail(s, err.text, false);
+			return s;
+		}
+	}
+	if (a->store.journal && a->start->journal_use > 0)
+		begin_again(s);
+	else
+		begin_first(s);
+	return s;
+}
+
+void
+startup_free(struct startup **sp)
+{
+	struct startup *s = *sp;
+
+	*sp = NULL;
+	if (s == NULL)
+		return;
+	timer_stop(&s->gather);
+	resolve_free(&s->resolve);
+	if (s->admin_fd >= 0)
+		close(s->admin_fd);
+	strb_fini(&s->admin_key);
+	strb_fini(&s->admin_bound);
+	mem_free(s);
+}
