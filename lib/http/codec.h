@@ -138,9 +138,11 @@ struct codec_events {
 	/* There is output to fetch with codec_output().  Asked once until it is fetched. */
 	void (*on_output)(void *arg);
 	/* Server, HTTP/1: the response is complete and the connection goes on: feed again what is left.
+	 * HTTP/1, both sides: a paused stream goes on, or a tunnel begins, and bytes were left.
 	 * HTTP/2 client: a stream slot is free again, settings came, or GOAWAY was received. */
 	void (*on_more)(void *arg);
-	/* The connection cannot go on: flush what is there (a GOAWAY, a last answer), then close. */
+	/* The connection cannot go on: flush what is there (a GOAWAY, a last answer), then close.
+	 * e is NULL when it ends in good order (connection: close, a tunnel's end, our own reset). */
 	void (*on_broken)(void *arg, const struct codec_error *e);
 };
 
