@@ -149,8 +149,7 @@ json_escape(struct strb *to, struct str s)
 			escape_control(to, p[i]);
 		start = ++i;
 	}
-	if (s.n > start)
-		strb_add(to, s.p + start, s.n - start);
+	strb_add(to, s.p + start, s.n - start);
 }
 
 void

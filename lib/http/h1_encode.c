@@ -1,0 +1,256 @@
+/*
+ * The HTTP/1 writer.  Worker and admin.  Bytes go straight into the
+ * output's chunk: room for the whole head is reserved before.
+ */
+#include "lib/http/h1_encode.h"
+
+#include "lib/base/assert.h"
+#include "lib/http/status.h"
+#include "lib/http/validate.h"
+
+#define FIXED_ROOM 256 /* start line, framing and connection headers, CRLFs */
+
+/* A place to write, inside a reservation. */
+struct pen {
+	char *p;
+};
+
+static void
+put(struct pen *w, const char *p, size_t n)
+{
+	if (n)
+		memcpy(w->p, p, n);
+	w->p += n;
+}
+
+static void
+put_str(struct pen *w, struct str s)
+{
+	put(w, s.p, s.n);
+}
+
+#define PUT(w, lit) put(w, "" lit, sizeof(lit) - 1)
+
+static void
+put_name(struct pen *w, struct str name, bool proper_case)
+{
+	char *p = w->p;
+	bool first = true;
+
+	put_str(w, name);
+	for (size_t i = 0; proper_case && i < name.n; i++) {
+		if (first && (unsigned)(p[i] - 'a') < 26u)
+			p[i] = (char)(p[i] - 0x20);
+		first = p[i] == '-';
+	}
+}
+
+static void
+put_field(struct pen *w, struct str name, struct str value, bool proper_case)
+{
+	put_name(w, name, proper_case);
+	PUT(w, ": ");
+	put_str(w, value);
+	PUT(w, "\r\n");
+}
+
+/* Written by ourselves, or of this hop only. */
+static bool
+is_ours(const struct header *x, const struct h1_encode *e)
+{
+	switch ((enum header_id)x->id) {
+	case HDR_CONNECTION:
+	case HDR_UPGRADE:
+		return !e->upgrade;
+	case HDR_CONTENT_LENGTH:
+	case HDR_KEEP_ALIVE:
+	case HDR_PROXY_CONNECTION:
+	case HDR_TRANSFER_ENCODING:
+		return true;
+	default:
+		return false;
+	}
+}
+
+static bool
+is_sound(const struct header *x)
+{
+	return (x->id != HDR_OTHER || valid_name(header_name(x))) && valid_value(header_value(x));
+}
+
+static void
+put_fields(struct pen *w, const struct headers *h, const struct h1_encode *e)
+{
+	for (uint32_t i = 0; i < h->len; i++) {
+		const struct header *x = &h->at[i];
+
+		if (x->name_len == 0 || x->name[0] == ':' || is_ours(x, e) || !is_sound(x))
+			continue;
+		put_field(w, header_name(x), header_value(x), e->proper_case);
+	}
+}
+
+/* Framing and connection headers, and the end of the head. */
+static void
+put_ours(struct pen *w, const struct h1_encode *e)
+{
+	char digits[20];
+
+	if (e->has_length)
+		put_field(w, STR("content-length"), str_make(digits, u64_write(digits, e->length)),
+		    e->proper_case);
+	if (e->chunked)
+		put_field(w, STR("transfer-encoding"), STR("chunked"), e->proper_case);
+	if (e->connection)
+		put_field(w, STR("connection"), str_of(e->connection), e->proper_case);
+	PUT(w, "\r\n");
+}
+
+/* Room for a head: every field once, `more` bytes, and what we add. */
+static char *
+reserve(struct buf *out, const struct headers *h, size_t more, struct pen *w)
+{
+	size_t room;
+
+	w->p = buf_reserve(out, headers_bytes(h) + h->len * 4 + more + FIXED_ROOM, &room);
+	return w->p;
+}
+
+void
+h1_encode_response(struct buf *out, const struct headers *h, const struct h1_encode *e)
+{
+	unsigned status = headers_status(h);
+	struct pen w;
+	char *begin = reserve(out, h, 0, &w);
+
+	ASSERT(status >= 100);
+	if (e->http10)
+		PUT(&w, "HTTP/1.0 ");
+	else
+		PUT(&w, "HTTP/1.1 ");
+	put_str(&w, headers_get(h, HDR_STATUS));
+	PUT(&w, " ");
+	put_str(&w, status_reason(status));
+	PUT(&w, "\r\n");
+	put_fields(&w, h, e);
+	put_ours(&w, e);
+	buf_commit(out, (size_t)(w.p - begin));
+}
+
+static void
+put_target(struct pen *w, const struct headers *h, const struct h1_encode *e, bool connect)
+{
+	struct str authority = headers_get(h, HDR_AUTHORITY);
+
+	if (connect) {
+		put_str(w, authority);
+		return;
+	}
+	if (e->absolute && authority.n) {
+		put_str(w, headers_get(h, HDR_SCHEME));
+		PUT(w, "://");
+		put_str(w, authority);
+	}
+	put_str(w, headers_get(h, HDR_PATH));
+}
+
+static bool
+can_write_request(const struct headers *h, const struct h1_encode *e, bool connect)
+{
+	struct str path = headers_get(h, HDR_PATH), scheme = headers_get(h, HDR_SCHEME);
+	struct str authority = headers_get(h, HDR_AUTHORITY);
+
+	if (!valid_token(headers_get(h, HDR_METHOD)) || !valid_authority(authority))
+		return false;
+	if (connect)
+		return authority.n > 0;
+	if (e->absolute && !str_eqz(scheme, "http") && !str_eqz(scheme, "https"))
+		return false;
+	return valid_target(path);
+}
+
+bool
+h1_encode_request(struct buf *out, const struct headers *h, const struct h1_encode *e)
+{
+	struct str method = headers_get(h, HDR_METHOD);
+	bool connect = str_eqz(method, "CONNECT");
+	struct pen w;
+	char *begin;
+
+	if (!can_write_request(h, e, connect))
+		return false;
+	begin = reserve(out, h, headers_get(h, HDR_AUTHORITY).n, &w); /* it may stand in the URL too */
+	put_str(&w, method);
+	PUT(&w, " ");
+	put_target(&w, h, e, connect);
+	PUT(&w, " HTTP/1.1\r\n");
+	put_field(&w, STR("host"), headers_get(h, HDR_AUTHORITY), e->proper_case);
+	put_fields(&w, h, e);
+	put_ours(&w, e);
+	buf_commit(out, (size_t)(w.p - begin));
+	return true;
+}
+
+/*
+ * Framing bytes of all connections of the process share one chunk: bytes
+ * that never change are safe to share, and no chunk is spent on two bytes.
+ */
+static struct chunk *framing;
+
+static void
+add_framing(struct buf *out, const char *p, size_t n)
+{
+	if (framing == NULL || framing->cap - framing->used < n) {
+		chunk_unref(&framing);
+		framing = chunk_new(BUF_SMALL);
+	}
+	memcpy(framing->data + framing->used, p, n);
+	framing->used += (uint32_t)n;
+	buf_add_slice(out, framing, framing->used - (uint32_t)n, (uint32_t)n);
+}
+
+void
+h1_encode_chunk(struct buf *out, struct buf *data)
+{
+	static const char hex[] = "0123456789abcdef";
+	char size[18], *p = size + sizeof(size);
+	size_t n = data->len;
+
+	ASSERT(n > 0);
+	*--p = '\n';
+	*--p = '\r';
+	for (; n; n >>= 4)
+		*--p = hex[n & 15];
+	add_framing(out, p, (size_t)(size + sizeof(size) - p));
+	buf_move(out, data);
+	add_framing(out, "\r\n", 2);
+}
+
+static bool
+may_be_trailer(const struct header *x)
+{
+	return x->name_len && x->name[0] != ':' && !trailer_forbidden((enum header_id)x->id) &&
+	       is_sound(x);
+}
+
+void
+h1_encode_last_chunk(struct buf *out, const struct headers *trailers, bool proper_case)
+{
+	struct pen w;
+	char *begin;
+
+	if (trailers == NULL || trailers->len == 0) {
+		add_framing(out, "0\r\n\r\n", 5);
+		return;
+	}
+	begin = reserve(out, trailers, 0, &w);
+	PUT(&w, "0\r\n");
+	for (uint32_t i = 0; i < trailers->len; i++) {
+		const struct header *x = &trailers->at[i];
+
+		if (may_be_trailer(x))
+			put_field(&w, header_name(x), header_value(x), proper_case);
+	}
+	PUT(&w, "\r\n");
+	buf_commit(out, (size_t)(w.p - begin));
+}

@@ -1,0 +1,108 @@
+/* The second opinion on HTTP/1 framing.  Worker and admin; one a connection, embedded. */
+#include "lib/http/h1_judge.h"
+
+#include "lib/http/status.h"
+
+static int
+on_headers_complete(http_parser *parser)
+{
+	const struct h1_judge *j = parser->data;
+
+	return j->skip;
+}
+
+static int
+on_message_complete(http_parser *parser)
+{
+	struct h1_judge *j = parser->data;
+
+	j->complete = true;
+	return 0;
+}
+
+static const http_parser_settings settings = {
+    .on_headers_complete = on_headers_complete,
+    .on_message_complete = on_message_complete,
+};
+
+void
+h1_judge_start(struct h1_judge *j, bool response, bool allow_chunked_length)
+{
+	static bool limit_lifted;
+
+	if (!limit_lifted) { /* our own limits hold; the library's is one for the process */
+		http_parser_set_max_header_size(UINT32_MAX);
+		limit_lifted = true;
+	}
+	http_parser_init(&j->parser, response ? HTTP_RESPONSE : HTTP_REQUEST);
+	j->parser.data = j;
+	j->parser.allow_chunked_length = allow_chunked_length;
+	j->complete = false;
+	j->skip = 0;
+}
+
+bool
+h1_judge_bytes(struct h1_judge *j, const char *p, size_t n)
+{
+	size_t done = http_parser_execute(&j->parser, &settings, p, n);
+
+	return done == n && HTTP_PARSER_ERRNO(&j->parser) == HPE_OK;
+}
+
+uint64_t
+h1_judge_left(const struct h1_judge *j)
+{
+	return j->parser.content_length;
+}
+
+/* The library knows no methods but its own: for others it reads a POST. */
+static bool
+read_head(struct h1_judge *j, const struct h1_parse *p, const char *head, size_t n)
+{
+	size_t method = 0;
+
+	if (p->part == H1_REQUEST && p->config->h1.allow_custom_methods) {
+		bool connect = p->method_len == 7 && memcmp(head, "CONNECT", 7) == 0;
+
+		method = connect ? 0 : p->method_len;
+		if (!connect && !h1_judge_bytes(j, "POST", 4))
+			return false;
+	}
+	return h1_judge_bytes(j, head + method, n - method);
+}
+
+static bool
+same_framing(const struct h1_judge *j, const struct h1_message *m)
+{
+	bool chunked = j->parser.flags & F_CHUNKED;
+
+	if (m->tunnel)
+		return j->complete;
+	switch (m->framing) {
+	case H1_NO_BODY:
+		return j->complete;
+	case H1_LENGTH:
+		return !j->complete && !chunked && j->parser.content_length == m->length;
+	case H1_CHUNKED:
+		return !j->complete && chunked;
+	case H1_UNTIL_CLOSE:
+		return !j->complete && !chunked && j->parser.content_length == UINT64_MAX;
+	}
+	return false;
+}
+
+bool
+h1_judge_head(struct h1_judge *j, const struct h1_parse *p, const struct h1_message *m,
+    const char *head, size_t n)
+{
+	if (p->part == H1_RESPONSE) {
+		if (m->tunnel)
+			j->skip = 2;
+		else if (m->framing == H1_NO_BODY)
+			j->skip = 1;
+	}
+	if (!read_head(j, p, head, n))
+		return false;
+	return j->parser.http_major == 1 && j->parser.http_minor == p->minor &&
+	       (p->part == H1_REQUEST || j->parser.status_code == p->status) && same_framing(j, m);
+}
