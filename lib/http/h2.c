@@ -230,7 +230,8 @@ h2_output(struct codec *c, struct buf *out)
 	settle_dirty(h2);
 	do {
 		able = write_frames(h2);
-		h2_check(h2, h2_limits_written(&h2->limits, h2->blocked));
+		if (h2->failure == NULL)
+			h2_check(h2, h2_limits_written(&h2->limits, h2->blocked));
 		tell_all(h2);
 	} while (able && h2->batch < H2_BATCH && nghttp2_session_want_write(h2->session));
 	chunk_unref(&h2->pen);

@@ -29,6 +29,7 @@ struct h2 {
 	struct h2_tally tally;
 	struct list streams;   /* every struct h2_stream that is not forgotten */
 	struct list dirty;     /* those with something to tell */
+	struct h2_stream *heading; /* whose head nghttp2 reads now; NULL: nobody's */
 	struct chunk *feeding; /* what nghttp2 reads now; borrowed from the input */
 	struct buf *out;       /* where nghttp2 writes now; borrowed */
 	struct chunk *pen;     /* frame headers and small frames of this output */

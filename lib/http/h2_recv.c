@@ -82,6 +82,7 @@ on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame, void *arg
 		s = begin_request(h2, frame->hd.stream_id);
 	else
 		s = stream_by_id(h2, frame->hd.stream_id);
+	h2->heading = s;
 	if (s)
 		h2_block_begin(s);
 	else if (frame->headers.cat != NGHTTP2_HCAT_REQUEST)
@@ -109,9 +110,9 @@ static int
 on_header(nghttp2_session *session, const nghttp2_frame *frame, nghttp2_rcbuf *name,
     nghttp2_rcbuf *value, uint8_t flags, void *arg)
 {
-	struct h2_stream *s = stream_by_id(arg, frame->hd.stream_id);
+	struct h2_stream *s = ((struct h2 *)arg)->heading;
 
-	if (s == NULL || s->block == NULL)
+	if (s == NULL)
 		return 0;
 	switch (h2_block_add(s, str_of_rcbuf(name), str_of_rcbuf(value))) {
 	case H2_FIELD_OVERFLOW:
@@ -132,7 +133,7 @@ static int
 on_invalid_header(nghttp2_session *session, const nghttp2_frame *frame, nghttp2_rcbuf *name,
     nghttp2_rcbuf *value, uint8_t flags, void *arg)
 {
-	struct h2_stream *s = stream_by_id(arg, frame->hd.stream_id);
+	struct h2_stream *s = ((struct h2 *)arg)->heading;
 
 	return s ? h2_messaging_error(arg, s, DETAILS_FIELD) : 0;
 }
@@ -230,6 +231,7 @@ on_head(struct h2_stream *s, bool end)
 	else
 		received_response(s, end);
 	s->block = NULL;
+	s->h2->heading = NULL;
 	h2_stream_release(s);
 }
 

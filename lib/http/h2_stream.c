@@ -115,6 +115,8 @@ forget(struct h2_stream *s)
 	s->forgotten = true;
 	list_remove(&s->link);
 	list_remove(&s->dirty);
+	if (h2->heading == s)
+		h2->heading = NULL;
 	h2->codec.streams--;
 	h2->more = true;
 	stat_down(&h2->config.h2_stats->streams_active);
