@@ -64,9 +64,9 @@ OBJ = $(patsubst %.c,$(B)/o/%.o,$(foreach d,$(1),$(SRC_$(d))))
 
 BATON_O  := $(filter-out $(B)/o/master/main.o,$(call OBJ,base event ipc net shm conf http upstream master admin worker))
 BATON_M  := $(B)/o/master/main.o
-CTL_O    := $(B)/o/tools/batonctl.o $(call OBJ,base event ipc)
+CTL_O    := $(B)/o/tools/batonctl.o $(B)/o/shm/paths.o $(call OBJ,base event ipc)
 STAT_O   := $(B)/o/tools/batonstat.o $(call OBJ,base shm)
-ORIGIN_O := $(B)/o/tools/origin.o
+ORIGIN_O := $(B)/o/tools/origin.o $(B)/o/tools/sha1.o
 
 LIBS_EVENT  := -levent_core
 LIBS_BASE   := -lpcre2-8 -lxxhash -lm
