@@ -65,7 +65,7 @@ OBJ = $(patsubst %.c,$(B)/o/%.o,$(foreach d,$(1),$(SRC_$(d))))
 BATON_O  := $(filter-out $(B)/o/master/main.o,$(call OBJ,base event ipc net shm conf http upstream master admin worker))
 BATON_M  := $(B)/o/master/main.o
 CTL_O    := $(B)/o/tools/batonctl.o $(B)/o/shm/paths.o $(call OBJ,base event ipc)
-STAT_O   := $(B)/o/tools/batonstat.o $(call OBJ,base shm)
+STAT_O   := $(patsubst %.c,$(B)/o/%.o,$(sort $(wildcard tools/batonstat*.c))) $(call OBJ,base shm)
 ORIGIN_O := $(B)/o/tools/origin.o $(B)/o/tools/sha1.o
 
 LIBS_EVENT  := -levent_core
@@ -106,6 +106,15 @@ $(B)/batonstat: $(STAT_O)
 	$(call LINK,$^,$(LIBS_STAT))
 $(B)/origin: $(ORIGIN_O) $(call OBJ,base)
 	$(call LINK,$^,$(LIBS_BASE))
+
+# ---- documents made from tables
+$(B)/statdoc: $(B)/o/tools/statdoc.o $(call OBJ,base shm)
+	$(call LINK,$^,$(LIBS_BASE))
+$(B)/doc/stats.md: $(B)/statdoc
+	@mkdir -p $(B)/doc
+	@$(B)/statdoc >$@
+.PHONY: docs
+docs: $(B)/doc/stats.md
 
 # ---- unit tests: tests/unit/<folder>/test_<file>.c is one program
 UNIT_SRC := $(sort $(shell find tests/unit -name 'test_*.c' 2>/dev/null))

@@ -149,7 +149,8 @@ json_escape(struct strb *to, struct str s)
 			escape_control(to, p[i]);
 		start = ++i;
 	}
-	strb_add(to, s.p + start, s.n - start);
+	if (s.n > start)
+		strb_add(to, s.p + start, s.n - start);
 }
 
 void
