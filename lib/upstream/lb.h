@@ -27,7 +27,6 @@ struct lb_context {
 /* Settings of all policies together; each reads its own. */
 struct lb_config {
 	uint32_t choice_count; /* least_request */
-	bool full_scan;        /* least_request */
 };
 
 struct lb_policy {

@@ -16,6 +16,7 @@
 struct address;
 struct cluster;
 struct host;
+struct pool;
 struct pool_conn;
 
 enum pool_failure {
@@ -48,8 +49,9 @@ void pool_ask(struct pool_request *r, struct cluster *c, struct host *h, bool hi
 void pool_cancel(struct pool_request *r);
 
 /* The stream of on_ready is over, complete or reset: counts upstream_rq_active down and lets the
- * connection go on.  Call exactly once for each on_ready, when the codec has forgotten the stream. */
-void pool_release(struct pool_conn *pc);
+ * connection go on.  Call exactly once for each on_ready, when the codec has forgotten the stream.
+ * lost: the connection ended under it (RESET_CONNECTION_CLOSED). */
+void pool_release(struct pool_conn *pc, bool lost);
 /* Instead of pool_release(), before the codec has forgotten it: resets the stream (an HTTP/1
  * connection ends with it). */
 void pool_reset(struct pool_conn *pc, struct codec_stream *s);

@@ -2,8 +2,8 @@
  * The members of a cluster as plain values: what a ClusterLoadAssignment
  * says, each address once (the last one wins).
  */
-#ifndef UPSTREAM_MEMBERS_H
-#define UPSTREAM_MEMBERS_H
+#ifndef UPSTREAM_ASSIGNMENT_H
+#define UPSTREAM_ASSIGNMENT_H
 
 #include <stdint.h>
 
@@ -22,12 +22,12 @@ struct member {
 	struct str region, zone, sub_zone;
 };
 
-struct members {
+struct assignment {
 	VEC(struct member) list;
 };
 
 /* msg: envoy.config.endpoint.v3.ClusterLoadAssignment, borrowed; NULL: no members. */
-int members_read(struct members *m, const void *msg, struct err *err);
-void members_fini(struct members *m);
+int assignment_read(struct assignment *m, const void *msg, struct err *err);
+void assignment_fini(struct assignment *m);
 
 #endif

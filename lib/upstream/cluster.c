@@ -1,0 +1,260 @@
+#include "lib/upstream/cluster.h"
+
+#include "conf/defaults.h"
+#include "lib/base/mem.h"
+#include "lib/event/loop.h"
+#include "lib/upstream/cluster_http.h"
+#include "lib/upstream/host_set.h"
+#include "lib/upstream/assignment.h"
+#include "lib/upstream/pool.h"
+#include "lib/upstream/thresholds.h"
+
+#include "envoy/config/cluster/v3/cluster.pb-c.h"
+
+#define CONNECT_TIMEOUT_MS 5000
+#define BUFFER_LIMIT (1u << 20)
+
+typedef Envoy__Config__Cluster__V3__Cluster Cluster;
+
+/* ---- building */
+
+static void
+find_stats(struct cluster *c, const Cluster *msg)
+{
+	struct strb prefix = {0};
+	size_t n;
+
+	cluster_block_prefix(&prefix, msg);
+	n = prefix.n;
+	c->stats = block_stats(SCOPE_cluster, strb_str(&prefix));
+	for (unsigned i = 0; i < CODES_SETS; i++) {
+		prefix.n = n;
+		strb_addz(&prefix, codes_set_names[i]);
+		c->codes[i] = block_stats(SCOPE_cluster_codes, strb_str(&prefix));
+	}
+	prefix.n = n;
+	strb_addz(&prefix, "http1.");
+	c->codec.h1_stats = block_stats(SCOPE_http1_codec, strb_str(&prefix));
+	prefix.n = n;
+	strb_addz(&prefix, "http2.");
+	c->codec.h2_stats = block_stats(SCOPE_http2_codec, strb_str(&prefix));
+	strb_fini(&prefix);
+}
+
+static void
+read_connection_options(struct cluster *c, const Cluster *msg)
+{
+	const Envoy__Config__Core__V3__TcpKeepalive *k =
+	    msg->upstream_connection_options ? msg->upstream_connection_options->tcp_keepalive : NULL;
+
+	c->connect_timeout_ms = (uint32_t)conf_duration_ms(msg->connect_timeout, CONNECT_TIMEOUT_MS);
+	c->buffer_limit = conf_u32(msg->per_connection_buffer_limit_bytes, BUFFER_LIMIT);
+	if (k == NULL)
+		return;
+	c->tcp_keepalive = true;
+	c->keepalive.probes = conf_u32(k->keepalive_probes, 0);
+	c->keepalive.time_s = conf_u32(k->keepalive_time, 0);
+	c->keepalive.interval_s = conf_u32(k->keepalive_interval, 0);
+}
+
+static void
+read_breakers(struct cluster *c, const Cluster *msg)
+{
+	uint64_t max[BREAKER_KINDS];
+
+	for (unsigned i = 0; i < 2; i++) {
+		bool track = thresholds_read(max, msg, i == 1);
+
+		breakers_init(&c->breakers[i], c->loop, c->stats, i == 1, max, track);
+	}
+}
+
+/* The message goes away; what members borrow from it moves to the cluster's arena. */
+static void
+keep_strings(struct cluster *c, struct member *m)
+{
+	m->hostname = arena_str(&c->arena, m->hostname);
+	m->region = arena_str(&c->arena, m->region);
+	m->zone = arena_str(&c->arena, m->zone);
+	m->sub_zone = arena_str(&c->arena, m->sub_zone);
+}
+
+static int
+read_members(struct cluster *c, const Cluster *msg, struct err *err)
+{
+	struct assignment m;
+
+	if (assignment_read(&m, msg->load_assignment, err) < 0)
+		return -1;
+	c->hosts_n = (uint32_t)m.list.len;
+	c->hosts = mem_array(struct host *, m.list.len);
+	for (uint32_t i = 0; i < c->hosts_n; i++) {
+		keep_strings(c, &m.list.at[i]);
+		c->hosts[i] = host_new(c, &m.list.at[i]);
+		c->hosts[i]->index = i;
+	}
+	assignment_fini(&m);
+	c->set = host_set_new(c->loop, c->hosts, c->hosts_n, c->policy, &c->lb, c->stats);
+	return 0;
+}
+
+static void
+cluster_free(struct cluster *c)
+{
+	host_set_free(&c->set);
+	for (uint32_t i = 0; i < c->hosts_n; i++)
+		host_unref(&c->hosts[i]);
+	mem_free(c->hosts);
+	breakers_fini(&c->breakers[0]);
+	breakers_fini(&c->breakers[1]);
+	arena_fini(&c->arena);
+	mem_free(c);
+}
+
+int
+cluster_build(struct cluster **out, const void *cluster_msg, struct loop *l, struct err *err)
+{
+	const Cluster *msg = cluster_msg;
+	struct cluster *c = mem_new(struct cluster);
+
+	c->refs = 1;
+	c->loop = l;
+	arena_init(&c->arena);
+	c->name = arena_str(&c->arena, str_of(msg->name));
+	find_stats(c, msg);
+	read_connection_options(c, msg);
+	read_breakers(c, msg);
+	if (cluster_http_read(c, msg, err) < 0 || lb_choose(&c->policy, &c->lb, msg, err) < 0 ||
+	    read_members(c, msg, err) < 0) {
+		cluster_free(c);
+		return err_in(err, "cluster '%s'", msg->name);
+	}
+	*out = c;
+	return 0;
+}
+
+/* ---- references */
+
+struct cluster *
+cluster_ref(struct cluster *c)
+{
+	c->refs++;
+	return c;
+}
+
+static void
+free_when_empty(struct cluster *c)
+{
+	if (c->closed && c->connections == 0)
+		cluster_free(c);
+}
+
+static void
+close_pools(void *arg)
+{
+	struct cluster *c = arg;
+
+	for (uint32_t i = 0; i < c->hosts_n; i++)
+		for (unsigned k = 0; k < 2; k++)
+			if (c->hosts[i]->pool[k])
+				pool_close(c->hosts[i]->pool[k]);
+	c->closed = true;
+	free_when_empty(c);
+}
+
+/* From the loop: the last reference may go inside an event of a connection that is to be closed. */
+void
+cluster_unref(struct cluster **cp)
+{
+	struct cluster *c = *cp;
+
+	*cp = NULL;
+	if (c == NULL || --c->refs > 0)
+		return;
+	loop_defer(c->loop, close_pools, c);
+}
+
+void
+cluster_connection_gone(struct cluster *c)
+{
+	ASSERT(c->connections > 0);
+	c->connections--;
+	free_when_empty(c);
+}
+
+/* ---- members */
+
+struct host *
+cluster_pick(struct cluster *c, const struct lb_context *ctx)
+{
+	return host_set_pick(c->set, ctx);
+}
+
+struct cluster_health
+cluster_health(const struct cluster *c)
+{
+	struct cluster_health n = {.total = c->hosts_n};
+
+	for (uint32_t i = 0; i < c->hosts_n; i++) {
+		enum host_health h = host_health(c->hosts[i]);
+
+		n.healthy += h == HOST_HEALTHY;
+		n.degraded += h == HOST_DEGRADED;
+		n.excluded += host_is_excluded(c->hosts[i]);
+	}
+	return n;
+}
+
+struct host *
+cluster_host_at(const struct cluster *c, uint32_t i)
+{
+	return i < c->hosts_n ? c->hosts[i] : NULL;
+}
+
+/* ---- counting responses */
+
+#define COUNT_STATUS(s, status)                                                                    \
+	do {                                                                                       \
+		stat_inc(&(s)->upstream_rq_completed);                                             \
+		switch ((status) / 100) {                                                          \
+		case 1: stat_inc(&(s)->upstream_rq_1xx); break;                                    \
+		case 2: stat_inc(&(s)->upstream_rq_2xx); break;                                    \
+		case 3: stat_inc(&(s)->upstream_rq_3xx); break;                                    \
+		case 4: stat_inc(&(s)->upstream_rq_4xx); break;                                    \
+		case 5: stat_inc(&(s)->upstream_rq_5xx); break;                                    \
+		}                                                                                  \
+		stat_code(&(s)->upstream_rq, (status));                                            \
+	} while (0)
+
+static struct cluster_codes_stats *
+origin_codes(struct cluster *c, bool internal)
+{
+	return c->codes[internal ? CODES_INTERNAL : CODES_EXTERNAL];
+}
+
+void
+cluster_count_response(struct cluster *c, struct host *h, unsigned status, bool dynamic,
+    bool internal, bool canary)
+{
+	struct cluster_codes_stats *origin = origin_codes(c, internal);
+
+	if (h)
+		stat_inc(status >= 500 ? &h->stats->rq_error : &h->stats->rq_success);
+	if (!dynamic)
+		return;
+	COUNT_STATUS(c->stats, status);
+	COUNT_STATUS(origin, status);
+	if (canary)
+		COUNT_STATUS(c->codes[CODES_CANARY], status);
+}
+
+void
+cluster_count_time(struct cluster *c, uint64_t ms, bool dynamic, bool internal, bool canary)
+{
+	if (!dynamic)
+		return;
+	stat_record(&c->stats->upstream_rq_time, ms);
+	stat_record(&origin_codes(c, internal)->upstream_rq_time, ms);
+	if (canary)
+		stat_record(&c->codes[CODES_CANARY]->upstream_rq_time, ms);
+}

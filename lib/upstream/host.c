@@ -1,0 +1,111 @@
+#include "lib/upstream/host.h"
+
+#include "lib/base/mem.h"
+#include "lib/upstream/blocks.h"
+#include "lib/upstream/cluster.h"
+#include "lib/upstream/assignment.h"
+#include "lib/upstream/pool.h"
+
+#include "envoy/config/core/v3/health_check.pb-c.h"
+
+#define FAILED_FLAGS                                                                               \
+	(HOST_FAILED_ACTIVE_HC | HOST_FAILED_OUTLIER | HOST_FAILED_EDS | HOST_EDS_DRAINING |       \
+	    HOST_OPERATOR_DRAIN | HOST_OPERATOR_FAIL)
+#define DEGRADED_FLAGS (HOST_DEGRADED_ACTIVE_HC | HOST_DEGRADED_EDS)
+/* The operator's hosts are excluded so that taking one out never leads to panic. */
+#define EXCLUDED_FLAGS (HOST_EXCLUDED_IMMEDIATE_HC_FAIL | HOST_OPERATOR_DRAIN | HOST_OPERATOR_FAIL)
+
+struct host *
+host_new(struct cluster *c, const struct member *m)
+{
+	struct host *h = mem_new(struct host);
+	struct strb prefix = {0};
+
+	h->refs = 1;
+	h->cluster = c;
+	h->address = m->address;
+	h->hostname = m->hostname;
+	h->weight = m->weight;
+	h->priority = m->priority;
+	h->region = m->region;
+	h->zone = m->zone;
+	h->sub_zone = m->sub_zone;
+	h->eds_status = m->eds_status;
+	host_block_prefix(&prefix, c->name, &m->address);
+	h->cell = block_shared(SCOPE_host, strb_str(&prefix));
+	h->stats = block_stats(SCOPE_host, strb_str(&prefix));
+	strb_fini(&prefix);
+	return h;
+}
+
+struct host *
+host_ref(struct host *h)
+{
+	h->refs++;
+	return h;
+}
+
+void
+host_unref(struct host **hp)
+{
+	struct host *h = *hp;
+
+	*hp = NULL;
+	if (h == NULL || --h->refs > 0)
+		return;
+	pool_free(&h->pool[0]);
+	pool_free(&h->pool[1]);
+	mem_free(h);
+}
+
+static bool
+eds_says_unhealthy(const struct host *h)
+{
+	switch (h->eds_status) {
+	case ENVOY__CONFIG__CORE__V3__HEALTH_STATUS__UNHEALTHY:
+	case ENVOY__CONFIG__CORE__V3__HEALTH_STATUS__DRAINING:
+	case ENVOY__CONFIG__CORE__V3__HEALTH_STATUS__TIMEOUT:
+		return true;
+	default:
+		return false;
+	}
+}
+
+enum host_health
+host_health(const struct host *h)
+{
+	uint32_t flags = host_cell_flags(h->cell);
+
+	if ((flags & FAILED_FLAGS) || eds_says_unhealthy(h))
+		return HOST_UNHEALTHY;
+	if ((flags & DEGRADED_FLAGS) ||
+	    h->eds_status == ENVOY__CONFIG__CORE__V3__HEALTH_STATUS__DEGRADED)
+		return HOST_DEGRADED;
+	return HOST_HEALTHY;
+}
+
+bool
+host_is_excluded(const struct host *h)
+{
+	return host_cell_flags(h->cell) & EXCLUDED_FLAGS;
+}
+
+bool
+host_is_drained(const struct host *h)
+{
+	return host_cell_flags(h->cell) & HOST_OPERATOR_DRAIN;
+}
+
+uint64_t
+host_active_requests(struct host *h, uint64_t now_ns)
+{
+	int64_t n = limit_in_use(&h->rq_others, &h->stats->rq_active, UINT32_MAX, now_ns);
+
+	return n > 0 ? (uint64_t)n : 0;
+}
+
+void
+host_fail_active_check(struct host *h)
+{
+	host_cell_set(h->cell, HOST_FAILED_ACTIVE_HC | HOST_EXCLUDED_IMMEDIATE_HC_FAIL, true);
+}

@@ -1,0 +1,23 @@
+/*
+ * The circuit breakers' limits as a Cluster message says them, with
+ * Envoy's defaults.
+ */
+#ifndef UPSTREAM_THRESHOLDS_H
+#define UPSTREAM_THRESHOLDS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "lib/upstream/breaker.h"
+
+/* msg: envoy.config.cluster.v3.Cluster, borrowed.  Gives track_remaining. */
+bool thresholds_read(uint64_t max[BREAKER_KINDS], const void *msg, bool high);
+
+/*
+ * Admin: with track_remaining its own lane says how much is allowed, and
+ * each worker's takes from it what that worker uses, so that the sum of
+ * all is what remains.
+ */
+void thresholds_publish(struct cluster_stats *stats, const void *msg);
+
+#endif
