@@ -63,6 +63,7 @@ is_ours(const struct header *x, const struct h1_encode *e)
 	case HDR_UPGRADE:
 		return !e->upgrade;
 	case HDR_CONTENT_LENGTH:
+	case HDR_HOST: /* a request has it from :authority */
 	case HDR_KEEP_ALIVE:
 	case HDR_PROXY_CONNECTION:
 	case HDR_TRANSFER_ENCODING:
