@@ -7,13 +7,14 @@
 
 #include "lib/base/assert.h"
 
+/* The reason alone: who asked knows the address. */
 static int
-fail(int fd, const struct address *a, const char *what, struct err *err)
+fail(int fd, const char *what, struct err *err)
 {
-	char text[ADDRESS_TEXT];
-
-	address_format(a, text);
-	err_sys(err, "%s: %s", text, what);
+	if (what)
+		err_sys(err, "%s", what);
+	else
+		err_set(err, "%s", strerror(errno));
 	if (fd >= 0)
 		close(fd);
 	return -1;
@@ -62,24 +63,24 @@ socket_bind(const struct address *a, const struct socket_options *o, struct err 
 	int fd = socket(a->sa.sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
 	if (fd < 0)
-		return fail(fd, a, "socket", err);
+		return fail(fd, "socket", err);
 	if (address_is_pipe(a)) {
 		if (bind_pipe(fd, a) < 0)
-			return fail(fd, a, "cannot bind", err);
+			return fail(fd, NULL, err);
 		if (o->mode && a->un.sun_path[0] && chmod(a->un.sun_path, (mode_t)o->mode) < 0)
-			return fail(fd, a, "chmod", err);
+			return fail(fd, "chmod", err);
 		return fd;
 	}
 	/* Connections of an earlier process in TIME_WAIT must not stand in the way. */
 	if (set_flag(fd, SOL_SOCKET, SO_REUSEADDR, 1) < 0)
-		return fail(fd, a, "SO_REUSEADDR", err);
+		return fail(fd, "SO_REUSEADDR", err);
 	if (o->reuse_port && set_flag(fd, SOL_SOCKET, SO_REUSEPORT, 1) < 0)
-		return fail(fd, a, "SO_REUSEPORT", err);
+		return fail(fd, "SO_REUSEPORT", err);
 	if (a->sa.sa_family == AF_INET6 &&
 	    set_flag(fd, IPPROTO_IPV6, IPV6_V6ONLY, !o->ipv4_compat) < 0)
-		return fail(fd, a, "IPV6_V6ONLY", err);
+		return fail(fd, "IPV6_V6ONLY", err);
 	if (bind(fd, &a->sa, a->len) < 0)
-		return fail(fd, a, "cannot bind", err);
+		return fail(fd, NULL, err);
 	return fd;
 }
 
@@ -109,17 +110,17 @@ socket_connect(const struct address *to, const struct address *from, bool *pendi
 
 	*pending = false;
 	if (fd < 0)
-		return fail(fd, to, "socket", err);
+		return fail(fd, "socket", err);
 	if (from) {
 		/* The port is chosen at connect, so that it is unique per destination only. */
 		set_flag(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1);
 		if (bind(fd, &from->sa, from->len) < 0)
-			return fail(fd, from, "cannot bind", err);
+			return fail(fd, "bind", err);
 	}
 	if (connect(fd, &to->sa, to->len) == 0)
 		return fd;
 	if (errno != EINPROGRESS)
-		return fail(fd, to, "connect", err);
+		return fail(fd, NULL, err);
 	*pending = true;
 	return fd;
 }

@@ -1,7 +1,7 @@
 /*
  * Making sockets: always non-blocking and close-on-exec, options set in
  * the order that Linux needs.  Functions give a descriptor the caller
- * owns, or -1 with the reason.
+ * owns, or -1 with the reason (which does not repeat the address).
  */
 #ifndef NET_SOCKET_H
 #define NET_SOCKET_H

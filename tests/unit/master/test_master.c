@@ -9,6 +9,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <sys/wait.h>
@@ -25,6 +26,7 @@
 
 struct scene {
 	char dir[32], run[40], log[40];
+	unsigned descriptors; /* hard limit of open files, 0: as it is */
 	struct options o;
 	pid_t master;
 };
@@ -60,8 +62,11 @@ start_master(struct scene *s)
 
 	if (pid == 0) {
 		int fd = open(s->log, O_WRONLY | O_CREAT | O_APPEND, 0600);
+		struct rlimit l = {s->descriptors, s->descriptors};
 
 		dup2(fd, 2);
+		if (s->descriptors)
+			setrlimit(RLIMIT_NOFILE, &l);
 		rand_init();
 		_exit(master_run(&s->o, &fake_admin, &fake_worker));
 	}
@@ -653,6 +658,16 @@ a_runtime_directory_that_is_not_ours_alone_is_refused(void **state)
 }
 
 static void
+too_few_descriptors_are_named_at_the_start(void **state)
+{
+	struct scene *s = *state;
+
+	s->descriptors = 20;
+	assert_int_equal(ended_with(start_master(s)), 1);
+	await_log(s, "the limit of open files is 20");
+}
+
+static void
 without_hot_restart_nothing_is_written(void **state)
 {
 	struct scene *s = *state;
@@ -735,6 +750,7 @@ main(void)
 	    SCENE(health_fails_for_a_while_before_the_drain),
 	    SCENE(the_control_socket_is_its_owners_alone),
 	    SCENE(a_runtime_directory_that_is_not_ours_alone_is_refused),
+	    SCENE(too_few_descriptors_are_named_at_the_start),
 	    SCENE(without_hot_restart_nothing_is_written),
 	    SCENE(workers_have_no_privileges),
 	};

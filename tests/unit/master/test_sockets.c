@@ -170,7 +170,6 @@ a_port_in_use_is_an_error_even_when_the_other_reuses_ports(void **state)
 	q.key = strb_str(&bound);
 	assert_int_equal(sockets_listen(mine, &q, &nothing, &err), -1);
 	assert_non_null(strstr(err.text, "in use"));
-	assert_non_null(strstr(err.text, strb_z(&bound)));
 	assert_int_equal(sockets_rows(mine), 0);
 	sockets_free(&mine, true);
 	sockets_free(&other, true);
