@@ -108,6 +108,17 @@ set_title(const struct child *c)
 	process_title("baton: %s", child_name(c, name));
 }
 
+/* First of all, so that nothing is counted in master's lane. */
+static int
+take_seat(const struct child *c, struct err *err)
+{
+	struct segment *seg = c->all->segment;
+
+	if (seg == NULL)
+		return 0;
+	return lane_take(seg, c->seat, c->role == ROLE_ADMIN ? SEAT_ADMIN : SEAT_WORKER, c->index, err);
+}
+
 _Noreturn static void
 run_child(struct child *c, int channel_fd)
 {
@@ -131,7 +142,7 @@ run_child(struct child *c, int channel_fd)
 	signals_reset(ignored, ARRAY_LEN(ignored));
 	rand_init();
 	set_title(c);
-	if (privileges_drop(c->role, &all->identity, &err) < 0) {
+	if (take_seat(c, &err) < 0 || privileges_drop(c->role, &all->identity, &err) < 0) {
 		log_error(LOG_MASTER, "%s: %s", p->name, err.text);
 		_exit(EXIT_NOT_BORN);
 	}

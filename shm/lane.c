@@ -151,6 +151,8 @@ lane_take(struct segment *seg, uint32_t n, enum seat_role role, uint32_t index, 
 {
 	if (n >= seg->h->seats)
 		return err_set(err, "no seat %u in a segment of %u", n, seg->h->seats);
+	if (own_lane.seg == seg && own_lane.seat == n && segment_seat(seg, n)->pid == getpid())
+		return 0;
 	if (sit_down(seg, n, role, index, err) < 0)
 		return -1;
 	segment_use(seg);

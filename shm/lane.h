@@ -28,7 +28,7 @@ enum seat_role {
  * This process takes the seat, commits its memory, zeroes what the last
  * owner's gauges said, and makes `seg` its own segment.  -1 when somebody
  * alive has the seat or tmpfs has no room.  After fork the child takes
- * its own seat: the lane it inherited is its parent's.
+ * its own seat: the lane it inherited is its parent's.  Taking one's own seat again is harmless.
  */
 int lane_take(struct segment *seg, uint32_t seat, enum seat_role role, uint32_t index,
     struct err *err);

@@ -52,8 +52,8 @@ struct settings {
 /*
  * What a freshly forked child gets.  The descriptors are its own and the only ones it has beside
  * standard input, output, error and the log; randomness, signals, title and privileges are set.
- * The segment is mapped (segment_own()), but its seat is still to be taken: lane_take() comes
- * first, before any stat is written.
+ * The segment is mapped (segment_own()) and the seat is taken; in modes that do not serve there is
+ * neither.
  */
 struct process_start {
 	const struct settings *settings;

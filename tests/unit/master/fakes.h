@@ -104,9 +104,6 @@ fake_run(const struct process_start *start, void (*on_message)(void *, struct me
 	struct fake_process p = {.start = start};
 	const struct channel_events events = {on_message, fake_on_closed};
 
-	if (segment_own() && lane_take(segment_own(), start->seat,
-				 start->role == ROLE_ADMIN ? SEAT_ADMIN : SEAT_WORKER, start->index, NULL) < 0)
-		abort();
 	p.loop = loop_new();
 	loop_on_turn(p.loop, fake_on_turn, &p);
 	p.channel = channel_new(p.loop, start->channel_fd, start->seat, &events, &p);
