@@ -56,6 +56,7 @@ peek(const struct scan *s, size_t ahead)
 static void
 copy(struct scan *s, size_t n)
 {
+	ASSERT(n <= s->in.n - s->at);
 	strb_add(s->out, s->in.p + s->at, n);
 	s->at += n;
 }
@@ -88,6 +89,8 @@ scan_escape(struct scan *s, bool in_class)
 {
 	char c = peek(s, 1);
 
+	if (s->at + 1 >= s->in.n)
+		return err_set(s->err, "\\ at the end");
 	if (c == 'v') { /* RE2: the one character; PCRE2: a class */
 		strb_addz(s->out, "\\x0b");
 		s->at += 2;

@@ -1,0 +1,83 @@
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <cmocka.h>
+
+#include <string.h>
+
+#include "lib/base/arena.h"
+
+static void
+allocations_are_apart_and_aligned(void **state)
+{
+	static const size_t sizes[] = {1, 7, 8, 100, 2048, 2049, 4095, 100000, 3};
+	unsigned char *at[sizeof(sizes) / sizeof(sizes[0])];
+	struct arena a;
+
+	arena_init(&a);
+	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+		at[i] = arena_alloc(&a, sizes[i]);
+		assert_int_equal((uintptr_t)at[i] % 8, 0);
+		memset(at[i], (int)i + 1, sizes[i]);
+	}
+	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+		assert_int_equal(at[i][0], i + 1);
+		assert_int_equal(at[i][sizes[i] - 1], i + 1);
+	}
+	arena_fini(&a);
+	assert_int_equal(a.total, 0);
+}
+
+static void
+copies_end_in_nul(void **state)
+{
+	struct arena a;
+	struct str s;
+	int *zero;
+
+	arena_init(&a);
+	assert_string_equal(arena_dup(&a, "abcdef", 3), "abc");
+	assert_string_equal(arena_dup(&a, NULL, 0), "");
+	s = arena_str(&a, STR("xyz"));
+	assert_string_equal(s.p, "xyz");
+	assert_string_equal(arena_printf(&a, "%s-%d", "n", 42), "n-42");
+	zero = arena_new(&a, int);
+	assert_int_equal(*zero, 0);
+	arena_fini(&a);
+}
+
+static void
+note(void *arg)
+{
+	char *order = arg;
+
+	strcat(order, "x");
+}
+
+static void
+what_hangs_on_an_arena_ends_with_it(void **state)
+{
+	char order[8] = "";
+	struct arena a;
+
+	arena_init(&a);
+	arena_on_fini(&a, note, order);
+	arena_on_fini(&a, note, order);
+	arena_fini(&a);
+	assert_string_equal(order, "xx");
+	arena_fini(&a);
+	assert_string_equal(order, "xx");
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(allocations_are_apart_and_aligned),
+	    cmocka_unit_test(copies_end_in_nul),
+	    cmocka_unit_test(what_hangs_on_an_arena_ends_with_it),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
