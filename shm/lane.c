@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -54,8 +55,11 @@ seat_is_alive(const struct seg_seat *seat)
 {
 	uint32_t state = seat_state(seat);
 
-	return (state == SEAT_TAKEN || state == SEAT_TAKING) && seat->pid > 0 &&
-	       seat_start_time(seat->pid) == seat->start_time;
+	if ((state != SEAT_TAKEN && state != SEAT_TAKING) || seat->pid <= 0)
+		return false;
+	if (seat->start_time == 0) /* taken where /proc could not be read */
+		return kill(seat->pid, 0) == 0 || errno == EPERM;
+	return seat_start_time(seat->pid) == seat->start_time;
 }
 
 int

@@ -62,10 +62,10 @@ stat_latch_flush(struct stat_latch *latch, const struct stat_set *set)
 			continue;
 		e = entry_for(latch, row->name);
 		histogram_fini(&e->interval);
-		histogram_copy(&e->interval, &row->histogram);
+		histogram_copy(&e->interval, row->histogram);
 		histogram_subtract(&e->interval, &e->last);
 		histogram_fini(&e->last);
-		histogram_copy(&e->last, &row->histogram);
+		histogram_copy(&e->last, row->histogram);
 	}
 }
 
@@ -90,7 +90,7 @@ stat_latch_apply(const struct stat_latch *latch, struct stat_set *set)
 			row->counter -= e->reset_at < row->counter ? e->reset_at : row->counter;
 		if (row->kind != STAT_HISTOGRAM)
 			continue;
-		histogram_fini(&row->interval);
-		histogram_copy(&row->interval, &e->interval);
+		histogram_fini(row->interval);
+		histogram_copy(row->interval, &e->interval);
 	}
 }

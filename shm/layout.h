@@ -168,4 +168,10 @@ struct seg_failure {
 	char details[248];
 };
 
+/* docs/shm.md and readers of other versions know these. */
+_Static_assert(sizeof(struct seg_header) == 280 && sizeof(struct seg_seat) == 64, "layout");
+_Static_assert(sizeof(struct seg_scope) == 24 && sizeof(struct seg_row) == 20, "layout");
+_Static_assert(sizeof(struct seg_record) == 40 && sizeof(struct seg_lane) == 40, "layout");
+_Static_assert(sizeof(struct seg_histogram) == 168 && sizeof(struct seg_failure) == 512, "layout");
+
 #endif

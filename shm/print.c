@@ -76,8 +76,8 @@ print_quantiles(struct strb *out, const struct stat_row *row)
 {
 	double all[HISTOGRAM_QUANTILES], interval[HISTOGRAM_QUANTILES];
 
-	histogram_compute(&row->histogram, all);
-	histogram_compute(&row->interval, interval);
+	histogram_compute(row->histogram, all);
+	histogram_compute(row->interval, interval);
 	for (int i = 0; i < HISTOGRAM_QUANTILES; i++) {
 		strb_printf(out, "%sP%g(", i ? " " : "", histogram_quantiles[i] * 100);
 		print_double(out, interval[i]);
@@ -94,8 +94,8 @@ print_buckets(const struct stat_printer *p, struct strb *out, const struct stat_
 	uint64_t before[2] = {0, 0};
 
 	for (size_t i = 0; i < b.n; i++) {
-		uint64_t interval = histogram_below(&row->interval, b.at[i]);
-		uint64_t all = histogram_below(&row->histogram, b.at[i]);
+		uint64_t interval = histogram_below(row->interval, b.at[i]);
+		uint64_t all = histogram_below(row->histogram, b.at[i]);
 
 		strb_printf(out, "%sB%g(%llu,%llu)", i ? " " : "", b.at[i],
 		    (unsigned long long)(interval - before[0]), (unsigned long long)(all - before[1]));
@@ -134,9 +134,9 @@ print_histogram(const struct stat_printer *p, struct strb *out, const struct sta
 		break;
 	case BUCKETS_DETAILED:
 		strb_addz(out, ":\n  totals=");
-		print_bins(out, &row->histogram);
+		print_bins(out, row->histogram);
 		strb_addz(out, "\n  intervals=");
-		print_bins(out, &row->interval);
+		print_bins(out, row->interval);
 		strb_addz(out, "\n  summary=");
 		print_quantiles(out, row);
 		break;

@@ -78,8 +78,8 @@ quantiles(struct json_out *j, const char *key, const struct stat_row *row)
 {
 	double all[HISTOGRAM_QUANTILES], interval[HISTOGRAM_QUANTILES];
 
-	histogram_compute(&row->histogram, all);
-	histogram_compute(&row->interval, interval);
+	histogram_compute(row->histogram, all);
+	histogram_compute(row->interval, interval);
 	json_keyz(j, key);
 	json_array(j);
 	for (int i = 0; i < HISTOGRAM_QUANTILES; i++) {
@@ -103,8 +103,8 @@ buckets(struct stat_printer *p, const struct stat_row *row)
 	json_keyz(j, "buckets");
 	json_array(j);
 	for (size_t i = 0; i < b.n; i++) {
-		uint64_t interval = histogram_below(&row->interval, b.at[i]);
-		uint64_t all = histogram_below(&row->histogram, b.at[i]);
+		uint64_t interval = histogram_below(row->interval, b.at[i]);
+		uint64_t all = histogram_below(row->histogram, b.at[i]);
 
 		json_object(j);
 		json_keyz(j, "upper_bound");
@@ -160,8 +160,8 @@ histogram(struct stat_printer *p, const struct stat_row *row)
 		buckets(p, row);
 		break;
 	case BUCKETS_DETAILED:
-		bins(j, "totals", &row->histogram);
-		bins(j, "intervals", &row->interval);
+		bins(j, "totals", row->histogram);
+		bins(j, "intervals", row->interval);
 		quantiles(j, "percentiles", row);
 		break;
 	}

@@ -4,7 +4,6 @@
  * and only then written.
  */
 #include <math.h>
-#include <stdlib.h>
 
 #include "lib/base/arena.h"
 #include "shm/print_private.h"
@@ -17,10 +16,10 @@ struct series {
 
 struct prometheus {
 	struct arena arena;
-	VEC(struct series) series;
+	VEC(struct series *) series;
 	struct stat_tagged tagged;
 	struct strb text;
-	bool sorted;
+	struct sorter sorter;
 	size_t at;
 };
 
@@ -33,6 +32,7 @@ prometheus_free(struct prometheus **pp)
 	if (prom == NULL)
 		return;
 	vec_fini(&prom->series);
+	sorter_fini(&prom->sorter);
 	strb_fini(&prom->tagged.name);
 	strb_fini(&prom->text);
 	arena_fini(&prom->arena);
@@ -87,7 +87,8 @@ add_series(struct stat_printer *p, const struct stat_row *row)
 	if (!print_wanted(p, row) || (row->kind == STAT_TEXT && !p->opt.texts))
 		return;
 	stat_tags_extract(p->opt.tags, row->name, &prom->tagged);
-	s = vec_push(&prom->series);
+	s = arena_new(&prom->arena, struct series);
+	*vec_push(&prom->series) = s;
 	s->row = row;
 	strb_reset(&prom->text);
 	strb_addz(&prom->text, "envoy_");
@@ -165,10 +166,10 @@ add_buckets(struct stat_printer *p, struct strb *out, const struct series *s)
 	for (size_t i = 0; i < b.n; i++) {
 		add_histogram_line(out, s, "_bucket", "le", "g", b.at[i]);
 		strb_printf(out, "%llu\n",
-		    (unsigned long long)histogram_below(&s->row->histogram, b.at[i]));
+		    (unsigned long long)histogram_below(s->row->histogram, b.at[i]));
 	}
 	add_histogram_line(out, s, "_bucket", "le", "g", INFINITY);
-	strb_printf(out, "%llu\n", (unsigned long long)s->row->histogram.count);
+	strb_printf(out, "%llu\n", (unsigned long long)s->row->histogram->count);
 }
 
 static void
@@ -176,7 +177,7 @@ add_summary(struct strb *out, const struct series *s)
 {
 	double q[HISTOGRAM_QUANTILES];
 
-	histogram_compute(&s->row->histogram, q);
+	histogram_compute(s->row->histogram, q);
 	for (int i = 0; i < HISTOGRAM_QUANTILES; i++) {
 		add_histogram_line(out, s, "", "quantile", "s", histogram_quantiles[i]);
 		if (isnan(q[i]))
@@ -195,8 +196,10 @@ add_values(struct stat_printer *p, struct strb *out, const struct series *s)
 		add_line(out, s, "");
 		if (row->kind == STAT_COUNTER)
 			strb_printf(out, "%llu\n", (unsigned long long)row->counter);
-		else
+		else if (row->kind == STAT_GAUGE)
 			strb_printf(out, "%lld\n", (long long)row->gauge);
+		else
+			strb_addz(out, "0\n");
 		return;
 	}
 	if (p->opt.buckets == BUCKETS_SUMMARY)
@@ -204,9 +207,9 @@ add_values(struct stat_printer *p, struct strb *out, const struct series *s)
 	else
 		add_buckets(p, out, s);
 	add_line(out, s, "_sum");
-	strb_printf(out, "%llu\n", (unsigned long long)row->histogram.sum);
+	strb_printf(out, "%llu\n", (unsigned long long)row->histogram->sum);
 	add_line(out, s, "_count");
-	strb_printf(out, "%llu\n", (unsigned long long)row->histogram.count);
+	strb_printf(out, "%llu\n", (unsigned long long)row->histogram->count);
 }
 
 static void
@@ -218,11 +221,11 @@ add_head(struct stat_printer *p, struct strb *out, const struct series *s)
 		type = "counter";
 	else if (s->row->kind == STAT_HISTOGRAM)
 		type = p->opt.buckets == BUCKETS_SUMMARY ? "summary" : "histogram";
-	if (s->row->help.n) {
+	if (s->row->help[0]) {
 		strb_addz(out, "# HELP ");
 		strb_adds(out, s->metric);
 		strb_addc(out, ' ');
-		add_escaped(out, s->row->help, false);
+		add_escaped(out, str_of(s->row->help), false);
 		strb_addc(out, '\n');
 	}
 	strb_addz(out, "# TYPE ");
@@ -242,12 +245,12 @@ write_step(struct stat_printer *p, struct strb *out, size_t rows)
 	struct prometheus *prom = p->prom;
 
 	for (size_t n = 0; n < rows && prom->at < prom->series.len; n++, prom->at++) {
-		const struct series *s = &prom->series.at[prom->at];
+		struct series *const *at = &prom->series.at[prom->at], *s = *at;
 
-		if (prom->at == 0 || !same_group(s - 1, s))
+		if (prom->at == 0 || !same_group(at[-1], s))
 			add_head(p, out, s);
 		add_values(p, out, s);
-		if (prom->at + 1 == prom->series.len || !same_group(s, s + 1))
+		if (prom->at + 1 == prom->series.len || !same_group(s, at[1]))
 			strb_addc(out, '\n');
 	}
 	return prom->at < prom->series.len;
@@ -268,9 +271,7 @@ prometheus_step(struct stat_printer *p, struct strb *out, size_t rows)
 			add_series(p, p->set->rows.at[p->at]);
 		return true;
 	}
-	if (!prom->sorted && prom->series.len) {
-		qsort(prom->series.at, prom->series.len, sizeof(*prom->series.at), by_metric);
-		prom->sorted = true;
-	}
-	return write_step(p, out, rows);
+	if (prom->sorter.at == NULL)
+		sorter_init(&prom->sorter, (void **)prom->series.at, prom->series.len, by_metric);
+	return sorter_step(&prom->sorter, 10 * rows) || write_step(p, out, rows);
 }

@@ -20,6 +20,7 @@ enum reader_phase {
 	READ_TOTALS,
 	READ_OPEN,
 	READ_SUM,
+	READ_SORT,
 	READ_DONE,
 };
 
@@ -106,6 +107,15 @@ wanted(void *ctx, struct str name, bool hidden)
 	return hidden == q->hosts && (q->match == NULL || q->match(q->ctx, name));
 }
 
+/* Created but not yet filled: its master is just starting. */
+static bool
+is_unborn(int fd)
+{
+	uint64_t magic = 0;
+
+	return pread(fd, &magic, sizeof(magic), 0) >= 0 && magic == 0;
+}
+
 static void
 add_source(struct stat_reader *r, const char *dir_name, uint64_t generation)
 {
@@ -118,6 +128,10 @@ add_source(struct stat_reader *r, const char *dir_name, uint64_t generation)
 	strb_fini(&path);
 	if (fd < 0)
 		return; /* folded just now, or a start that never got so far */
+	if (is_unborn(fd)) {
+		close(fd);
+		return;
+	}
 	s = vec_push(&r->sources);
 	s->generation = generation;
 	s->fd = fd;
@@ -163,7 +177,8 @@ begin(struct stat_reader *r, struct err *err)
 		return 0;
 	r->base_fd = open(r->base_path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (r->base_fd < 0)
-		return err_sys(err, "no baton ran here: cannot open '%s'", r->base_path);
+		return err_sys(err, "%scannot open '%s'", errno == ENOENT ? "no baton ran here: " : "",
+		    r->base_path);
 	if (totals_load(&r->totals, r->base_fd, r->query.one_generation ? NULL : r->set, wanted,
 	        &r->query, err) < 0 ||
 	    list_generations(r, err) < 0)
@@ -317,9 +332,8 @@ finish(struct stat_reader *r)
 		r->phase = READ_TOTALS;
 		return 1;
 	}
-	stat_set_sort(r->set);
-	r->phase = READ_DONE;
-	return 0;
+	r->phase = READ_SORT;
+	return 1;
 }
 
 static int
@@ -353,6 +367,11 @@ stat_reader_step(struct stat_reader *r, struct err *err)
 		return step_open(r, err);
 	case READ_SUM:
 		return step_sum(r, err);
+	case READ_SORT:
+		if (stat_set_sort_step(r->set))
+			return 1;
+		r->phase = READ_DONE;
+		return 0;
 	case READ_DONE:
 		break;
 	}

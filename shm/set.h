@@ -17,6 +17,7 @@
 #include "shm/flags.h"
 #include "shm/histogram.h"
 #include "shm/layout.h"
+#include "shm/sorter.h"
 
 struct stat_row {
 	struct str name;     /* whole: "cluster.api.upstream_rq_total" */
@@ -24,12 +25,16 @@ struct stat_row {
 	enum stat_unit unit;
 	bool used, lazy, any;
 	bool hidden; /* of a scope that /stats does not show */
-	struct str help;
-	uint64_t counter;
-	int64_t gauge;
-	struct str text;
-	struct histogram histogram;
-	struct histogram interval; /* since the last latch; empty without one */
+	const char *help;
+	union { /* by kind */
+		uint64_t counter;
+		int64_t gauge;
+		struct str text;
+		struct {
+			struct histogram *histogram; /* never NULL */
+			struct histogram *interval;  /* since the last latch; empty without one */
+		};
+	};
 };
 
 struct stat_seat {
@@ -62,13 +67,16 @@ struct stat_failure {
 	struct str flags, route, cluster, host, details;
 };
 
+#define SET_SHARDS 256
+
 struct stat_set {
 	struct arena arena;
-	struct map by_name;
+	struct map by_name[SET_SHARDS]; /* many, so that none takes long to grow */
 	VEC(struct stat_row *) rows;
 	VEC(struct stat_generation) generations; /* oldest first */
 	VEC(struct stat_host) hosts;
 	VEC(struct stat_failure) failures;       /* newest first */
+	struct sorter sorter;                    /* while the rows are being sorted */
 };
 
 struct stat_set *stat_set_new(void);
@@ -76,7 +84,8 @@ void stat_set_free(struct stat_set **set);
 /* The row of this name; made when it is not there. */
 struct stat_row *stat_set_row(struct stat_set *set, struct str name, enum stat_kind kind);
 struct stat_row *stat_set_find(const struct stat_set *set, struct str name); /* or NULL */
-void stat_set_sort(struct stat_set *set);
+/* Puts the rows into the order of listings, some thousand a call; true while there is more. */
+bool stat_set_sort_step(struct stat_set *set);
 
 /* Is it in a listing: lazy rows only once they were used. */
 static inline bool

@@ -4,7 +4,7 @@
 #include "shm/hosts.h"
 #include "shm/lane.h"
 
-#define CELLS_A_STEP 20000u
+#define CELLS_A_STEP 4000u
 #define MOST_ROWS (8u << 20) /* in one set: a segment that claims more is damaged */
 
 /* A cell of every lane and the row it counts for; of codes: the row is a pattern outside the set. */
@@ -21,7 +21,7 @@ struct summing {
 	bool serving;
 	bool resolved;
 	uint64_t dir_off;
-	struct str *helps; /* by row of the schema; in the set's arena */
+	const char **helps; /* by row of the schema; in the set's arena */
 	VEC(struct cell) cells;
 	struct strb name;
 	/* the lane being added */
@@ -40,7 +40,7 @@ summing_new(const struct image *img, struct stat_set *set, bool serving, const s
 	s->set = set;
 	s->serving = serving;
 	s->query = q;
-	s->helps = mem_array(struct str, img->h.rows + 1ull);
+	s->helps = mem_array(const char *, img->h.rows + 1ull);
 	return s;
 }
 
@@ -71,8 +71,10 @@ wanted(const struct summing *s, struct str name)
 static void
 describe(struct summing *s, struct stat_row *row, const struct seg_row *r, uint32_t number)
 {
-	if (s->helps[number].p == NULL)
-		s->helps[number] = arena_str(&s->set->arena, str_of(image_string(s->img, r->help)));
+	const char *help = image_string(s->img, r->help);
+
+	if (s->helps[number] == NULL)
+		s->helps[number] = arena_dup(&s->set->arena, help, strlen(help));
 	row->help = s->helps[number];
 	row->unit = (enum stat_unit)r->unit;
 	row->lazy = r->flags & ROW_LAZY;
@@ -227,12 +229,12 @@ add_histogram(struct summing *s, struct stat_row *row, uint64_t place)
 	if (p == NULL)
 		return;
 	memcpy(&ext, p, sizeof(ext));
-	row->histogram.sum += ext.sum;
+	row->histogram->sum += ext.sum;
 	for (unsigned v = 0; v < 10; v++)
-		histogram_add(&row->histogram, bin_small(v), ext.small[v]);
+		histogram_add(row->histogram, bin_small(v), ext.small[v]);
 	for (unsigned d = 1; d < HIST_DIGITS; d++)
-		add_chunk(s, &row->histogram, d, ext.chunk[d]);
-	row->used = row->histogram.count > 0;
+		add_chunk(s, row->histogram, d, ext.chunk[d]);
+	row->used = row->histogram->count > 0;
 }
 
 static void

@@ -132,7 +132,8 @@ row_for(struct parser *p, enum stat_kind kind, bool hidden, uint64_t unit, struc
 		return NULL;
 	row->unit = (enum stat_unit)unit;
 	row->hidden = hidden;
-	row->help = arena_str(&p->set->arena, help);
+	if (row->help[0] == '\0')
+		row->help = arena_dup(&p->set->arena, help.p, help.n);
 	return row;
 }
 
@@ -153,10 +154,10 @@ parse_row(struct parser *p, char letter, struct str rest)
 	    rest.p ? rest : STR(""));
 	p->rows++;
 	if (histogram) {
-		if (!parse_bins(fields, row ? &row->histogram : NULL))
+		if (!parse_bins(fields, row ? row->histogram : NULL))
 			return false;
 		if (row)
-			row->histogram.sum += v;
+			row->histogram->sum += v;
 	} else if (row) {
 		row->counter += v;
 	}
@@ -268,12 +269,12 @@ write_row(struct strb *out, const struct stat_row *row)
 	strb_printf(out, "%c %d ", row->hidden ? ch_lower(letter) : letter, (int)row->unit);
 	escape(row->name, out);
 	strb_addc(out, ' ');
-	strb_addu(out, histogram ? row->histogram.sum : row->counter);
-	for (uint32_t i = 0; histogram && i < row->histogram.len; i++)
-		strb_printf(out, "%c%u:%llu", i ? ',' : ' ', row->histogram.bin[i].id,
-		    (unsigned long long)row->histogram.bin[i].count);
+	strb_addu(out, histogram ? row->histogram->sum : row->counter);
+	for (uint32_t i = 0; histogram && i < row->histogram->len; i++)
+		strb_printf(out, "%c%u:%llu", i ? ',' : ' ', row->histogram->bin[i].id,
+		    (unsigned long long)row->histogram->bin[i].count);
 	strb_addc(out, '\t');
-	strb_adds(out, row->help);
+	strb_addz(out, row->help);
 	strb_addc(out, '\n');
 }
 

@@ -105,8 +105,8 @@ add_latency(struct live *l, struct table *t, struct str prefix, const char *name
 		table_addz(t, "-");
 		return;
 	}
-	histogram_copy(&h, &row->histogram);
-	histogram_subtract(&h, &old->histogram);
+	histogram_copy(&h, row->histogram);
+	histogram_subtract(&h, old->histogram);
 	histogram_compute(&h, q);
 	if (h.count == 0)
 		strb_addz(&cell, "-");

@@ -39,7 +39,7 @@ value_in(const struct stat_set *set, const struct stat_row *total)
 	if (row == NULL)
 		return 0;
 	if (row->kind == STAT_HISTOGRAM)
-		return (int64_t)row->histogram.count;
+		return (int64_t)row->histogram->count;
 	return row->kind == STAT_GAUGE ? row->gauge : (int64_t)row->counter;
 }
 

@@ -123,8 +123,7 @@ three_values(void)
 	stat_latch_free(&latch);
 	for (size_t i = 0; i < set->rows.len; i++)
 		if (set->rows.at[i]->kind != STAT_HISTOGRAM)
-			set->rows.at[i]->kind = STAT_TEXT, set->rows.at[i]->lazy = true,
-			set->rows.at[i]->used = false;
+			set->rows.at[i]->lazy = true, set->rows.at[i]->used = false;
 	return set;
 }
 

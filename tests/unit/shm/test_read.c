@@ -171,8 +171,8 @@ lanes_are_summed(void **state)
 	assert_int_equal(gauge(set, "cluster.a.circuit_breakers.default.rq_open"), 1);
 	assert_int_equal(counter(set, "cluster.a.upstream_rq_200"), 2);
 	assert_int_equal(counter(set, "cluster.a.upstream_rq_502"), 1);
-	assert_int_equal(row_of(set, "cluster.a.upstream_cx_length_ms")->histogram.count, 2);
-	assert_int_equal(row_of(set, "cluster.a.upstream_cx_length_ms")->histogram.sum, 500);
+	assert_int_equal(row_of(set, "cluster.a.upstream_cx_length_ms")->histogram->count, 2);
+	assert_int_equal(row_of(set, "cluster.a.upstream_cx_length_ms")->histogram->sum, 500);
 	assert_false(row_of(set, "cluster.a.upstream_rq_retry")->used);
 	assert_false(stat_row_shown(row_of(set, "cluster.a.upstream_rq_2xx"), false));
 	assert_int_equal(row_of(set, "cluster.a.upstream_cx_length_ms")->unit, UNIT_MS);
@@ -247,6 +247,21 @@ own_gauges_and_texts_come_from_the_serving_generation(void **state)
 	stat_set_free(&set);
 	leave_all(&seg[0]);
 	leave_all(&seg[1]);
+}
+
+static void
+a_generation_that_is_just_being_made_is_left_out(void **state)
+{
+	struct segment *seg = generation(1);
+	struct stat_set *set;
+
+	publish(seg, SCOPE_http, "http.in.");
+	assert_int_equal(mkdirat(base_fd, "g2", 0700), 0);
+	close(openat(base_fd, "g2/segment", O_WRONLY | O_CREAT, 0600));
+	set = read_all();
+	assert_int_equal(set->generations.len, 1);
+	stat_set_free(&set);
+	segment_free(&seg);
 }
 
 static bool
@@ -343,7 +358,7 @@ assert_total(uint64_t want)
 	struct err err;
 
 	assert_int_equal(counter(set, "http.in %1.downstream_rq_total"), want);
-	assert_int_equal(row_of(set, "http.in %1.downstream_rq_time")->histogram.sum, want);
+	assert_int_equal(row_of(set, "http.in %1.downstream_rq_time")->histogram->sum, want);
 	stat_set_free(&set);
 	assert_int_equal(stat_read(&set, base, &hosts, &err), 0);
 	assert_int_equal(counter(set, "a|h|rq_total"), want);
@@ -495,9 +510,9 @@ an_interval_is_what_came_since_the_flush(void **state)
 	}
 	set = read_all();
 	stat_latch_apply(latch, set);
-	assert_int_equal(row_of(set, "http.in.downstream_rq_time")->histogram.count, 3);
-	assert_int_equal(row_of(set, "http.in.downstream_rq_time")->interval.count, 1);
-	assert_int_equal(row_of(set, "http.in.downstream_rq_time")->interval.sum, 3000);
+	assert_int_equal(row_of(set, "http.in.downstream_rq_time")->histogram->count, 3);
+	assert_int_equal(row_of(set, "http.in.downstream_rq_time")->interval->count, 1);
+	assert_int_equal(row_of(set, "http.in.downstream_rq_time")->interval->sum, 3000);
 	assert_int_equal(counter(set, "http.in.downstream_rq_total"), 3);
 	stat_set_free(&set);
 	stat_latch_free(&latch);
@@ -629,6 +644,7 @@ main(void)
 	    IN_DIR(lanes_are_summed),
 	    IN_DIR(gauges_of_the_dead_do_not_count_but_counters_do),
 	    IN_DIR(own_gauges_and_texts_come_from_the_serving_generation),
+	    IN_DIR(a_generation_that_is_just_being_made_is_left_out),
 	    IN_DIR(queries_and_filters_leave_rows_out),
 	    IN_DIR(one_lane_can_be_read_alone),
 	    IN_DIR(folding_keeps_every_number),

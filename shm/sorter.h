@@ -1,0 +1,27 @@
+/*
+ * A merge sort that goes in steps: sorting a million names must not hold
+ * admin's loop.  Stable.  Sorts pointers in place (a second array is the
+ * sorter's own).
+ */
+#ifndef SHM_SORTER_H
+#define SHM_SORTER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct sorter {
+	void **at; /* borrowed: the result stands here */
+	void **from, **to, **spare;
+	size_t n;
+	size_t width;            /* runs of this length are sorted */
+	size_t left, right, out; /* the merge under way: next of both runs, next place */
+	size_t middle, end;      /* ends of both runs */
+	int (*compare)(const void *a, const void *b);
+};
+
+void sorter_init(struct sorter *s, void **at, size_t n, int (*compare)(const void *a, const void *b));
+/* Moves about this many; true while there is more. */
+bool sorter_step(struct sorter *s, size_t moves);
+void sorter_fini(struct sorter *s);
+
+#endif
