@@ -150,12 +150,21 @@ sit_down(struct segment *seg, uint32_t n, enum seat_role role, uint32_t index, s
 	return 0;
 }
 
+static bool
+has_seat(struct segment *seg, uint32_t n)
+{
+	const struct seg_seat *seat = segment_seat(seg, n);
+
+	return own_lane.seg == seg && own_lane.seat == n && seat->pid == (int32_t)getpid() &&
+	       seat_state(seat) == SEAT_TAKEN;
+}
+
 int
 lane_take(struct segment *seg, uint32_t n, enum seat_role role, uint32_t index, struct err *err)
 {
 	if (n >= seg->h->seats)
 		return err_set(err, "no seat %u in a segment of %u", n, seg->h->seats);
-	if (own_lane.seg == seg && own_lane.seat == n && segment_seat(seg, n)->pid == getpid())
+	if (has_seat(seg, n))
 		return 0;
 	if (sit_down(seg, n, role, index, err) < 0)
 		return -1;
