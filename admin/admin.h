@@ -18,6 +18,7 @@
 #include "lib/ipc/channel.h"
 #include "lib/ipc/process.h"
 
+struct flushes;
 struct message_view;
 struct orphan;
 struct segment;
@@ -39,6 +40,7 @@ struct admin {
 	struct files files;
 	struct members members;
 	struct admin_stats stats;
+	struct flushes *flushes;
 	struct web *web;
 	int exit_status;
 	bool ending;  /* admin_stop() was called */

@@ -10,8 +10,9 @@
 #include "admin/blocks.h"
 #include "admin/config/load.h"
 #include "admin/control.h"
+#include "admin/flush.h"
 #include "admin/startup.h"
-#include "lib/base/assert.h"
+#include "admin/web/server.h"
 #include "lib/base/clock.h"
 #include "lib/base/log.h"
 #include "lib/event/signal.h"
@@ -271,16 +272,19 @@ admin_init(struct admin *a, const struct process_start *start)
 	files_init(&a->files);
 	members_init(&a->members);
 	a->publish = publish_new(&events, a);
+	a->flushes = flushes_new(a);
 }
 
 static void
 admin_fini(struct admin *a)
 {
 	stats_stop(a);
+	web_free(&a->web);
 	startup_free(&a->startup);
 	orphan_free(&a->orphan);
 	signals_close(&a->signals);
 	channel_free(&a->channel);
+	flushes_free(&a->flushes);
 	publish_free(&a->publish);
 	members_fini(&a->members);
 	files_fini(&a->files);

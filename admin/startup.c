@@ -9,6 +9,7 @@
 #include "admin/config/load.h"
 #include "admin/discovery/resolve.h"
 #include "admin/stats_config.h"
+#include "admin/web/server.h"
 #include "lib/base/log.h"
 #include "lib/base/mem.h"
 #include "lib/base/state.h"
@@ -213,9 +214,18 @@ static void
 open_web(struct startup *s)
 {
 	struct admin *a = s->a;
+	struct err err = {""};
 
 	if (!s->admin_listened || s->admin_fd < 0)
 		return;
+	if (a->web) /* asked again after the first one was closed: never in one life */
+		web_free(&a->web);
+	a->web = web_start(a, s->admin_fd, strb_str(&s->admin_bound), &err);
+	s->admin_fd = -1;
+	if (a->web == NULL) {
+		log_error(LOG_ADMIN, "admin port: %s", err.text);
+		return;
+	}
 	write_address_path(a, strb_str(&s->admin_bound));
 	log_info(LOG_ADMIN, "admin address: %s", strb_z(&s->admin_bound));
 }

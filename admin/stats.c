@@ -119,6 +119,9 @@ on_second(void *arg)
 void
 stats_attach(struct admin *a)
 {
+	struct baton_texts *texts = block_shared(SCOPE_baton, STR("baton."));
+
+	stat_text_set(&texts->version_text, STR(BATON_VERSION));
 	a->stats.server = server_stats_of("server.");
 	a->stats.listener_manager = listener_manager_stats_of("listener_manager.");
 	a->stats.cluster_manager = cluster_manager_stats_of("cluster_manager.");

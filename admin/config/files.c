@@ -17,14 +17,22 @@ files_init(struct files *f)
 	*f = (struct files){.app_fd = -1};
 }
 
+static void
+close_log(struct log_file *log)
+{
+	close(log->fd);
+	mem_free(log->path);
+}
+
 void
 files_fini(struct files *f)
 {
-	for (size_t i = 0; i < f->logs.len; i++) {
-		close(f->logs.at[i].fd);
-		mem_free(f->logs.at[i].path);
-	}
+	for (size_t i = 0; i < f->logs.len; i++)
+		close_log(&f->logs.at[i]);
+	for (size_t i = 0; i < f->admin_logs.len; i++)
+		close_log(&f->admin_logs.at[i]);
 	vec_fini(&f->logs);
+	vec_fini(&f->admin_logs);
 	if (f->app_fd >= 0) {
 		log_set_fd(2);
 		close(f->app_fd);
@@ -62,28 +70,66 @@ files_open_app_log(struct files *f, const char *path, struct err *err)
 	return 0;
 }
 
-static struct log_file *
-find_log(struct files *f, const char *path)
+static bool
+has_log(const struct files *f, const char *path)
 {
 	for (size_t i = 0; i < f->logs.len; i++)
 		if (strcmp(f->logs.at[i].path, path) == 0)
-			return &f->logs.at[i];
-	return NULL;
+			return true;
+	return false;
+}
+
+static int
+open_log(struct log_file *out, const char *path, struct err *err)
+{
+	int fd = log_file_open(path, err);
+
+	if (fd < 0)
+		return -1;
+	*out = (struct log_file){mem_strdup(path), fd};
+	return 0;
 }
 
 static int
 add_log(struct files *f, const char *path, struct err *err)
 {
-	struct log_file *log;
-	int fd;
+	struct log_file log;
 
-	if (find_log(f, path))
+	if (has_log(f, path))
 		return 0;
-	if ((fd = log_file_open(path, err)) < 0)
+	if (open_log(&log, path, err) < 0)
 		return -1;
-	log = vec_push(&f->logs);
-	log->path = mem_strdup(path);
-	log->fd = fd;
+	*vec_push(&f->logs) = log;
+	return 0;
+}
+
+static int
+add_admin_log(struct files *f, const char *path, struct err *err)
+{
+	struct log_file log;
+
+	if (open_log(&log, path, err) < 0)
+		return err_in(err, "admin");
+	*vec_push(&f->admin_logs) = log;
+	return 0;
+}
+
+/* access_log_path is the old spelling. */
+static int
+open_admin_logs(struct files *f, const struct store *s, struct arena *scratch, struct err *err)
+{
+	const Envoy__Config__Bootstrap__V3__Admin *m = s->bootstrap->admin;
+
+	if (m == NULL)
+		return 0;
+	if (m->access_log_path[0] && add_admin_log(f, m->access_log_path, err) < 0)
+		return -1;
+	for (size_t i = 0; i < m->n_access_log; i++) {
+		const char *path = access_log_path(m->access_log[i], scratch);
+
+		if (path && add_admin_log(f, path, err) < 0)
+			return -1;
+	}
 	return 0;
 }
 
@@ -121,6 +167,8 @@ files_open_logs(struct files *f, const struct store *s, struct err *err)
 		if (bad < 0)
 			err_in(err, "listener '" STR_FMT "'", STR_ARG(l->name));
 	}
+	if (bad == 0)
+		bad = open_admin_logs(f, s, &scratch, err);
 	arena_fini(&scratch);
 	return bad;
 }
@@ -190,6 +238,8 @@ files_reopen(struct admin *a)
 	for (size_t i = 0; i < f->logs.len; i++)
 		if (reopen(a, f->logs.at[i].path, &f->logs.at[i].fd))
 			send_log(a, &f->logs.at[i], SEAT_ALL);
+	for (size_t i = 0; i < f->admin_logs.len; i++)
+		reopen(a, f->admin_logs.at[i].path, &f->admin_logs.at[i].fd);
 	if (f->app_fd < 0)
 		return;
 	old = log_fd();

@@ -22,6 +22,7 @@ struct log_file {
 
 struct files {
 	VEC(struct log_file) logs; /* access logs, each path once */
+	VEC(struct log_file) admin_logs; /* of the admin port, written here */
 	char *app_path;            /* --log-path; NULL: stderr */
 	int app_fd;                /* owned; -1: stderr */
 };

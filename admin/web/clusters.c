@@ -1,0 +1,309 @@
+/* /clusters: each cluster with its limits and hosts, as text or JSON. */
+#include "admin/admin.h"
+#include "admin/reading.h"
+#include "admin/web/endpoints.h"
+#include "admin/web/json.h"
+#include "conf/defaults.h"
+#include "lib/base/mem.h"
+#include "lib/base/regex.h"
+
+typedef Envoy__Config__Cluster__V3__CircuitBreakers__Thresholds Thresholds;
+
+struct clusters_job {
+	struct admin *a;
+	struct reading reading; /* the hosts' numbers */
+	struct regex *filter;
+	size_t next;
+	bool as_json;
+	struct json_out json;
+};
+
+struct limits {
+	uint32_t connections, pending, requests, retries;
+};
+
+static struct limits
+limits_of(const struct member_cluster *c, bool high)
+{
+	const Envoy__Config__Cluster__V3__CircuitBreakers *b = c->message->circuit_breakers;
+	struct limits l = {1024, 1024, 1024, 3};
+
+	for (size_t i = 0; b && i < b->n_thresholds; i++) {
+		const Thresholds *t = b->thresholds[i];
+
+		if ((t->priority == ENVOY__CONFIG__CORE__V3__ROUTING_PRIORITY__HIGH) != high)
+			continue;
+		l.connections = conf_u32(t->max_connections, l.connections);
+		l.pending = conf_u32(t->max_pending_requests, l.pending);
+		l.requests = conf_u32(t->max_requests, l.requests);
+		l.retries = conf_u32(t->max_retries, l.retries);
+	}
+	return l;
+}
+
+static int64_t
+host_number(const struct clusters_job *job, const struct member *m, const char *name)
+{
+	struct strb b = {0};
+	const struct stat_row *row;
+
+	if (job->reading.set == NULL)
+		return 0;
+	strb_adds(&b, m->prefix);
+	strb_addz(&b, name);
+	row = stat_set_find(job->reading.set, strb_str(&b));
+	strb_fini(&b);
+	if (row == NULL)
+		return 0;
+	return row->kind == STAT_GAUGE ? row->gauge : (int64_t)row->counter;
+}
+
+/* ---- text */
+
+static void
+limits_text(const struct member_cluster *c, bool high, struct strb *out)
+{
+	struct limits l = limits_of(c, high);
+	const char *p = high ? "high" : "default";
+
+	strb_printf(out, "%s::%s_priority::max_connections::%u\n", c->message->name, p, l.connections);
+	strb_printf(out, "%s::%s_priority::max_pending_requests::%u\n", c->message->name, p, l.pending);
+	strb_printf(out, "%s::%s_priority::max_requests::%u\n", c->message->name, p, l.requests);
+	strb_printf(out, "%s::%s_priority::max_retries::%u\n", c->message->name, p, l.retries);
+}
+
+static void
+host_text(const struct clusters_job *job, const struct member_cluster *c, const struct member *m,
+    struct strb *out)
+{
+	static const char *const numbers[] = {"cx_active", "cx_connect_fail", "cx_total", "rq_active",
+	    "rq_error", "rq_success", "rq_timeout", "rq_total"};
+	char at[512];
+
+	snprintf(at, sizeof(at), "%s::" STR_FMT, c->message->name, STR_ARG(m->address));
+	for (size_t i = 0; i < ARRAY_LEN(numbers); i++)
+		strb_printf(out, "%s::%s::%lld\n", at, numbers[i],
+		    (long long)host_number(job, m, numbers[i]));
+	strb_printf(out, "%s::hostname::" STR_FMT "\n", at, STR_ARG(m->hostname));
+	strb_printf(out, "%s::health_flags::", at);
+	member_flags_write(host_cell_flags(m->cell), out);
+	strb_printf(out, "\n%s::weight::%u\n", at, m->weight);
+	strb_printf(out, "%s::region::" STR_FMT "\n", at, STR_ARG(m->region));
+	strb_printf(out, "%s::zone::" STR_FMT "\n", at, STR_ARG(m->zone));
+	strb_printf(out, "%s::sub_zone::" STR_FMT "\n", at, STR_ARG(m->sub_zone));
+	strb_printf(out, "%s::canary::false\n", at);
+	strb_printf(out, "%s::priority::%u\n", at, m->priority);
+	strb_printf(out, "%s::success_rate::-1\n", at);
+	strb_printf(out, "%s::local_origin_success_rate::-1\n", at);
+}
+
+static void
+cluster_text(const struct clusters_job *job, const struct member_cluster *c, struct strb *out)
+{
+	const char *alt = c->message->alt_stat_name;
+
+	strb_printf(out, "%s::observability_name::%s\n", c->message->name, alt[0] ? alt : c->message->name);
+	limits_text(c, false, out);
+	limits_text(c, true, out);
+	strb_printf(out, "%s::added_via_api::false\n", c->message->name);
+	for (size_t i = 0; i < c->members.len; i++)
+		host_text(job, c, &c->members.at[i], out);
+}
+
+/* ---- JSON: envoy.admin.v3.Clusters, fields that are not set left out */
+
+static void
+limits_json(struct json_out *j, const struct member_cluster *c, bool high)
+{
+	struct limits l = limits_of(c, high);
+
+	json_object(j);
+	if (high)
+		json_field(j, "priority", "HIGH");
+	json_field_u32(j, "max_connections", l.connections);
+	json_field_u32(j, "max_pending_requests", l.pending);
+	json_field_u32(j, "max_requests", l.requests);
+	json_field_u32(j, "max_retries", l.retries);
+	json_end(j);
+}
+
+static void
+numbers_json(const struct clusters_job *job, struct json_out *j, const struct member *m)
+{
+	static const struct {
+		const char *name;
+		bool gauge;
+	} rows[] = {{"cx_connect_fail", false}, {"cx_total", false}, {"rq_error", false},
+	    {"rq_success", false}, {"rq_timeout", false}, {"rq_total", false}, {"cx_active", true},
+	    {"rq_active", true}};
+
+	json_keyz(j, "stats");
+	json_array(j);
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		int64_t v = host_number(job, m, rows[i].name);
+
+		json_object(j);
+		if (rows[i].gauge)
+			json_field(j, "type", "GAUGE");
+		if (v)
+			json_field_u64(j, "value", (uint64_t)v);
+		json_field(j, "name", rows[i].name);
+		json_end(j);
+	}
+	json_end(j);
+}
+
+static void
+health_json(struct json_out *j, const struct member *m)
+{
+	static const struct {
+		uint32_t flag;
+		const char *name;
+	} rows[] = {{HOST_FAILED_ACTIVE_HC, "failed_active_health_check"},
+	    {HOST_FAILED_OUTLIER, "failed_outlier_check"},
+	    {HOST_DEGRADED_ACTIVE_HC, "failed_active_degraded_check"},
+	    {HOST_PENDING_REMOVAL, "pending_dynamic_removal"},
+	    {HOST_PENDING_ACTIVE_HC, "pending_active_hc"},
+	    {HOST_EXCLUDED_IMMEDIATE_HC_FAIL, "excluded_via_immediate_hc_fail"},
+	    {HOST_ACTIVE_HC_TIMEOUT, "active_hc_timeout"},
+	    {HOST_OPERATOR_DRAIN, "operator_drain"},
+	    {HOST_OPERATOR_FAIL, "operator_fail"}};
+	uint32_t flags = host_cell_flags(m->cell);
+	const char *eds = flags & HOST_EDS_DRAINING ? "DRAINING"
+	    : flags & HOST_FAILED_EDS		    ? "UNHEALTHY"
+	    : flags & HOST_DEGRADED_EDS		    ? "DEGRADED"
+						    : "HEALTHY";
+
+	json_keyz(j, "health_status");
+	json_object(j);
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+		if (flags & rows[i].flag)
+			json_field_bool(j, rows[i].name, true);
+	json_field(j, "eds_health_status", eds);
+	json_end(j);
+}
+
+static void
+host_json(const struct clusters_job *job, struct json_out *j, const struct member *m)
+{
+	json_object(j);
+	json_field_address(j, "address", m->address);
+	numbers_json(job, j, m);
+	health_json(j, m);
+	json_field_u32(j, "weight", m->weight);
+	json_field_set(j, "hostname", m->hostname);
+	if (m->priority)
+		json_field_u32(j, "priority", m->priority);
+	json_keyz(j, "locality");
+	json_object(j);
+	json_field_set(j, "region", m->region);
+	json_field_set(j, "zone", m->zone);
+	json_field_set(j, "sub_zone", m->sub_zone);
+	json_end(j);
+	json_end(j);
+}
+
+static void
+cluster_json(const struct clusters_job *job, struct json_out *j, const struct member_cluster *c)
+{
+	const char *alt = c->message->alt_stat_name;
+
+	json_object(j);
+	json_field_str(j, "name", c->name);
+	if (c->members.len) {
+		json_keyz(j, "host_statuses");
+		json_array(j);
+		for (size_t i = 0; i < c->members.len; i++)
+			host_json(job, j, &c->members.at[i]);
+		json_end(j);
+	}
+	json_keyz(j, "circuit_breakers");
+	json_object(j);
+	json_keyz(j, "thresholds");
+	json_array(j);
+	limits_json(j, c, false);
+	limits_json(j, c, true);
+	json_end(j);
+	json_end(j);
+	json_field(j, "observability_name", alt[0] ? alt : c->message->name);
+	json_end(j);
+}
+
+/* ---- the job */
+
+static void
+begin_json(struct clusters_job *job, struct strb *out)
+{
+	json_out_init(&job->json, out, true);
+	json_object(&job->json);
+	json_keyz(&job->json, "cluster_statuses");
+	json_array(&job->json);
+}
+
+static bool
+end(struct clusters_job *job, struct strb *out)
+{
+	if (job->as_json) {
+		json_end(&job->json);
+		json_end(&job->json);
+		strb_addc(out, '\n');
+	}
+	return false;
+}
+
+/* One cluster a slice: its hosts are what it costs. */
+static bool
+job_more(void *state, struct strb *out)
+{
+	struct clusters_job *job = state;
+	const struct member_cluster *c;
+
+	if (reading_step(&job->reading))
+		return true;
+	job->json.to = out;
+	if (job->next == 0 && job->as_json)
+		begin_json(job, out);
+	if (job->next == job->a->members.clusters.len)
+		return end(job, out);
+	c = &job->a->members.clusters.at[job->next++];
+	if (job->filter && !regex_match(job->filter, c->name))
+		return true;
+	if (job->as_json)
+		cluster_json(job, &job->json, c);
+	else
+		cluster_text(job, c, out);
+	return true;
+}
+
+static void
+job_free(void *state)
+{
+	struct clusters_job *job = state;
+
+	reading_fini(&job->reading);
+	regex_free(&job->filter);
+	mem_free(job);
+}
+
+void
+web_clusters(struct admin *a, const struct web_request *q, struct web_reply *r)
+{
+	struct stat_query query = {.hosts = true};
+	struct clusters_job *job;
+	struct regex *filter = NULL;
+
+	if (web_get(q, "filter").n &&
+	    (filter = regex_new(web_get(q, "filter"), REGEX_SEARCH, NULL)) == NULL) {
+		web_reply_text(r, 400, "Invalid re2 regex");
+		return;
+	}
+	job = mem_new(struct clusters_job);
+	job->a = a;
+	job->filter = filter;
+	job->as_json = str_eqz(web_get(q, "format"), "json");
+	reading_start(&job->reading, a, &query);
+	r->type = job->as_json ? WEB_JSON : WEB_TEXT;
+	r->more = job_more;
+	r->free_state = job_free;
+	r->state = job;
+}

@@ -1,0 +1,283 @@
+/*
+ * /config_dump: what is in force, in the shapes of envoy.admin.v3, one
+ * element a slice.  Everything is static: it came with the bootstrap.
+ */
+#include "admin/admin.h"
+#include "admin/config/hcm.h"
+#include "admin/reading.h"
+#include "admin/web/endpoints.h"
+#include "admin/web/json.h"
+#include "admin/web/mask.h"
+#include "conf/dump.h"
+#include "lib/base/clock.h"
+#include "lib/base/mem.h"
+#include "lib/base/regex.h"
+
+#define ADMIN_TYPE "type.googleapis.com/envoy.admin.v3."
+
+/* The lists a dump can have; only the static ones have elements. */
+static const struct dump_list {
+	const char *list;    /* field of the dump */
+	const char *dump;    /* type of the dump */
+	const char *element; /* type of an element, inside the dump's */
+	const char *field;   /* what an element holds */
+	const char *type;    /* type of that */
+} lists[] = {
+    {"static_clusters", "ClustersConfigDump", "StaticCluster", "cluster", "envoy.config.cluster.v3.Cluster"},
+    {"static_listeners", "ListenersConfigDump", "StaticListener", "listener",
+	"envoy.config.listener.v3.Listener"},
+    {"static_route_configs", "RoutesConfigDump", "StaticRouteConfig", "route_config",
+	"envoy.config.route.v3.RouteConfiguration"},
+};
+
+/* Known to Envoy, always empty here. */
+static const char *const empty_lists[] = {"dynamic_active_clusters", "dynamic_warming_clusters",
+    "dynamic_listeners", "dynamic_route_configs", "static_endpoint_configs",
+    "dynamic_endpoint_configs", "static_secrets", "dynamic_active_secrets",
+    "dynamic_warming_secrets", "inline_scoped_route_configs", "dynamic_scoped_route_configs",
+    "ecds_filters"};
+
+struct element {
+	const struct dump_list *list;
+	const char *name;
+	const ProtobufCMessage *message; /* borrowed from the store or the job's arena */
+};
+
+struct dump_job {
+	struct admin *a;
+	struct arena arena;
+	struct mask mask;
+	struct regex *name;   /* NULL: every name */
+	struct str resource;  /* empty: whole dumps */
+	VEC(struct element) elements; /* in order of their lists */
+	size_t next;
+	const struct dump_list *open; /* the dump whose list is being written */
+	struct json_out json;
+	bool begun;
+};
+
+/* ---- what there is */
+
+static void
+add_element(struct dump_job *job, const struct dump_list *list, const char *name, const void *message)
+{
+	if (job->name && !regex_match(job->name, str_of(name)))
+		return;
+	if (job->resource.n && !str_eqz(job->resource, list->list))
+		return;
+	*vec_push(&job->elements) = (struct element){list, name, message};
+}
+
+static int
+add_routes(void *arg, const HttpConnectionManager *hcm, struct err *err)
+{
+	if (hcm->route_config)
+		add_element(arg, &lists[2], hcm->route_config->name, hcm->route_config);
+	return 0;
+}
+
+static void
+collect(struct dump_job *job)
+{
+	const struct store *s = &job->a->store;
+	const Envoy__Config__Bootstrap__V3__Bootstrap__StaticResources *r =
+	    s->bootstrap ? s->bootstrap->static_resources : NULL;
+
+	for (size_t i = 0; r && i < r->n_clusters; i++)
+		add_element(job, &lists[0], r->clusters[i]->name, r->clusters[i]);
+	for (size_t i = 0; i < s->listeners.len; i++)
+		add_element(job, &lists[1], s->listeners.at[i].message->name, s->listeners.at[i].message);
+	for (size_t i = 0; i < s->listeners.len; i++)
+		hcm_each(s->listeners.at[i].message, &job->arena, add_routes, job, NULL);
+}
+
+/* ---- writing */
+
+static void
+write_message(struct dump_job *job, const char *key, const struct mask *mask, const ProtobufCMessage *m,
+    const char *type)
+{
+	struct dump_options o = {.type = type};
+	const ProtobufCMessage *shown;
+	struct mask below;
+	struct arena scratch;
+
+	arena_init(&scratch);
+	mask_below(&below, mask, key);
+	shown = mask_apply(&below, m, &scratch);
+	if (shown) {
+		json_keyz(&job->json, key);
+		conf_dump(&job->json, shown, &o);
+	}
+	mask_fini(&below);
+	arena_fini(&scratch);
+}
+
+static void
+write_element(struct dump_job *job, const struct element *e, const struct mask *mask)
+{
+	char type[128];
+
+	json_object(&job->json);
+	if (job->resource.n) {
+		snprintf(type, sizeof(type), ADMIN_TYPE "%s.%s", e->list->dump, e->list->element);
+		json_field(&job->json, "@type", type);
+	}
+	if (mask_allows(mask, e->list->field)) {
+		snprintf(type, sizeof(type), "type.googleapis.com/%s", e->list->type);
+		write_message(job, e->list->field, mask, e->message, type);
+	}
+	if (mask_allows(mask, "last_updated"))
+		json_field_time(&job->json, "last_updated", job->a->store.accepted_wall_ns);
+	json_end(&job->json);
+}
+
+static void
+write_bootstrap(struct dump_job *job)
+{
+	const struct store *s = &job->a->store;
+
+	if (job->resource.n || s->bootstrap == NULL)
+		return;
+	json_object(&job->json);
+	json_field(&job->json, "@type", ADMIN_TYPE "BootstrapConfigDump");
+	if (mask_allows(&job->mask, "bootstrap"))
+		write_message(
+		    job, "bootstrap", &job->mask, (const ProtobufCMessage *)s->bootstrap, NULL);
+	if (mask_allows(&job->mask, "last_updated"))
+		json_field_time(&job->json, "last_updated", s->accepted_wall_ns);
+	json_end(&job->json);
+}
+
+static void
+close_dump(struct dump_job *job)
+{
+	if (job->open == NULL)
+		return;
+	if (mask_allows(&job->mask, job->open->list))
+		json_end(&job->json);
+	json_end(&job->json);
+	job->open = NULL;
+}
+
+static void
+open_dump(struct dump_job *job, const struct dump_list *list)
+{
+	char type[64];
+
+	close_dump(job);
+	job->open = list;
+	snprintf(type, sizeof(type), ADMIN_TYPE "%s", list->dump);
+	json_object(&job->json);
+	json_field(&job->json, "@type", type);
+	if (mask_allows(&job->mask, list->list)) {
+		json_keyz(&job->json, list->list);
+		json_array(&job->json);
+	}
+}
+
+static void
+write_next(struct dump_job *job)
+{
+	const struct element *e = &job->elements.at[job->next++];
+	struct mask below;
+
+	if (job->resource.n) {
+		write_element(job, e, &job->mask);
+		return;
+	}
+	if (job->open != e->list)
+		open_dump(job, e->list);
+	if (!mask_allows(&job->mask, e->list->list))
+		return;
+	mask_below(&below, &job->mask, e->list->list);
+	write_element(job, e, &below);
+	mask_fini(&below);
+}
+
+static bool
+job_more(void *state, struct strb *out)
+{
+	struct dump_job *job = state;
+	uint64_t until = clock_mono_ns() + SLICE_NS;
+
+	job->json.to = out;
+	if (!job->begun) {
+		json_object(&job->json);
+		json_keyz(&job->json, "configs");
+		json_array(&job->json);
+		write_bootstrap(job);
+		job->begun = true;
+	}
+	while (job->next < job->elements.len && clock_mono_ns() < until)
+		write_next(job);
+	if (job->next < job->elements.len)
+		return true;
+	close_dump(job);
+	json_end(&job->json);
+	json_end(&job->json);
+	strb_addc(out, '\n');
+	return false;
+}
+
+static void
+job_free(void *state)
+{
+	struct dump_job *job = state;
+
+	vec_fini(&job->elements);
+	mask_fini(&job->mask);
+	regex_free(&job->name);
+	arena_fini(&job->arena);
+	mem_free(job);
+}
+
+/* ---- the request */
+
+/* A repeated field of some dump? */
+static bool
+check_resource(struct str name, struct web_reply *r)
+{
+	for (size_t i = 0; i < ARRAY_LEN(lists); i++)
+		if (str_eqz(name, lists[i].list))
+			return true;
+	for (size_t i = 0; i < ARRAY_LEN(empty_lists); i++)
+		if (str_eqz(name, empty_lists[i]))
+			return true;
+	if (str_eqz(name, "bootstrap") || str_eqz(name, "version_info") || str_eqz(name, "last_updated")) {
+		r->status = 400;
+		strb_printf(&r->body,
+		    STR_FMT " is not a repeated field. Use ?mask= to get only this field\n", STR_ARG(name));
+	} else {
+		r->status = 404;
+		strb_printf(&r->body, STR_FMT " not found in config dump\n", STR_ARG(name));
+	}
+	return false;
+}
+
+void
+web_config_dump(struct admin *a, const struct web_request *q, struct web_reply *r)
+{
+	struct str name = web_get(q, "name_regex"), resource = web_get(q, "resource");
+	struct regex *re = NULL;
+	struct dump_job *job;
+
+	if (resource.n && !check_resource(resource, r))
+		return;
+	if (name.n && (re = regex_new(name, REGEX_FULL, NULL)) == NULL) {
+		web_reply_text(r, 400, "Error while parsing name_regex from /config_dump\n");
+		return;
+	}
+	job = mem_new(struct dump_job);
+	job->a = a;
+	arena_init(&job->arena);
+	job->name = re;
+	job->resource = arena_str(&job->arena, resource);
+	mask_parse(&job->mask, arena_str(&job->arena, web_get(q, "mask")));
+	collect(job);
+	json_out_init(&job->json, &r->body, true);
+	r->type = WEB_JSON;
+	r->more = job_more;
+	r->free_state = job_free;
+	r->state = job;
+}

@@ -1,0 +1,19 @@
+/*
+ * The admin port: a small HTTP/1 and HTTP/2 server on our own codecs.
+ * Bounded in connections, bytes and time; a slow client costs its own
+ * connection only, a large answer goes out in slices.
+ */
+#ifndef WEB_SERVER_H
+#define WEB_SERVER_H
+
+#include "lib/base/err.h"
+#include "lib/base/str.h"
+
+struct admin;
+struct web;
+
+/* Takes the listening socket; bound is its address as text.  NULL with the reason. */
+struct web *web_start(struct admin *a, int fd, struct str bound, struct err *err);
+void web_free(struct web **wp);
+
+#endif
