@@ -113,8 +113,14 @@ $(B)/statdoc: $(B)/o/tools/statdoc.o $(call OBJ,base shm)
 $(B)/doc/stats.md: $(B)/statdoc
 	@mkdir -p $(B)/doc
 	@$(B)/statdoc >$@
+$(B)/mandoc: $(B)/o/tools/mandoc.o $(call OBJ,base)
+	$(call LINK,$^,$(LIBS_BASE))
+MAN := $(B)/doc/baton.8 $(B)/doc/batonctl.1 $(B)/doc/batonstat.1
+$(MAN): $(B)/mandoc
+	@mkdir -p $(B)/doc
+	@$(B)/mandoc $(basename $(notdir $@)) >$@
 .PHONY: docs
-docs: $(B)/doc/stats.md
+docs: $(B)/doc/stats.md $(MAN)
 
 # ---- unit tests: tests/unit/<folder>/test_<file>.c is one program
 UNIT_SRC := $(sort $(shell find tests/unit -name 'test_*.c' 2>/dev/null))
@@ -174,10 +180,14 @@ bench:
 	@$(MAKE) --no-print-directory all $(B)/origin
 	@B=$(B) tests/bench/bench.sh
 
-install: all
-	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/baton/examples
+install: all docs
+	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/baton/examples \
+	    $(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(PREFIX)/share/man/man8 $(DESTDIR)$(PREFIX)/share/doc/baton
 	install -m 755 $(B)/baton $(DESTDIR)$(PREFIX)/sbin/baton
 	install -m 755 $(B)/batonctl $(B)/batonstat $(DESTDIR)$(PREFIX)/bin/
+	install -m 644 $(B)/doc/baton.8 $(DESTDIR)$(PREFIX)/share/man/man8/
+	install -m 644 $(B)/doc/batonctl.1 $(B)/doc/batonstat.1 $(DESTDIR)$(PREFIX)/share/man/man1/
+	install -m 644 README.md LICENSE docs/*.md $(B)/doc/stats.md $(DESTDIR)$(PREFIX)/share/doc/baton/
 	cp -R examples/. $(DESTDIR)$(PREFIX)/share/baton/examples/
 
 clean:
