@@ -39,6 +39,12 @@ master_seconds_left(const struct master *m)
 	return m->deadline_ns > now ? (m->deadline_ns - now) / NS_PER_S : 0;
 }
 
+bool
+master_serves(const struct master *m)
+{
+	return m->settings->mode == MODE_SERVE || m->settings->mode == MODE_INIT_ONLY;
+}
+
 /* ---- states */
 
 static void
@@ -83,7 +89,8 @@ master_enter(struct master *m, enum master_state next)
 	const struct settings *s = m->settings;
 
 	STATE_CHECK(master, m->state, next);
-	log_info(LOG_MASTER, "%s -> %s", master_state_names[m->state], master_state_names[next]);
+	if (master_serves(m))
+		log_info(LOG_MASTER, "%s -> %s", master_state_names[m->state], master_state_names[next]);
 	m->state = next;
 	timer_stop(&m->step);
 	switch (next) {
@@ -223,18 +230,12 @@ status_of(int status)
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 1;
 }
 
-static bool
-is_serving_mode(const struct master *m)
-{
-	return m->settings->mode == MODE_SERVE || m->settings->mode == MODE_INIT_ONLY;
-}
-
 static void
 admin_ended(struct master *m, struct child *c, int status)
 {
 	if (m->control)
 		control_admin_ended(m->control);
-	if (!is_serving_mode(m)) {
+	if (!master_serves(m)) {
 		m->exit_status = status_of(status);
 		master_end(m, m->exit_status);
 		return;
@@ -419,12 +420,13 @@ open_serving(struct master *m, const struct options *o, struct err *err)
 static void
 start_children(struct master *m)
 {
-	unsigned n = is_serving_mode(m) ? m->children.n : 0;
+	unsigned n = master_serves(m) ? m->children.n : 0;
 
-	if (!is_serving_mode(m))
-		m->children.replacing = false;
-	for (unsigned i = 0; i <= n; i++)
+	m->children.replacing = master_serves(m);
+	for (unsigned i = 0; i <= n; i++) {
 		child_start(&m->children.at[i]);
+		m->children.at[i].expected = !master_serves(m);
+	}
 }
 
 /* A copy of the options, as a base id may have been chosen only now. */
@@ -477,7 +479,7 @@ master_fini(struct master *m, bool served)
 static int
 open_all(struct master *m, const struct options *o, struct err *err)
 {
-	if (is_serving_mode(m) && open_serving(m, o, err) < 0)
+	if (master_serves(m) && open_serving(m, o, err) < 0)
 		return -1;
 	m->signals = master_signals(m->loop, m);
 	return m->signals ? 0 : err_sys(err, "signalfd");
@@ -501,7 +503,8 @@ master_run(const struct options *o, const struct process *admin, const struct pr
 	process_title("baton: master epoch %u", settings.restart_epoch);
 	start_children(&m);
 	loop_run(m.loop);
-	log_info(LOG_MASTER, "ended, status=%d", m.exit_status);
+	if (master_serves(&m))
+		log_info(LOG_MASTER, "ended, status=%d", m.exit_status);
 	master_fini(&m, m.admin_serves);
 	return m.exit_status;
 }

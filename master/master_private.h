@@ -54,6 +54,7 @@ struct master {
 };
 
 const char *master_state_name(const struct master *m);
+bool master_serves(const struct master *m); /* not a mode that only checks or prints */
 uint64_t master_seconds_left(const struct master *m);
 void master_serving(struct master *m);           /* start-up is complete */
 void master_drain(struct master *m);             /* graceful end; asked again, or before serving: at once */

@@ -23,7 +23,7 @@ on_listen(struct master *m, struct child *c, struct message_view *v)
 	q.flags = message_get_u(v);
 	q.backlog = message_get_u(v);
 	q.mode = message_get_u(v);
-	bad = m->settings->mode == MODE_SERVE || m->settings->mode == MODE_INIT_ONLY ?
+	bad = master_serves(m) ?
 	    sockets_listen(m->sockets, &q, &bound, &err) :
 	    err_set(&err, "nothing is bound in this mode");
 	message_init(&answer, MSG_LISTENED);

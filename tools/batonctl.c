@@ -108,6 +108,10 @@ ask_the_rest(const struct target *t, const struct control_request *r, struct str
 		strb_reset(&more);
 		if (ask(t, r, &more, &shown) != CONTROL_OK)
 			break;
+		if (!str_eq(strb_str(&more), strb_str(text))) /* it may answer again before it is gone */
+			print(CONTROL_OK, &more);
+		strb_reset(text);
+		strb_adds(text, strb_str(&more));
 		usleep(10000);
 	}
 	strb_fini(&shown);

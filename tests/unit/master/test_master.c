@@ -536,6 +536,28 @@ signals_of_processes_change_health(void **state)
 	await_log(s, "SIGUSR2 ignored");
 }
 
+/* The terminal driver's are such: sent by the kernel, not by a process. */
+static void
+health_signals_of_the_kernel_are_ignored(void **state)
+{
+	struct scene *s = *state;
+	const char *text;
+	int fds[2];
+
+	serve(s);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
+	assert_int_equal(fcntl(fds[0], F_SETOWN, s->master), 0);
+	assert_int_equal(fcntl(fds[0], F_SETSIG, SIGTTOU), 0);
+	assert_int_equal(fcntl(fds[0], F_SETFL, O_ASYNC), 0);
+	assert_int_equal(write(fds[1], "x", 1), 1);
+	kill(s->master, SIGHUP);
+	await_log(s, "SIGHUP ignored"); /* so the other was read too */
+	assert_int_equal(ask(s, "ps", &text), 0);
+	assert_non_null(strstr(text, ", in rotation"));
+	close(fds[0]);
+	close(fds[1]);
+}
+
 static void
 batonctl_changes_health_and_is_told_what_is_wrong(void **state)
 {
@@ -744,6 +766,7 @@ main(void)
 	    SCENE(orphans_serve_on_are_named_and_can_be_stopped),
 	    SCENE(after_a_crash_of_all_the_next_start_serves),
 	    SCENE(signals_of_processes_change_health),
+	    SCENE(health_signals_of_the_kernel_are_ignored),
 	    SCENE(batonctl_changes_health_and_is_told_what_is_wrong),
 	    SCENE(a_graceful_end_waits_for_workers_and_a_second_signal_does_not),
 	    SCENE(the_deadline_ends_what_does_not_end),
