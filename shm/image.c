@@ -346,6 +346,10 @@ image_next(const struct image *img, uint64_t *off, struct image_block *b, struct
 int
 image_failure(const struct image *img, uint32_t i, struct seg_failure *out)
 {
-	return read_at(img->fd, img->h.failures_off + (uint64_t)i * img->h.failure_bytes, out,
-	    sizeof(*out), NULL);
+	uint64_t at = img->h.failures_off + (uint64_t)i * img->h.failure_bytes, seq;
+
+	if (read_at(img->fd, at, out, sizeof(*out), NULL) < 0 ||
+	    read_at(img->fd, at, &seq, sizeof(seq), NULL) < 0)
+		return -1;
+	return out->seq != 0 && out->seq % 2 == 0 && seq == out->seq ? 0 : -1;
 }

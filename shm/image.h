@@ -58,7 +58,7 @@ const char *image_string(const struct image *img, uint32_t off);
 /* Extension of n bytes at this place (8 bytes units), NULL when it is not one. */
 const char *image_extension(const struct image *img, const struct image_lane *lane, uint64_t place,
     uint32_t n);
-/* Slot i of the ring. */
+/* Slot i of the ring; -1 when nothing stands there, or it is just being written. */
 int image_failure(const struct image *img, uint32_t i, struct seg_failure *out);
 
 #endif

@@ -95,20 +95,32 @@ all_let_go(const struct segment *seg, uint64_t retired)
 	return true;
 }
 
-static struct seg_record *
-find_reusable(struct segment *seg, enum stat_scope scope, struct str prefix)
+/* What an admin before us retired, once; later ones are added as they are retired. */
+static void
+know_retired(struct segment *seg)
 {
 	struct seg_record *r;
 	uint64_t off = 0;
 
-	if (seg->h->retired == 0)
-		return NULL;
-	while ((r = record_next(seg, &off)) != NULL) {
-		enum record_state state = record_state(r);
+	if (seg->retired_known)
+		return;
+	seg->retired_known = true;
+	while (seg->h->retired && (r = record_next(seg, &off)) != NULL)
+		if (record_state(r) != RECORD_LIVE)
+			*vec_push(&seg->retired[r->scope]) = r;
+}
 
-		if ((state == RECORD_RETIRED || state == RECORD_CHANGING) && r->scope == scope &&
-		    r->name_room >= prefix.n && all_let_go(seg, r->retired))
-			return r;
+static struct seg_record *
+take_reusable(struct segment *seg, enum stat_scope scope, struct str prefix)
+{
+	know_retired(seg);
+	for (size_t i = 0; i < seg->retired[scope].len; i++) {
+		struct seg_record *r = seg->retired[scope].at[i];
+
+		if (r->name_room < prefix.n || !all_let_go(seg, r->retired))
+			continue;
+		vec_remove(&seg->retired[scope], i);
+		return r;
 	}
 	return NULL;
 }
@@ -171,8 +183,10 @@ zero_block(struct segment *seg, uint32_t seat, const struct seg_record *r)
 static int
 reuse(struct segment *seg, struct seg_record *r, struct str prefix, struct err *err)
 {
-	if (commit_in_lanes(seg, r->lane_off, r->lane_bytes, true, err) < 0)
+	if (commit_in_lanes(seg, r->lane_off, r->lane_bytes, true, err) < 0) {
+		*vec_push(&seg->retired[r->scope]) = r;
 		return -1;
+	}
 	set_state(r, RECORD_CHANGING);
 	for (uint32_t i = 0; i < seg->h->seats; i++)
 		if (segment_seat(seg, i)->owners > 0)
@@ -270,7 +284,7 @@ block_publish(struct segment *seg, enum stat_scope scope, struct str prefix, str
 		return err_set(err, "stat prefix of more than 1024 bytes");
 	if (find_live(seg, scope, prefix))
 		return 0;
-	old = find_reusable(seg, scope, prefix);
+	old = take_reusable(seg, scope, prefix);
 	rc = old ? reuse(seg, old, prefix, err) : append(seg, scope, prefix, err);
 	return rc < 0 ? err_in(err, "stats '" STR_FMT "'", STR_ARG(prefix)) : 0;
 }
@@ -282,9 +296,11 @@ block_retire(struct segment *seg, enum stat_scope scope, struct str prefix)
 
 	if (r == NULL)
 		return;
+	know_retired(seg);
 	r->retired = seg->h->retired + 1;
 	set_state(r, RECORD_RETIRED);
 	__atomic_store_n(&seg->h->retired, r->retired, __ATOMIC_RELEASE);
 	map_remove(&seg->index[scope], prefix);
+	*vec_push(&seg->retired[scope]) = r;
 	directory_changed(seg);
 }

@@ -281,7 +281,7 @@ read_failures(struct stat_reader *r, const struct source *s)
 	for (uint32_t i = 0; i < slots && i < 65536; i++) {
 		struct stat_failure *out;
 
-		if (image_failure(s->image, i, &f) < 0 || f.seq == 0 || f.seq % 2)
+		if (image_failure(s->image, i, &f) < 0)
 			continue;
 		out = vec_push(&r->set->failures);
 		out->generation = s->generation;

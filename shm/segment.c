@@ -269,8 +269,10 @@ segment_free(struct segment **sp)
 	lane_forget(s);
 	if (own == s)
 		own = NULL;
-	for (int i = 0; i < STAT_SCOPES; i++)
+	for (int i = 0; i < STAT_SCOPES; i++) {
 		map_fini(&s->index[i]);
+		vec_fini(&s->retired[i]);
+	}
 	if (s->base)
 		munmap(s->base, s->bytes);
 	close(s->fd);

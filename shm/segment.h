@@ -17,6 +17,7 @@
 
 #include "lib/base/err.h"
 #include "lib/base/map.h"
+#include "lib/base/vec.h"
 #include "shm/block.h"
 #include "shm/layout.h"
 
@@ -36,6 +37,9 @@ struct segment {
 	/* what this process knows of the directory: prefix → record, by scope */
 	struct map index[STAT_SCOPES];
 	uint64_t seen_end, seen_version, seen_reused;
+	/* admin: records that wait for a new name, by scope */
+	VEC(struct seg_record *) retired[STAT_SCOPES];
+	bool retired_known;
 };
 
 /* Creates `name` in the directory (O_EXCL, 0600). */
