@@ -92,6 +92,39 @@ count(struct counting *c, const ProtobufCMessageDescriptor *d, struct str s, uns
 	return 0;
 }
 
+static void
+fill_value(struct arena *a, ProtobufCMessage *entry)
+{
+	const ProtobufCFieldDescriptor *f = &entry->descriptor->fields[1];
+
+	if (f->type == PROTOBUF_C_TYPE_MESSAGE && !message_has(entry, f))
+		*(ProtobufCMessage **)message_field(entry, f) = message_new(a, f->descriptor);
+}
+
+/*
+ * A map entry on the wire may lack its value, which then is the empty
+ * message; in a text it never does, so nobody expects a NULL there.
+ */
+static void
+fill_map_values(struct arena *a, ProtobufCMessage *m)
+{
+	for (unsigned k = 0; k < m->descriptor->n_fields; k++) {
+		const ProtobufCFieldDescriptor *f = &m->descriptor->fields[k];
+		bool list = f->label == PROTOBUF_C_LABEL_REPEATED;
+		ProtobufCMessage **items = message_field(m, f);
+
+		if (f->type != PROTOBUF_C_TYPE_MESSAGE || !message_has(m, f))
+			continue;
+		if (list)
+			items = *(ProtobufCMessage ***)items;
+		for (size_t i = 0; i < (list ? message_count(m, f) : 1); i++) {
+			if (message_field_is_map(f))
+				fill_value(a, items[i]);
+			fill_map_values(a, items[i]);
+		}
+	}
+}
+
 static void *
 take_from_arena(void *arena, size_t n)
 {
@@ -123,6 +156,8 @@ message_unpack(struct arena *a, const ProtobufCMessageDescriptor *type, struct s
 	m = protobuf_c_message_unpack(type, &allocator, bytes.n, (const uint8_t *)bytes.p);
 	if (!m)
 		err_set(err, "'%s' cannot be unpacked", type->name);
+	else
+		fill_map_values(a, m);
 	return m;
 }
 

@@ -287,8 +287,7 @@ static int
 run(const struct regex *re, struct str text)
 {
 	const PCRE2_SIZE *ov = pcre2_get_ovector_pointer(scratch.data);
-	int rc = pcre2_match(re->code, (PCRE2_SPTR)(text.p ? text.p : ""), text.n, 0, 0, scratch.data,
-	    scratch.context);
+	int rc = pcre2_match(re->code, (PCRE2_SPTR)text.p, text.n, 0, 0, scratch.data, scratch.context);
 
 	if (rc < 0) {
 		if (rc != PCRE2_ERROR_NOMATCH)
@@ -300,10 +299,17 @@ run(const struct regex *re, struct str text)
 	return rc;
 }
 
+/* The empty text may come without an address; PCRE2 wants one. */
+static struct str
+addressed(struct str text)
+{
+	return text.p ? text : STR("");
+}
+
 bool
 regex_match(const struct regex *re, struct str text)
 {
-	return run(re, text) >= 0;
+	return run(re, addressed(text)) >= 0;
 }
 
 int
@@ -311,8 +317,10 @@ regex_capture(const struct regex *re, struct str text, struct str *groups, int m
 {
 	const PCRE2_SIZE *ov = pcre2_get_ovector_pointer(scratch.data);
 	uint32_t count = 0;
-	int filled = run(re, text);
+	int filled;
 
+	text = addressed(text);
+	filled = run(re, text);
 	if (filled < 0)
 		return 0;
 	if (filled == 0)

@@ -96,6 +96,22 @@ deep_and_numerous_messages_are_refused_before_unpacking(void **state)
 }
 
 static void
+a_map_entry_without_a_value_has_the_empty_one(void **state)
+{
+	const Google__Protobuf__Struct *s;
+	struct arena a;
+	struct err err;
+
+	arena_init(&a);
+	s = (const void *)message_unpack(&a, &google__protobuf__struct__descriptor, STR("\x0a\x03\x0a\x01k"),
+	    &err);
+	assert_non_null(s);
+	assert_string_equal(s->fields[0]->key, "k");
+	assert_non_null(s->fields[0]->value);
+	arena_fini(&a);
+}
+
+static void
 broken_bytes_are_no_message(void **state)
 {
 	static const struct {
@@ -225,6 +241,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(packed_messages_come_back),
 	    cmocka_unit_test(deep_and_numerous_messages_are_refused_before_unpacking),
+	    cmocka_unit_test(a_map_entry_without_a_value_has_the_empty_one),
 	    cmocka_unit_test(broken_bytes_are_no_message),
 	    cmocka_unit_test(an_any_is_opened_as_what_it_should_be_or_not_at_all),
 	    cmocka_unit_test(binary_messages_are_checked_like_texts),

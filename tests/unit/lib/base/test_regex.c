@@ -86,6 +86,10 @@ search_mode_gives_the_groups(void **state)
 	assert_null(g[3].p);
 	assert_int_equal(regex_capture(re, STR("http.api"), g, 4), 0);
 	regex_free(&re);
+	re = compile("(a?)", REGEX_SEARCH);
+	assert_int_equal(regex_capture(re, (struct str){NULL, 0}, g, 4), 2);
+	assert_int_equal(g[1].n, 0);
+	regex_free(&re);
 	re = compile("b+", REGEX_SEARCH);
 	assert_true(regex_match(re, STR("abbc")));
 	regex_free(&re);
