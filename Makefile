@@ -157,6 +157,11 @@ FUZZ_BIN := $(FUZZ_SRC:tests/fuzz/%.c=$(B)/fuzz/%)
 $(B)/fuzz/%: $(B)/o/tests/fuzz/%.o $(BATON_O) $(GEN_O)
 	@mkdir -p $(dir $@)
 	@echo "  LINK $@"; $(CC) $(BLDFLAGS) -fsanitize=fuzzer -o $@ $^ $(LIBS_BATON)
+# ---- micro benches: tests/bench/micro_<part>.c, for instruction counts
+$(B)/bench/%: $(B)/o/tests/bench/%.o $(BATON_O) $(GEN_O)
+	@mkdir -p $(dir $@)
+	$(call LINK,$^,$(LIBS_BATON))
+
 .PHONY: fuzz fuzzers
 fuzzers: $(FUZZ_BIN)
 fuzz:

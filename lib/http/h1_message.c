@@ -217,6 +217,10 @@ set_pseudo(struct headers *h, enum header_id id, struct str value)
 {
 	struct header *x = headers_find_id(h, id);
 
+	if (x == NULL) { /* HTTP/1.0 without Host, but an authority in the target */
+		headers_add_id(h, id, value);
+		return;
+	}
 	x->value = value.p;
 	x->value_len = (uint32_t)value.n;
 }

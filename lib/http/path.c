@@ -76,15 +76,25 @@ path_query(struct str path)
 	return str_make(path.p + n + 1, path.n - n - 1);
 }
 
+/* Would c make an escape of a broken one in front of it?  "%2%65" must not become "%2e". */
+static bool
+completes_escape(const char *begin, const char *out, int c)
+{
+	if (hex_digit((char)c) < 0)
+		return false;
+	return (out - begin >= 1 && out[-1] == '%') ||
+	       (out - begin >= 2 && out[-2] == '%' && hex_digit(out[-1]) >= 0);
+}
+
 /* One byte of a path, as it should stand there, to out; gives how many bytes of p it used. */
 static size_t
-normal_byte(const char *p, size_t n, char **out)
+normal_byte(const char *p, size_t n, const char *begin, char **out)
 {
 	static const char hex[] = "0123456789ABCDEF";
 	int c = escaped_byte(p, n);
 
 	if (c >= 0) {
-		if (is_unreserved(c)) {
+		if (is_unreserved(c) && !completes_escape(begin, *out, c)) {
 			*(*out)++ = (char)c;
 		} else {
 			memcpy(*out, p, 3);
@@ -102,7 +112,7 @@ normal_byte(const char *p, size_t n, char **out)
 	return 1;
 }
 
-/* Characters and escapes first, so that dot segments show; gives the length, -1 for %00. */
+/* Characters and escapes first, so that dot segments show; gives the length, -1 for NUL. */
 static ssize_t
 normal_bytes(char *out, struct str from)
 {
@@ -110,9 +120,9 @@ normal_bytes(char *out, struct str from)
 	size_t i = 0;
 
 	while (i < from.n) {
-		if (escaped_byte(from.p + i, from.n - i) == 0)
+		if (from.p[i] == '\0' || escaped_byte(from.p + i, from.n - i) == 0)
 			return -1;
-		i += normal_byte(from.p + i, from.n - i, &to);
+		i += normal_byte(from.p + i, from.n - i, out, &to);
 	}
 	return to - out;
 }

@@ -34,7 +34,7 @@ enum path_verdict path_apply(const struct path_options *o, struct arena *a, stru
 /*
  * RFC 3986: resolves . and .. (also %2e), takes '\' for '/', decodes
  * escapes of unreserved characters, escapes what a path may not hold.
- * False when it does not begin with '/', or holds %00.
+ * False when it does not begin with '/', or holds NUL or %00.
  */
 bool path_normalize(struct arena *a, struct str *path);
 void path_merge_slashes(struct arena *a, struct str *path);

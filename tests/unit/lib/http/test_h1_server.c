@@ -181,6 +181,11 @@ an_old_client_gets_an_old_answer_when_that_is_allowed(void **state)
 	    "headers :method=GET :path=/ :authority=old.example :scheme=http end\ndone\n");
 	assert_string_equal(tape_out(&t),
 	    "HTTP/1.0 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+	stop(state);
+	start(state);
+	feed("GET http://b/x HTTP/1.0\r\n\r\n");
+	assert_string_equal(tape_text(&t),
+	    "headers :method=GET :path=/x :scheme=http :authority=b end\ndone\n");
 }
 
 static void
