@@ -66,7 +66,8 @@ tell_failure(struct h2 *h2)
 	while ((n = list_first(&h2->streams)) != NULL)
 		h2_stream_kill(list_entry(n, struct h2_stream, link), NGHTTP2_NO_ERROR,
 		    h2->failure_why, h2->failure->details);
-	h2->codec.events->on_broken(h2->codec.arg, h2->failure);
+	h2->codec.events->on_broken(
+	    h2->codec.arg, h2->failure_code == NGHTTP2_NO_ERROR ? NULL : h2->failure);
 }
 
 /* What mem_recv and mem_send answer when they cannot go on. */

@@ -168,7 +168,7 @@ on_output(void *arg)
 static void
 on_broken(void *arg, const struct codec_error *err)
 {
-	ASSERT(err->details);
+	ASSERT(err == NULL || err->details);
 }
 
 static const struct codec_events events = {on_stream, on_output, on_event, on_broken};

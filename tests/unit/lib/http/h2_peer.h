@@ -203,7 +203,7 @@ peer_broken(void *arg, const struct codec_error *e)
 	struct peer *p = arg;
 
 	p->broken++;
-	snprintf(p->details, sizeof(p->details), "%s", e->details);
+	snprintf(p->details, sizeof(p->details), "%s", e ? e->details : "");
 }
 
 static const struct codec_events peer_events = {

@@ -1,0 +1,36 @@
+/*
+ * Compiled formats, as format.c (text) and format_json.c share them.
+ */
+#ifndef ACCESS_LOG_FORMAT_PRIVATE_H
+#define ACCESS_LOG_FORMAT_PRIVATE_H
+
+#include "worker/access_log/format.h"
+#include "worker/access_log/operator.h"
+
+/* A piece of text: bytes, then an operator unless op.get is NULL. */
+struct piece {
+	struct str literal;
+	struct operator op;
+};
+
+struct text_format {
+	struct piece *pieces;
+	unsigned n;
+	struct str missing; /* what stands for a value that is missing */
+};
+
+struct json_node;
+
+struct format {
+	struct text_format text;
+	const struct json_node *json; /* NULL: text */
+};
+
+int text_format_compile(struct text_format *out, struct str text, bool omit_empty,
+    struct arena *a, struct err *err);
+void text_format_write(
+    const struct text_format *f, const struct stream_info *info, struct strb *out);
+void json_format_write(
+    const struct json_node *root, const struct stream_info *info, struct strb *out);
+
+#endif
