@@ -116,23 +116,24 @@ unwait(struct pool *p, struct pool_request *r)
 
 /* ---- connections for requests that wait */
 
-/* Full, but a host without any connection gets one all the same. */
+/* Full, but a host without any connection gets one all the same.  Each request counts once. */
 static bool
-may_connect(struct pool *p)
+may_connect(struct pool *p, bool new_request)
 {
 	if (breaker_allows(p->breakers, BREAKER_CONNECTIONS))
 		return true;
-	stat_inc(&p->cluster->stats->upstream_cx_overflow);
+	if (new_request)
+		stat_inc(&p->cluster->stats->upstream_cx_overflow);
 	return p->conns == 0;
 }
 
 static void
-connect_as_needed(struct pool *p)
+connect_as_needed(struct pool *p, bool new_request)
 {
 	struct err err;
 
 	while (p->pending_n > (uint64_t)p->connecting * p->protocol->expected(p->cluster)) {
-		if (!may_connect(p))
+		if (!may_connect(p, new_request))
 			return;
 		if (pool_conn_open(p, &err) < 0) {
 			pool_fail_pending(p, POOL_CONNECT_LOCAL, err.text);
@@ -181,7 +182,7 @@ pool_serve(struct pool *p)
 		if (!attach(p, pc, r))
 			wait(p, r);
 	}
-	connect_as_needed(p);
+	connect_as_needed(p, false);
 }
 
 /* Requests that come while the others are told of the failure are not part of it. */
@@ -228,7 +229,7 @@ pool_ask(struct pool_request *r, struct cluster *c, struct host *h, bool high_pr
 		return;
 	}
 	wait(p, r);
-	connect_as_needed(p);
+	connect_as_needed(p, true);
 }
 
 void

@@ -18,7 +18,7 @@ struct cluster_yaml {
 	Envoy__Config__Cluster__V3__Cluster *msg; /* lives with conf */
 };
 
-/* Each line of `body` is a field of the cluster. */
+/* Each line of `body` is a line of the cluster's fields. */
 static inline void
 cluster_yaml_open(struct cluster_yaml *y, const char *body)
 {
@@ -32,6 +32,8 @@ cluster_yaml_open(struct cluster_yaml *y, const char *body)
 		strb_adds(&text, line);
 		strb_addc(&text, '\n');
 	}
+	if (!str_contains(str_of(body), STR("load_assignment:")))
+		strb_addz(&text, "    load_assignment: {cluster_name: api}\n");
 	diag_init(&diag);
 	if (conf_load(&y->conf, &(struct conf_source){.inline_yaml = strb_z(&text)}, &diag) < 0) {
 		struct strb out = {0};
