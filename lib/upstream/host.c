@@ -13,7 +13,9 @@
 	    HOST_OPERATOR_DRAIN | HOST_OPERATOR_FAIL)
 #define DEGRADED_FLAGS (HOST_DEGRADED_ACTIVE_HC | HOST_DEGRADED_EDS)
 /* The operator's hosts are excluded so that taking one out never leads to panic. */
-#define EXCLUDED_FLAGS (HOST_EXCLUDED_IMMEDIATE_HC_FAIL | HOST_OPERATOR_DRAIN | HOST_OPERATOR_FAIL)
+#define EXCLUDED_FLAGS                                                                             \
+	(HOST_EXCLUDED_IMMEDIATE_HC_FAIL | HOST_PENDING_ACTIVE_HC | HOST_OPERATOR_DRAIN |          \
+	    HOST_OPERATOR_FAIL)
 
 struct host *
 host_new(struct cluster *c, const struct member *m)
