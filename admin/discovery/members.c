@@ -4,6 +4,7 @@
 #include "admin/config/store.h"
 #include "conf/defaults.h"
 #include "lib/base/assert.h"
+#include "lib/upstream/thresholds.h"
 
 typedef Envoy__Config__Cluster__V3__Cluster Cluster;
 typedef Envoy__Config__Endpoint__V3__LocalityLbEndpoints Locality;
@@ -14,7 +15,9 @@ typedef Envoy__Config__Endpoint__V3__LbEndpoint LbEndpoint;
 	(HOST_FAILED_ACTIVE_HC | HOST_FAILED_OUTLIER | HOST_FAILED_EDS | HOST_EDS_DRAINING |       \
 	    HOST_OPERATOR_DRAIN | HOST_OPERATOR_FAIL)
 #define DEGRADED (HOST_DEGRADED_ACTIVE_HC | HOST_DEGRADED_EDS)
-#define EXCLUDED (HOST_EXCLUDED_IMMEDIATE_HC_FAIL | HOST_PENDING_ACTIVE_HC | HOST_OPERATOR_FAIL)
+#define EXCLUDED                                                                                   \
+	(HOST_EXCLUDED_IMMEDIATE_HC_FAIL | HOST_PENDING_ACTIVE_HC | HOST_OPERATOR_DRAIN |          \
+	    HOST_OPERATOR_FAIL)
 
 void
 members_init(struct members *m)
@@ -141,6 +144,7 @@ members_attach(struct members *m)
 		struct member_cluster *c = &m->clusters.at[i];
 
 		c->stats = block_stats(SCOPE_cluster, c->prefix);
+		thresholds_publish(c->stats, c->message);
 		for (size_t k = 0; k < c->members.len; k++) {
 			struct member *x = &c->members.at[k];
 
