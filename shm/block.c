@@ -118,7 +118,8 @@ block_shared(enum stat_scope scope, struct str prefix)
 	struct segment *seg = segment_own();
 	struct seg_record *r = block_find(seg, scope, prefix);
 
-	return r ? (void *)(seg->base + seg->h->shared_off + r->shared_off) : (void *)&scratch_shared;
+	return r ? (void *)(seg->base + seg->h->shared_off + r->shared_off)
+		 : (void *)&scratch_shared;
 }
 
 int64_t

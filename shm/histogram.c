@@ -135,7 +135,7 @@ histogram_compute(const struct histogram *h, double out[HISTOGRAM_QUANTILES])
 			out[q] = bin_lower(h->bin[b].id) + bin_width(h->bin[b].id);
 		else
 			out[q] = bin_lower(h->bin[b].id) +
-			         (want - below) / (upto - below) * bin_width(h->bin[b].id);
+				 (want - below) / (upto - below) * bin_width(h->bin[b].id);
 	}
 }
 

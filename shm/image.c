@@ -65,9 +65,9 @@ check_header(const struct seg_header *h, uint64_t file_bytes, struct err *err)
 		return err_set(err, "a segment of format %u, known is %u", h->format, SEG_FORMAT);
 	if (h->header_bytes < sizeof(*h) || h->total_bytes > file_bytes)
 		return err_set(err, "the segment is truncated");
-	if (h->seats > MOST_SEATS || h->seat_bytes < sizeof(struct seg_seat) || h->seat_bytes > 4096 ||
-	    h->scope_bytes < sizeof(struct seg_scope) || h->row_bytes < sizeof(struct seg_row) ||
-	    h->scope_bytes > 4096 || h->row_bytes > 4096 ||
+	if (h->seats > MOST_SEATS || h->seat_bytes < sizeof(struct seg_seat) ||
+	    h->seat_bytes > 4096 || h->scope_bytes < sizeof(struct seg_scope) ||
+	    h->row_bytes < sizeof(struct seg_row) || h->scope_bytes > 4096 || h->row_bytes > 4096 ||
 	    h->flags_bytes < sizeof(struct shm_flags) ||
 	    h->failure_bytes < sizeof(struct seg_failure))
 		return err_set(err, "the segment's header is damaged");
@@ -123,7 +123,7 @@ row_at(const struct image *img, uint32_t i)
 
 	memcpy(&row,
 	    img->schema + (uint64_t)img->h.scopes * img->h.scope_bytes +
-	        (uint64_t)i * img->h.row_bytes,
+		(uint64_t)i * img->h.row_bytes,
 	    sizeof(row));
 	return row;
 }
@@ -152,8 +152,8 @@ row_fits(const struct seg_scope *s, const struct seg_row *row)
 static int
 check_schema(struct image *img, struct err *err)
 {
-	uint64_t tables = (uint64_t)img->h.scopes * img->h.scope_bytes +
-	                  (uint64_t)img->h.rows * img->h.row_bytes;
+	uint64_t tables =
+	    (uint64_t)img->h.scopes * img->h.scope_bytes + (uint64_t)img->h.rows * img->h.row_bytes;
 
 	img->strings = str_make(img->schema + tables, img->h.schema_bytes - tables);
 	for (uint32_t i = 0; i < img->h.scopes; i++) {
@@ -176,7 +176,8 @@ load_areas(struct image *img, struct err *err)
 {
 	const struct seg_header *h = &img->h;
 
-	img->seats = load(img->fd, h->seats_off, (uint64_t)h->seats * h->seat_bytes, MOST_AREA, err);
+	img->seats =
+	    load(img->fd, h->seats_off, (uint64_t)h->seats * h->seat_bytes, MOST_AREA, err);
 	if (img->seats == NULL ||
 	    read_at(img->fd, h->flags_off, &img->flags, sizeof(img->flags), err) < 0)
 		return -1;

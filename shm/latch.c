@@ -74,7 +74,8 @@ stat_latch_reset(struct stat_latch *latch, const struct stat_set *set)
 {
 	for (size_t i = 0; i < set->rows.len; i++)
 		if (set->rows.at[i]->kind == STAT_COUNTER && set->rows.at[i]->used)
-			entry_for(latch, set->rows.at[i]->name)->reset_at = set->rows.at[i]->counter;
+			entry_for(latch, set->rows.at[i]->name)->reset_at =
+			    set->rows.at[i]->counter;
 }
 
 void

@@ -98,7 +98,8 @@ print_buckets(const struct stat_printer *p, struct strb *out, const struct stat_
 		uint64_t all = histogram_below(row->histogram, b.at[i]);
 
 		strb_printf(out, "%sB%g(%llu,%llu)", i ? " " : "", b.at[i],
-		    (unsigned long long)(interval - before[0]), (unsigned long long)(all - before[1]));
+		    (unsigned long long)(interval - before[0]),
+		    (unsigned long long)(all - before[1]));
 		if (p->opt.buckets != BUCKETS_DISJOINT)
 			continue;
 		before[0] = interval;
@@ -172,8 +173,8 @@ print_text_row(const struct stat_printer *p, struct strb *out, const struct stat
 /* ---- steps */
 
 struct stat_printer *
-stat_printer_new(enum stat_format format, const struct stat_set *set,
-    const struct stat_print_options *options)
+stat_printer_new(
+    enum stat_format format, const struct stat_set *set, const struct stat_print_options *options)
 {
 	struct stat_printer *p = mem_new(struct stat_printer);
 
@@ -225,7 +226,7 @@ bool
 stat_printer_step(struct stat_printer *p, struct strb *out, size_t rows)
 {
 	return p->format == STAT_FORMAT_PROMETHEUS ? prometheus_step(p, out, rows)
-	                                           : lines_step(p, out, rows);
+						   : lines_step(p, out, rows);
 }
 
 void

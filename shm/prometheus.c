@@ -165,8 +165,8 @@ add_buckets(struct stat_printer *p, struct strb *out, const struct series *s)
 
 	for (size_t i = 0; i < b.n; i++) {
 		add_histogram_line(out, s, "_bucket", "le", "g", b.at[i]);
-		strb_printf(out, "%llu\n",
-		    (unsigned long long)histogram_below(s->row->histogram, b.at[i]));
+		strb_printf(
+		    out, "%llu\n", (unsigned long long)histogram_below(s->row->histogram, b.at[i]));
 	}
 	add_histogram_line(out, s, "_bucket", "le", "g", INFINITY);
 	strb_printf(out, "%llu\n", (unsigned long long)s->row->histogram->count);

@@ -53,7 +53,8 @@ commit_in_lanes(struct segment *seg, uint64_t off, uint64_t n, bool dead_too, st
 
 		if (state == SEAT_FREE || (state == SEAT_LEFT && !dead_too))
 			continue;
-		if (segment_commit(seg, seg->h->lanes_off + i * seg->h->lane_bytes + off, n, err) < 0)
+		if (segment_commit(seg, seg->h->lanes_off + i * seg->h->lane_bytes + off, n, err) <
+		    0)
 			return -1;
 	}
 	return 0;

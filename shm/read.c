@@ -39,7 +39,7 @@ struct stat_reader {
 	unsigned tries;
 	struct totals totals;
 	VEC(struct source) sources;
-	size_t at;           /* source being read */
+	size_t at;	     /* source being read */
 	struct summing *sum; /* of that source */
 	struct stat_set *set;
 };
@@ -177,10 +177,10 @@ begin(struct stat_reader *r, struct err *err)
 		return 0;
 	r->base_fd = open(r->base_path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (r->base_fd < 0)
-		return err_sys(err, "%scannot open '%s'", errno == ENOENT ? "no baton ran here: " : "",
-		    r->base_path);
+		return err_sys(err, "%scannot open '%s'",
+		    errno == ENOENT ? "no baton ran here: " : "", r->base_path);
 	if (totals_load(&r->totals, r->base_fd, r->query.one_generation ? NULL : r->set, wanted,
-	        &r->query, err) < 0 ||
+		&r->query, err) < 0 ||
 	    list_generations(r, err) < 0)
 		return -1;
 	if (r->sources.len == 0 && !r->totals.exists)
@@ -348,8 +348,8 @@ step_sum(struct stat_reader *r, struct err *err)
 		    r->set->generations.at[r->at].serving, &r->query);
 	rc = summing_step(r->sum, err);
 	if (rc < 0)
-		return err_in(err, "generation %llu",
-		    (unsigned long long)r->sources.at[r->at].generation);
+		return err_in(
+		    err, "generation %llu", (unsigned long long)r->sources.at[r->at].generation);
 	if (rc == 0) {
 		summing_free(&r->sum);
 		r->at++;

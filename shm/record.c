@@ -64,8 +64,8 @@ stat_code(struct stat_codes *cell, unsigned status)
 		return;
 	counts = lane_extension(cell->ext[century], CODES_CENTURY * 8);
 	if (UNLIKELY(counts == NULL)) {
-		__atomic_store_n(&cell->ext[century], lane_extend(CODES_CENTURY * 8),
-		    __ATOMIC_RELEASE);
+		__atomic_store_n(
+		    &cell->ext[century], lane_extend(CODES_CENTURY * 8), __ATOMIC_RELEASE);
 		counts = lane_extension(cell->ext[century], CODES_CENTURY * 8);
 		if (counts == NULL)
 			return;

@@ -48,7 +48,8 @@ segment_commit(struct segment *s, uint64_t off, uint64_t len, struct err *err)
 		return 0;
 	while (segment_fallocate(s->fd, 0, (off_t)from, (off_t)(off + len - from)) < 0) {
 		if (errno != EINTR)
-			return err_sys(err, "no shared memory for %llu bytes", (unsigned long long)len);
+			return err_sys(
+			    err, "no shared memory for %llu bytes", (unsigned long long)len);
 	}
 	return 0;
 }
@@ -94,7 +95,8 @@ lay_out(struct seg_header *h, const struct segment_params *p, uint64_t schema_by
 	h->shared_bytes = page_up(p->shared_bytes ? p->shared_bytes : SHARED_BYTES);
 	at += h->shared_bytes;
 	h->lanes_off = at;
-	h->lane_bytes = (p->lane_bytes ? p->lane_bytes : LANE_BYTES) & ~(uint64_t)(2 * SEG_PAGE - 1);
+	h->lane_bytes =
+	    (p->lane_bytes ? p->lane_bytes : LANE_BYTES) & ~(uint64_t)(2 * SEG_PAGE - 1);
 	h->total_bytes = at + h->seats * h->lane_bytes;
 	h->lane_end = SEG_PAGE;
 }
@@ -120,7 +122,8 @@ describe(struct seg_header *h, const struct segment_params *p, struct str schema
 static int
 map_file(struct segment *s, struct err *err)
 {
-	void *p = mmap(NULL, s->bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, s->fd, 0);
+	void *p =
+	    mmap(NULL, s->bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, s->fd, 0);
 
 	if (p == MAP_FAILED)
 		return err_sys(err, "mmap of %llu bytes", (unsigned long long)s->bytes);
@@ -135,8 +138,10 @@ check_file_limit(uint64_t bytes, struct err *err)
 {
 	struct rlimit rl;
 
-	if (getrlimit(RLIMIT_FSIZE, &rl) == 0 && rl.rlim_cur != RLIM_INFINITY && rl.rlim_cur < bytes)
-		return err_set(err, "the file size limit (ulimit -f) is below the %llu bytes of a segment",
+	if (getrlimit(RLIMIT_FSIZE, &rl) == 0 && rl.rlim_cur != RLIM_INFINITY &&
+	    rl.rlim_cur < bytes)
+		return err_set(err,
+		    "the file size limit (ulimit -f) is below the %llu bytes of a segment",
 		    (unsigned long long)bytes);
 	return 0;
 }
@@ -232,8 +237,8 @@ check_own_format(struct segment *s, struct err *err)
 	strb_fini(&schema);
 	if (h.format != SEG_FORMAT || h.schema_hash != want.schema_hash || h.seats < 2 ||
 	    h.total_bytes != want.total_bytes || h.lanes_off != want.lanes_off)
-		return err_set(err, "a segment of another version (%.*s)", (int)sizeof(h.version) - 1,
-		    h.version);
+		return err_set(err, "a segment of another version (%.*s)",
+		    (int)sizeof(h.version) - 1, h.version);
 	if (fstat(s->fd, &st) < 0 || (uint64_t)st.st_size != h.total_bytes)
 		return err_set(err, "truncated segment");
 	s->bytes = h.total_bytes;

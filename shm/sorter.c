@@ -54,8 +54,8 @@ next_pass(struct sorter *s)
 static void
 move_one(struct sorter *s)
 {
-	bool take_left = s->left < s->middle &&
-	                 (s->right == s->end || s->compare(s->from[s->left], s->from[s->right]) <= 0);
+	bool take_left = s->left < s->middle && (s->right == s->end || s->compare(s->from[s->left],
+									   s->from[s->right]) <= 0);
 
 	s->to[s->out++] = take_left ? s->from[s->left++] : s->from[s->right++];
 }

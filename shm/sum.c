@@ -7,7 +7,8 @@
 #define CELLS_A_STEP 4000u
 #define MOST_ROWS (8u << 20) /* in one set: a segment that claims more is damaged */
 
-/* A cell of every lane and the row it counts for; of codes: the row is a pattern outside the set. */
+/* A cell of every lane and the row it counts for; of codes: the row is a pattern outside the set.
+ */
 struct cell {
 	struct stat_row *row;
 	uint32_t off;
@@ -90,7 +91,8 @@ read_text(struct stat_set *set, struct stat_row *row, const char *shared)
 	if (t.seq == 0 || t.seq % 2)
 		return;
 	row->used = true;
-	row->text = arena_str(&set->arena, str_make(t.bytes, t.len < STAT_TEXT_MAX ? t.len : STAT_TEXT_MAX));
+	row->text = arena_str(
+	    &set->arena, str_make(t.bytes, t.len < STAT_TEXT_MAX ? t.len : STAT_TEXT_MAX));
 }
 
 static struct stat_row *

@@ -276,7 +276,8 @@ write_name(struct extraction *x)
 			at = x->cut[i].upto;
 	}
 	strb_add(&x->out->name, x->name.p + at, x->name.n - at);
-	if (x->cuts && x->name.p[x->name.n - 1] != '.' && str_ends(strb_str(&x->out->name), STR(".")))
+	if (x->cuts && x->name.p[x->name.n - 1] != '.' &&
+	    str_ends(strb_str(&x->out->name), STR(".")))
 		x->out->name.p[--x->out->name.n] = '\0'; /* what followed the dot was a tag too */
 }
 

@@ -150,8 +150,8 @@ parse_row(struct parser *p, char letter, struct str rest)
 	    u >= STAT_UNITS || !str_cut(&fields, ' ', &name) || !unescape(name, &p->name) ||
 	    !str_cut(&fields, ' ', &value) || !str_u64(value, &v))
 		return false;
-	row = row_for(p, histogram ? STAT_HISTOGRAM : STAT_COUNTER, hidden, u,
-	    rest.p ? rest : STR(""));
+	row = row_for(
+	    p, histogram ? STAT_HISTOGRAM : STAT_COUNTER, hidden, u, rest.p ? rest : STR(""));
 	p->rows++;
 	if (histogram) {
 		if (!parse_bins(fields, row ? row->histogram : NULL))
@@ -198,7 +198,8 @@ totals_parse(struct totals *out, struct str text, struct stat_set *set,
 
 	good = str_cut(&text, '\n', &line) && str_eqz(line, HEAD);
 	while (good && !end)
-		good = text.n && str_cut(&text, '\n', &line) && text.p && parse_line(&p, line, &end);
+		good =
+		    text.n && str_cut(&text, '\n', &line) && text.p && parse_line(&p, line, &end);
 	strb_fini(&p.name);
 	return good && text.n == 0 ? 0 : err_set(err, "the totals are damaged");
 }

@@ -44,8 +44,8 @@ batonstat_match(void *ctx, struct str name)
 
 /* A directory that changes under our hands may look damaged for a moment: look twice. */
 int
-batonstat_read(const struct batonstat *o, struct stat_query q, struct stat_set **set,
-    struct err *err)
+batonstat_read(
+    const struct batonstat *o, struct stat_query q, struct stat_set **set, struct err *err)
 {
 	if (stat_read(set, o->base, &q, err) == 0)
 		return 0;
@@ -178,8 +178,8 @@ print_stats(const struct batonstat *o, struct strb *out, struct err *err)
 	struct stat_print_options opt = {.used_only = o->used, .pretty = isatty(STDOUT_FILENO)};
 	struct stat_set *set;
 
-	if (batonstat_read(o,
-	        (struct stat_query){.match = batonstat_match, .ctx = (void *)o}, &set, err) < 0)
+	if (batonstat_read(
+		o, (struct stat_query){.match = batonstat_match, .ctx = (void *)o}, &set, err) < 0)
 		return -1;
 	if (o->json)
 		stat_print(out, STAT_FORMAT_JSON, set, &opt);

@@ -173,7 +173,8 @@ each(struct live *l, struct table *t, const char *start, const char *end,
 {
 	for (size_t i = 0; i < l->now->rows.len; i++) {
 		struct str name = l->now->rows.at[i]->name;
-		struct str prefix = str_make(name.p, name.n - strlen(end) < name.n ? name.n - strlen(end) : 0);
+		struct str prefix =
+		    str_make(name.p, name.n - strlen(end) < name.n ? name.n - strlen(end) : 0);
 
 		if (str_starts(name, str_of(start)) && str_ends(name, str_of(end)) &&
 		    prefix.n > strlen(start) && batonstat_match((void *)l->o, name))
@@ -186,8 +187,8 @@ page_traffic(struct live *l)
 {
 	static const char *const http[] = {
 	    "HTTP", "rq/s", "rq", "cx", "2xx/s", "4xx/s", "5xx/s", "ms p50/p99", NULL};
-	static const char *const cluster[] = {"CLUSTER", "rq/s", "rq", "cx", "2xx/s", "4xx/s", "5xx/s",
-	    "ms p50/p99", "healthy", "connect fail", NULL};
+	static const char *const cluster[] = {"CLUSTER", "rq/s", "rq", "cx", "2xx/s", "4xx/s",
+	    "5xx/s", "ms p50/p99", "healthy", "connect fail", NULL};
 	struct table t = {0};
 
 	head(&t, http);
@@ -201,8 +202,8 @@ page_traffic(struct live *l)
 }
 
 static int
-page_table(struct live *l,
-    int (*print)(const struct batonstat *o, struct strb *out, struct err *err))
+page_table(
+    struct live *l, int (*print)(const struct batonstat *o, struct strb *out, struct err *err))
 {
 	return print(l->o, &l->body, &l->err);
 }
@@ -271,7 +272,8 @@ draw_body(struct live *l)
 	for (; str_cut(&rest, '\n', &line); y++) {
 		if (y < 3 || y >= LINES)
 			continue;
-		mvaddnstr(y, 0, line.n ? line.p : "", (int)(line.n < (size_t)COLS ? line.n : (size_t)COLS));
+		mvaddnstr(y, 0, line.n ? line.p : "",
+		    (int)(line.n < (size_t)COLS ? line.n : (size_t)COLS));
 	}
 }
 

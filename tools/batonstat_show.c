@@ -26,8 +26,8 @@ show_age(struct strb *out, uint64_t s)
 		strb_printf(out, "%lluh%llum", (unsigned long long)(s / 3600),
 		    (unsigned long long)(s / 60 % 60));
 	else if (s >= 60)
-		strb_printf(out, "%llum%llus", (unsigned long long)(s / 60),
-		    (unsigned long long)(s % 60));
+		strb_printf(
+		    out, "%llum%llus", (unsigned long long)(s / 60), (unsigned long long)(s % 60));
 	else
 		strb_printf(out, "%llus", (unsigned long long)s);
 }
@@ -53,7 +53,8 @@ show_time(struct strb *out, uint64_t wall_ns)
 	struct tm tm;
 	char text[40];
 
-	if (gmtime_r(&s, &tm) == NULL || strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%S", &tm) == 0)
+	if (gmtime_r(&s, &tm) == NULL ||
+	    strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%S", &tm) == 0)
 		strb_addz(out, "?");
 	else
 		strb_printf(out, "%s.%03dZ", text, (int)(wall_ns / NS_PER_MS % 1000));

@@ -96,7 +96,8 @@ generations_table(const struct stat_set *set, struct strb *out)
 			table_add(&t, &cell);
 			strb_printf(&cell, s->alive ? "%d" : "(%d gone)", s->pid);
 			table_add(&t, &cell);
-			show_age(&cell, now > s->taken_wall_ns ? (now - s->taken_wall_ns) / NS_PER_S : 0);
+			show_age(&cell,
+			    now > s->taken_wall_ns ? (now - s->taken_wall_ns) / NS_PER_S : 0);
 			table_add(&t, &cell);
 			table_num(&t, (int64_t)s->beat);
 		}

@@ -111,8 +111,8 @@ batonstat_workers(const struct batonstat *o, struct strb *out, struct err *err)
 	size_t n = 0;
 	int rc = 0;
 
-	if (batonstat_read(o, (struct stat_query){.match = batonstat_match, .ctx = (void *)o}, &set,
-	        err) < 0)
+	if (batonstat_read(
+		o, (struct stat_query){.match = batonstat_match, .ctx = (void *)o}, &set, err) < 0)
 		return -1;
 	for (size_t i = 0; i < set->generations.len; i++) {
 		const struct stat_generation *g = &set->generations.at[i];

@@ -9,12 +9,13 @@ static const struct {
 	const char *prefix, *who;
 } scopes[STAT_SCOPES] = {
     [SCOPE_server] = {"server.", "the proxy as a whole"},
-    [SCOPE_watchdog] = {"server.worker_<n>., server.main_thread.", "one process as the watchdog sees it"},
+    [SCOPE_watchdog] = {"server.worker_<n>., server.main_thread.",
+	"one process as the watchdog sees it"},
     [SCOPE_baton] = {"baton.", "what Envoy has no name for"},
     [SCOPE_listener] = {"listener.<address>.", "one listener"},
     [SCOPE_listener_worker] = {"listener.<address>.worker_<n>.", "one listener in one worker"},
     [SCOPE_listener_http] = {"listener.<address>.http.<stat_prefix>.",
-        "responses of one connection manager on one listener"},
+	"responses of one connection manager on one listener"},
     [SCOPE_listener_manager] = {"listener_manager.", "listeners as a set"},
     [SCOPE_http] = {"http.<stat_prefix>.", "one HTTP connection manager and its router"},
     [SCOPE_health_check] = {"http.<stat_prefix>.health_check.", "the health_check filter"},
@@ -22,7 +23,7 @@ static const struct {
     [SCOPE_http2_codec] = {"http2., cluster.<name>.http2.", "the HTTP/2 codec"},
     [SCOPE_cluster] = {"cluster.<name>.", "one cluster"},
     [SCOPE_cluster_codes] = {"cluster.<name>.retry., canary., internal., external.",
-        "responses of one cluster counted apart"},
+	"responses of one cluster counted apart"},
     [SCOPE_cluster_manager] = {"cluster_manager.", "clusters as a set"},
     [SCOPE_host] = {"/clusters, batonstat --hosts", "one upstream host; not in /stats"},
     [SCOPE_runtime] = {"runtime.", "runtime layers"},
@@ -55,20 +56,24 @@ kind_of(const struct schema_row *r)
 static void
 print_row(const struct schema_row *r)
 {
-	static const char *const units[STAT_UNITS] = {
-	    [UNIT_BYTES] = "bytes", [UNIT_MS] = "ms", [UNIT_US] = "µs", [UNIT_S] = "s",
+	static const char *const units[STAT_UNITS] = {[UNIT_BYTES] = "bytes",
+	    [UNIT_MS] = "ms",
+	    [UNIT_US] = "µs",
+	    [UNIT_S] = "s",
 	    [UNIT_PERCENT] = "%"};
 
 	printf("| `%s%s` | %s%s | %s | %s |\n", r->name, r->kind == STAT_CODES ? "<code>" : "",
-	    kind_of(r), r->flags & ROW_LAZY ? ", once used" : "", units[r->unit] ? units[r->unit] : "",
-	    r->help);
+	    kind_of(r), r->flags & ROW_LAZY ? ", once used" : "",
+	    units[r->unit] ? units[r->unit] : "", r->help);
 }
 
 int
 main(void)
 {
-	printf("# Statistics\n\nMade from the tables in `shm/stats`. A name is prefix and row. Values of "
-	       "all processes and\ngenerations are summed unless the kind says otherwise; *once used*: "
+	printf("# Statistics\n\nMade from the tables in `shm/stats`. A name is prefix and row. "
+	       "Values of "
+	       "all processes and\ngenerations are summed unless the kind says otherwise; *once "
+	       "used*: "
 	       "listed after the first write.\n");
 	for (int i = 0; i < STAT_SCOPES; i++) {
 		const struct schema_scope *s = &schema_scopes[i];

@@ -218,7 +218,8 @@ hosts_failures_and_generations_are_tables(void **state)
 	assert_shows(ARGS("--hosts"), "api      10.0.0.1:80  /operator_drain  0 ");
 	assert_shows(ARGS("--hosts", "--json"), "\"rq_total\": 17");
 	assert_shows(ARGS("--failures"), "2023-11-14T22:13:20.123Z  request  503     UF");
-	assert_shows(ARGS("--failures", "-j"), "\"details\": \"upstream_reset_before_response_started\"");
+	assert_shows(
+	    ARGS("--failures", "-j"), "\"details\": \"upstream_reset_before_response_started\"");
 	assert_shows(ARGS("--generations"), "worker 0");
 	assert_shows(ARGS("--generations", "-j"), "\"state\": \"serving\"");
 }
@@ -334,8 +335,9 @@ main(int argc, char **argv)
 	    cmocka_unit_test_setup_teardown(filters_include_and_exclude, set_up, tear_down),
 	    cmocka_unit_test_setup_teardown(each_process_has_a_column, set_up, tear_down),
 	    cmocka_unit_test_setup_teardown(
-	        hosts_failures_and_generations_are_tables, set_up, tear_down),
-	    cmocka_unit_test_setup_teardown(a_stopped_or_killed_proxy_can_be_read, set_up, tear_down),
+		hosts_failures_and_generations_are_tables, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(
+		a_stopped_or_killed_proxy_can_be_read, set_up, tear_down),
 	    cmocka_unit_test_setup_teardown(what_cannot_be_read_is_an_error, set_up, tear_down),
 	    cmocka_unit_test_setup_teardown(on_a_terminal_it_is_live, set_up, tear_down),
 	};

@@ -48,7 +48,8 @@ take(struct segment *seg, uint32_t seat)
 	struct err err;
 
 	assert_int_equal(
-	    lane_take(seg, seat, seat < 2 ? (enum seat_role)(seat + 1) : SEAT_WORKER, seat, &err), 0);
+	    lane_take(seg, seat, seat < 2 ? (enum seat_role)(seat + 1) : SEAT_WORKER, seat, &err),
+	    0);
 }
 
 static void
@@ -263,8 +264,10 @@ a_retired_block_is_reused_after_all_let_go(void **state)
 	c = cluster_stats_of("cluster.new.");
 	assert_ptr_equal(c, old);
 	assert_int_equal(c->upstream_rq_total.raw, 0);
-	assert_int_equal(((struct seg_histogram *)lane_extension(c->upstream_cx_length_ms.ext,
-	                      sizeof(struct seg_histogram)))->sum, 0);
+	assert_int_equal(((struct seg_histogram *)lane_extension(
+			      c->upstream_cx_length_ms.ext, sizeof(struct seg_histogram)))
+			     ->sum,
+	    0);
 	assert_int_equal(*(uint64_t *)lane_extension(c->upstream_rq.ext[5], 800), 0);
 	segment_free(&seg);
 }
@@ -353,8 +356,10 @@ flags_and_verdicts_are_seen_by_every_process(void **state)
 		if (lane_take(seg, 2, SEAT_WORKER, 0, &err) < 0)
 			_exit(1);
 		shm_set_health_failed(true);
-		host_cell_set(block_shared(SCOPE_host, strb_str(&prefix)), HOST_OPERATOR_DRAIN, true);
-		host_cell_set(block_shared(SCOPE_host, strb_str(&prefix)), HOST_FAILED_ACTIVE_HC, true);
+		host_cell_set(
+		    block_shared(SCOPE_host, strb_str(&prefix)), HOST_OPERATOR_DRAIN, true);
+		host_cell_set(
+		    block_shared(SCOPE_host, strb_str(&prefix)), HOST_FAILED_ACTIVE_HC, true);
 		_exit(0);
 	}
 	waitpid(pid, &status, 0);
@@ -372,8 +377,8 @@ static void
 every_value_finds_its_bin(void **state)
 {
 	static const uint64_t values[] = {0, 1, 9, 10, 11, 99, 100, 101, 109, 110, 999, 1000, 9999,
-	    10000, 123456789, 999999999999999999ull, 1000000000000000000ull,
-	    9999999999999999999ull, 10000000000000000000ull, UINT64_MAX};
+	    10000, 123456789, 999999999999999999ull, 1000000000000000000ull, 9999999999999999999ull,
+	    10000000000000000000ull, UINT64_MAX};
 
 	for (size_t i = 0; i < ARRAY_LEN(values); i++) {
 		uint64_t v = values[i];

@@ -207,7 +207,8 @@ prometheus_groups_a_metric_under_one_type(void **state)
 	stat_code(&cluster_stats_of("cluster.a.")->upstream_rq, 503);
 	stat_set(&server_stats_of("server.")->live, 1);
 	stat_record(&http_stats_of("http.i\"n.")->downstream_rq_time, 7);
-	set = read_some(LIST("upstream_rq_2", "upstream_rq_5", "server.live", "n.downstream_rq_time"));
+	set = read_some(
+	    LIST("upstream_rq_2", "upstream_rq_5", "server.live", "n.downstream_rq_time"));
 	stat_set_find(set, STR("http.i\"n.downstream_rq_timeout"))->lazy = true;
 	assert_printed(set, STAT_FORMAT_PROMETHEUS, &opt,
 	    "# HELP envoy_cluster_upstream_rq Responses by status\n"
@@ -221,10 +222,14 @@ prometheus_groups_a_metric_under_one_type(void **state)
 	    "\n"
 	    "# HELP envoy_http_downstream_rq_time Time from request to end of response\n"
 	    "# TYPE envoy_http_downstream_rq_time histogram\n"
-	    "envoy_http_downstream_rq_time_bucket{envoy_http_conn_manager_prefix=\"i\\\"n\",le=\"0.5\"} 0\n"
-	    "envoy_http_downstream_rq_time_bucket{envoy_http_conn_manager_prefix=\"i\\\"n\",le=\"10\"} 1\n"
-	    "envoy_http_downstream_rq_time_bucket{envoy_http_conn_manager_prefix=\"i\\\"n\",le=\"1800000\"} 1\n"
-	    "envoy_http_downstream_rq_time_bucket{envoy_http_conn_manager_prefix=\"i\\\"n\",le=\"+Inf\"} 1\n"
+	    "envoy_http_downstream_rq_time_bucket{envoy_http_conn_manager_prefix=\"i\\\"n\",le=\"0."
+	    "5\"} 0\n"
+	    "envoy_http_downstream_rq_time_bucket{envoy_http_conn_manager_prefix=\"i\\\"n\",le="
+	    "\"10\"} 1\n"
+	    "envoy_http_downstream_rq_time_bucket{envoy_http_conn_manager_prefix=\"i\\\"n\",le="
+	    "\"1800000\"} 1\n"
+	    "envoy_http_downstream_rq_time_bucket{envoy_http_conn_manager_prefix=\"i\\\"n\",le=\"+"
+	    "Inf\"} 1\n"
 	    "envoy_http_downstream_rq_time_sum{envoy_http_conn_manager_prefix=\"i\\\"n\"} 7\n"
 	    "envoy_http_downstream_rq_time_count{envoy_http_conn_manager_prefix=\"i\\\"n\"} 1\n"
 	    "\n");
@@ -234,7 +239,8 @@ prometheus_groups_a_metric_under_one_type(void **state)
 		struct strb out = {0};
 
 		stat_print(&out, STAT_FORMAT_PROMETHEUS, set, &opt);
-		assert_non_null(strstr(strb_z(&out), "# TYPE envoy_http_downstream_rq_time summary\n"));
+		assert_non_null(
+		    strstr(strb_z(&out), "# TYPE envoy_http_downstream_rq_time summary\n"));
 		assert_non_null(strstr(strb_z(&out), ",quantile=\"0.995\"} 7.0"));
 		strb_fini(&out);
 	}

@@ -101,7 +101,8 @@ sit(struct segment *seg, uint32_t seat)
 	struct err err;
 
 	assert_int_equal(
-	    lane_take(seg, seat, seat < 2 ? (enum seat_role)(seat + 1) : SEAT_WORKER, seat, &err), 0);
+	    lane_take(seg, seat, seat < 2 ? (enum seat_role)(seat + 1) : SEAT_WORKER, seat, &err),
+	    0);
 }
 
 static void
@@ -231,8 +232,8 @@ own_gauges_and_texts_come_from_the_serving_generation(void **state)
 		sit(seg[i], 1);
 		stat_set(&server_stats_of("server.")->concurrency, i + 1);
 		stat_set(&http_stats_of("http.in.")->downstream_cx_active, 3);
-		stat_text_set(&((struct baton_texts *)block_shared(SCOPE_baton, STR("baton.")))
-		                   ->version_text,
+		stat_text_set(
+		    &((struct baton_texts *)block_shared(SCOPE_baton, STR("baton.")))->version_text,
 		    i ? STR("new") : STR("old"));
 	}
 	seg[0]->h->generation = 9;
@@ -623,11 +624,13 @@ flipped_bits_never_crash_a_reader(void **state)
 	for (int round = 0; round < 300; round++) {
 		bad = mem_dup(bytes, n);
 		for (uint64_t k = rand_below(8) + 1; k; k--) {
-			size_t at = rand_below(3) ? rand_below(sizeof(struct seg_header)) : rand_below(n);
+			size_t at =
+			    rand_below(3) ? rand_below(sizeof(struct seg_header)) : rand_below(n);
 
 			if (rand_below(2))
 				at = tables + rand_below(n - tables);
-			bad[at] = (char)(rand_below(2) ? bad[at] ^ (1 << rand_below(8)) : (int)rand_u64());
+			bad[at] = (char)(rand_below(2) ? bad[at] ^ (1 << rand_below(8))
+						       : (int)rand_u64());
 		}
 		read_bytes(fd, bad, n, round % 2);
 		mem_free(bad);

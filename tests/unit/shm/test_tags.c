@@ -22,8 +22,8 @@ shown(const struct stat_tags *tags, const char *name)
 	stat_tags_extract(tags, str_of(name), &t);
 	strb_adds(&out, strb_str(&t.name));
 	for (size_t i = 0; i < t.tags; i++)
-		strb_printf(&out, " " STR_FMT "=" STR_FMT, STR_ARG(t.tag[i].name),
-		    STR_ARG(t.tag[i].value));
+		strb_printf(
+		    &out, " " STR_FMT "=" STR_FMT, STR_ARG(t.tag[i].name), STR_ARG(t.tag[i].value));
 	strb_fini(&t.name);
 	return strb_give(&out);
 }
@@ -36,65 +36,69 @@ default_tags_are_cut_out_of_the_name(void **state)
 	} rows[] = {
 	    {"server.live", "server.live"},
 	    {"cluster.foo.upstream_rq_200",
-	        "cluster.upstream_rq envoy.response_code=200 envoy.cluster_name=foo"},
+		"cluster.upstream_rq envoy.response_code=200 envoy.cluster_name=foo"},
 	    {"cluster.foo.upstream_rq_total", "cluster.upstream_rq_total envoy.cluster_name=foo"},
 	    {"cluster.foo.retry.upstream_rq_5xx",
-	        "cluster.retry.upstream_rq_xx envoy.response_code_class=5 envoy.cluster_name=foo"},
+		"cluster.retry.upstream_rq_xx envoy.response_code_class=5 envoy.cluster_name=foo"},
 	    {"http.ingress_http.downstream_rq_2xx",
-	        "http.downstream_rq_xx envoy.response_code_class=2 "
-	        "envoy.http_conn_manager_prefix=ingress_http"},
+		"http.downstream_rq_xx envoy.response_code_class=2 "
+		"envoy.http_conn_manager_prefix=ingress_http"},
 	    {"listener.0.0.0.0_8000.http.ingress_http.downstream_rq_5xx",
-	        "listener.http.downstream_rq_xx envoy.response_code_class=5 "
-	        "envoy.http_conn_manager_prefix=ingress_http envoy.listener_address=0.0.0.0_8000"},
+		"listener.http.downstream_rq_xx envoy.response_code_class=5 "
+		"envoy.http_conn_manager_prefix=ingress_http envoy.listener_address=0.0.0.0_8000"},
 	    {"listener.[__1]_8000.downstream_cx_total",
-	        "listener.downstream_cx_total envoy.listener_address=[__1]_8000"},
+		"listener.downstream_cx_total envoy.listener_address=[__1]_8000"},
 	    {"listener.admin.downstream_cx_total", "listener.admin.downstream_cx_total"},
 	    {"listener.127.0.0.1_80.worker_3.downstream_cx_total",
-	        "listener.downstream_cx_total envoy.listener_address=127.0.0.1_80 "
-	        "envoy.worker_id=worker_3"},
+		"listener.downstream_cx_total envoy.listener_address=127.0.0.1_80 "
+		"envoy.worker_id=worker_3"},
 	    {"listener_manager.worker_0.dispatcher.loop_duration_us",
-	        "listener_manager.dispatcher.loop_duration_us envoy.worker_id=worker_0"},
+		"listener_manager.dispatcher.loop_duration_us envoy.worker_id=worker_0"},
 	    {"server.worker_1.watchdog_miss", "server.watchdog_miss envoy.worker_id=worker_1"},
 	    {"server.main_thread.watchdog_miss", "server.main_thread.watchdog_miss"},
 	    {"http.in.user_agent.ios.downstream_cx_total",
-	        "http.user_agent.downstream_cx_total envoy.http_user_agent=ios "
-	        "envoy.http_conn_manager_prefix=in"},
+		"http.user_agent.downstream_cx_total envoy.http_user_agent=ios "
+		"envoy.http_conn_manager_prefix=in"},
 	    {"http.in.rds.route.config.123.update_success",
-	        "http.rds.update_success envoy.http_conn_manager_prefix=in "
-	        "envoy.rds_route_config=route.config.123"},
+		"http.rds.update_success envoy.http_conn_manager_prefix=in "
+		"envoy.rds_route_config=route.config.123"},
 	    {"vhost.v.vcluster.c.upstream_rq_2xx",
-	        "vhost.vcluster.upstream_rq_xx envoy.response_code_class=2 envoy.virtual_cluster=c "
-	        "envoy.virtual_host=v"},
+		"vhost.vcluster.upstream_rq_xx envoy.response_code_class=2 envoy.virtual_cluster=c "
+		"envoy.virtual_host=v"},
 	    {"vhost.v.route.r.upstream_rq_total",
-	        "vhost.route.upstream_rq_total envoy.route=r envoy.virtual_host=v"},
+		"vhost.route.upstream_rq_total envoy.route=r envoy.virtual_host=v"},
 	    {"listener.0.0.0.0_80.ssl.cipher.AES256-SHA",
-	        "listener.ssl.cipher envoy.ssl_cipher=AES256-SHA envoy.listener_address=0.0.0.0_80"},
+		"listener.ssl.cipher envoy.ssl_cipher=AES256-SHA "
+		"envoy.listener_address=0.0.0.0_80"},
 	    {"cluster.c.ssl.ciphers.DHE-RSA-AES256-GCM-SHA384",
-	        "cluster.ssl.ciphers cipher_suite=DHE-RSA-AES256-GCM-SHA384 envoy.cluster_name=c"},
+		"cluster.ssl.ciphers cipher_suite=DHE-RSA-AES256-GCM-SHA384 envoy.cluster_name=c"},
 	    {"tcp.ingress.downstream_cx_total", "tcp.downstream_cx_total envoy.tcp_prefix=ingress"},
 	    {"udp.u.sess", "udp.sess envoy.udp_prefix=u"},
 	    {"ratelimit.foo.over_limit", "ratelimit.over_limit envoy.ratelimit_prefix=foo"},
 	    {"auth.clientssl.x.update_success",
-	        "auth.clientssl.update_success envoy.clientssl_prefix=x"},
+		"auth.clientssl.update_success envoy.clientssl_prefix=x"},
 	    {"mongo.m.cmd.find.total", "mongo.cmd.total envoy.mongo_cmd=find envoy.mongo_prefix=m"},
 	    {"mongo.m.collection.c.callsite.s.query.total",
-	        "mongo.collection.callsite.query.total envoy.mongo_callsite=s "
-	        "envoy.mongo_collection=c envoy.mongo_prefix=m"},
+		"mongo.collection.callsite.query.total envoy.mongo_callsite=s "
+		"envoy.mongo_collection=c envoy.mongo_prefix=m"},
 	    {"cluster.c.grpc.svc.method.success",
-	        "cluster.grpc.success envoy.grpc_bridge_method=method envoy.grpc_bridge_service=svc "
-	        "envoy.cluster_name=c"},
+		"cluster.grpc.success envoy.grpc_bridge_method=method "
+		"envoy.grpc_bridge_service=svc "
+		"envoy.cluster_name=c"},
 	    {"http.h.dynamodb.operation.Query.upstream_rq_total",
-	        "http.dynamodb.operation.upstream_rq_total envoy.dynamo_operation=Query "
-	        "envoy.http_conn_manager_prefix=h"},
+		"http.dynamodb.operation.upstream_rq_total envoy.dynamo_operation=Query "
+		"envoy.http_conn_manager_prefix=h"},
 	    {"http.h.dynamodb.table.t.capacity.Query.__partition_id=ABC1234",
-	        "http.dynamodb.table.capacity envoy.dynamo_partition_id=ABC1234 "
-	        "envoy.dynamo_operation=Query envoy.dynamo_table=t envoy.http_conn_manager_prefix=h"},
+		"http.dynamodb.table.capacity envoy.dynamo_partition_id=ABC1234 "
+		"envoy.dynamo_operation=Query envoy.dynamo_table=t "
+		"envoy.http_conn_manager_prefix=h"},
 	    {"http.h.fault.down.delays_injected",
-	        "http.fault.delays_injected envoy.fault_downstream_cluster=down "
-	        "envoy.http_conn_manager_prefix=h"},
+		"http.fault.delays_injected envoy.fault_downstream_cluster=down "
+		"envoy.http_conn_manager_prefix=h"},
 	    {"thrift.t.request", "thrift.request envoy.thrift_prefix=t"},
 	    {"redis.r.downstream_rq_total", "redis.downstream_rq_total envoy.redis_prefix=r"},
-	    {"connection_limit.l.active", "connection_limit.active envoy.connection_limit_prefix=l"},
+	    {"connection_limit.l.active",
+		"connection_limit.active envoy.connection_limit_prefix=l"},
 	    {"cluster.a..upstream", "cluster..upstream envoy.cluster_name=a"},
 	    {"_rq_200", "_rq envoy.response_code=200"},
 	    {"cluster.", "cluster."},
@@ -113,7 +117,8 @@ static void
 a_configuration_adds_its_own_tags(void **state)
 {
 	struct err err;
-	struct regex *re = regex_new(STR("^cluster\\.((.+?)-(?:blue|green)\\.)"), REGEX_SEARCH, &err);
+	struct regex *re =
+	    regex_new(STR("^cluster\\.((.+?)-(?:blue|green)\\.)"), REGEX_SEARCH, &err);
 	struct stat_tag_rule rules[] = {
 	    {.tag = STR("app"), .regex = re},
 	    {.tag = STR("zone"), .fixed_value = "eu"},
