@@ -32,7 +32,7 @@ master=$!
 pids="$master $pids"
 
 # Ready when the admin port says so; given up when baton ends.
-until [ "$(curl -s -o /dev/null -w '%{http_code}' http://127.0.0.1:8001/ready)" = 200 ]; do
+until [ "$(curl -s -m 1 -o /dev/null -w '%{http_code}' http://127.0.0.1:8001/ready)" = 200 ]; do
 	if ! kill -0 "$master" 2>/dev/null; then
 		echo "quickstart: baton did not start; the line above says why" >&2
 		exit 1
