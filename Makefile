@@ -66,7 +66,7 @@ BATON_O  := $(filter-out $(B)/o/master/main.o,$(call OBJ,base event ipc net shm 
 BATON_M  := $(B)/o/master/main.o
 CTL_O    := $(B)/o/tools/batonctl.o $(B)/o/shm/paths.o $(call OBJ,base event ipc)
 STAT_O   := $(patsubst %.c,$(B)/o/%.o,$(sort $(wildcard tools/batonstat*.c))) $(call OBJ,base shm)
-ORIGIN_O := $(B)/o/tools/origin.o $(B)/o/tools/sha1.o
+ORIGIN_O := $(patsubst %.c,$(B)/o/%.o,$(wildcard tools/origin*.c) tools/sha1.c)
 
 LIBS_EVENT  := -levent_core
 LIBS_BASE   := -lpcre2-8 -lxxhash -lm
