@@ -11,6 +11,7 @@
 #include "lib/base/arena.h"
 #include "lib/base/err.h"
 #include "lib/http/codec.h"
+#include "lib/http/path.h"
 #include "shm/block.h"
 #include "worker/hcm/forward.h"
 
@@ -25,13 +26,6 @@ enum codec_choice {
 	CODEC_HTTP2,
 };
 
-enum escaped_slashes {
-	SLASHES_KEEP,
-	SLASHES_REJECT,
-	SLASHES_REDIRECT,
-	SLASHES_FORWARD,
-};
-
 struct filter_config {
 	const struct http_filter *filter;
 	void *config;
@@ -44,6 +38,7 @@ struct upgrade_config {
 
 struct hcm_config {
 	struct str stat_prefix;
+	const char *stat_block; /* "http.<stat_prefix>.", as in the segment */
 	struct http_stats *stats;
 	struct listener_http_stats *listener_stats;
 	enum codec_choice codec_choice;
@@ -57,8 +52,7 @@ struct hcm_config {
 	struct upgrade_config *upgrades;
 	unsigned upgrades_n;
 
-	bool normalize_path, merge_slashes;
-	enum escaped_slashes escaped_slashes;
+	struct path_options path;
 	bool strip_matching_port, strip_any_port, strip_host_dot;
 	uint16_t listener_port; /* for strip_matching_port */
 

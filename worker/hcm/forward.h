@@ -27,7 +27,7 @@ struct forward_config {
 	bool generate_request_id, preserve_request_id, request_id_in_response;
 	bool append_forwarded_port;
 	bool internal_unix;
-	struct cidr *internal;    /* empty: no address is internal */
+	struct cidr *internal;    /* none: no address is internal */
 	unsigned internal_n;
 	struct str via;           /* "" when not given */
 	struct str scheme;        /* scheme_to_overwrite, "" when not given */
@@ -36,20 +36,26 @@ struct forward_config {
 	enum server_header server_header;
 };
 
-/* One request. */
+/* One request; the first part is given, the second found out. */
 struct forward {
 	const struct forward_config *config;
 	const struct address *peer, *local;
+	struct str peer_ip;           /* text of peer, no port; "" for a Unix socket; borrowed */
 	bool tls;
-	/* results */
-	struct address remote; /* the trusted client */
+	bool upgrade;                 /* keeps connection and upgrade */
+
+	const struct address *remote; /* the trusted client: peer, or found */
+	struct address found;
 	bool internal;
 };
 
 void forward_request(struct forward *f, struct headers *h);
 
-/* `request_id`: the request's, {0} when there is none; `upgraded`: a 101 keeps its own headers. */
-void forward_response(const struct forward_config *c, struct headers *h, const struct headers *request,
-    bool upgraded, struct str date);
+/* `request`: NULL when its headers never came.  `upgraded`: a 101 keeps connection and upgrade. */
+void forward_response(const struct forward_config *c, struct headers *h,
+    const struct headers *request, bool upgraded, struct str date);
+
+/* Connection, what it names, and the other headers that are for one hop only. */
+void forward_strip_hops(struct headers *h, bool upgrade);
 
 #endif

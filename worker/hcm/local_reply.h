@@ -21,7 +21,4 @@ struct local_reply {
 /* Fills h; what is to follow goes to body (empty: the headers are all). */
 void local_reply_write(const struct local_reply *r, struct headers *h, struct buf *body);
 
-/* Envoy's table of HTTP status to gRPC status. */
-unsigned local_reply_grpc_status(unsigned status);
-
 #endif
