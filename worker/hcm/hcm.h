@@ -1,0 +1,58 @@
+/*
+ * The HTTP connection manager of one worker: every downstream connection
+ * it carries, from accept to the last byte.  A listener opens them with
+ * hcm_open(); they end by themselves.
+ *
+ * A `struct hcm_place` is where connections come from: the listener's
+ * configuration now in force.  Connections take new requests under what
+ * the place says at that moment, and keep a reference on the snapshot
+ * their codec was made from.
+ */
+#ifndef HCM_HCM_H
+#define HCM_HCM_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "lib/base/list.h"
+#include "lib/net/address.h"
+#include "shm/block.h"
+
+struct drain;
+struct hcm_config;
+struct loop;
+struct snapshot;
+
+struct hcm {
+	struct loop *loop;
+	struct drain *drain;   /* borrowed from the worker */
+	const char *hostname;
+	struct list conns;
+	uint64_t next_id, id_step; /* connection ids: no two workers give the same */
+	/* What is held now, for the HOLDING report. */
+	uint32_t held, h1, h2, upgraded;
+};
+
+struct hcm_place {
+	const struct hcm_config *config; /* NULL: none in force; borrowed from snapshot */
+	struct snapshot *snapshot;       /* one reference */
+	struct listener_stats *stats;
+	struct listener_worker_stats *worker_stats;
+	bool modify_only;                /* failed health does not concern it */
+	uint32_t conns;                  /* open connections that point here */
+};
+
+void hcm_init(struct hcm *m, struct loop *l, struct drain *d, const char *hostname);
+
+/* Takes an accepted, non-blocking fd; tries to read at once.  place->config must be there. */
+void hcm_open(struct hcm *m, struct hcm_place *p, int fd, const struct address *remote,
+    const struct address *local);
+
+/* Draining began, or health changed: each connection gets its moment. */
+void hcm_tell_all(struct hcm *m);
+/* Only those of one place (its listener is removed). */
+void hcm_tell_place(struct hcm *m, struct hcm_place *p);
+/* Everything ends at once: logs are written, nothing is flushed to clients. */
+void hcm_abort_all(struct hcm *m);
+
+#endif

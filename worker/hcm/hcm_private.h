@@ -1,0 +1,96 @@
+/*
+ * One downstream connection, for the files of this folder.
+ *
+ * It owns its socket, its codec and the list of its streams; it is freed
+ * by the loop after on_closed.  One timer serves every timeout of the
+ * connection and its streams: it is set to the earliest of them and asks
+ * everybody when it fires, so that a request only stores times.
+ */
+#ifndef HCM_HCM_PRIVATE_H
+#define HCM_HCM_PRIVATE_H
+
+#include "lib/base/state.h"
+#include "lib/event/loop.h"
+#include "lib/event/timer.h"
+#include "lib/http/codec.h"
+#include "lib/net/conn.h"
+#include "worker/hcm/config.h"
+#include "worker/hcm/hcm.h"
+
+#define HCM_STATES(STATE)                                                                          \
+	STATE(HCM_SNIFFING, "waiting for the first bytes",                                         \
+	    TO(HCM_SERVING) | TO(HCM_CLOSING) | TO(HCM_CLOSED))                                    \
+	STATE(HCM_SERVING, "serving", TO(HCM_TOLD) | TO(HCM_LAST) | TO(HCM_CLOSING) | TO(HCM_CLOSED)) \
+	STATE(HCM_TOLD, "told to go", TO(HCM_LAST) | TO(HCM_CLOSING) | TO(HCM_CLOSED))             \
+	STATE(HCM_LAST, "finishing the last requests", TO(HCM_CLOSING) | TO(HCM_CLOSED))           \
+	STATE(HCM_CLOSING, "flushing", TO(HCM_CLOSED))                                             \
+	STATE(HCM_CLOSED, "closed", 0)
+
+enum hcm_state { HCM_STATES(STATE_ENUM) };
+
+struct hcm_conn {
+	struct conn conn;
+	struct list node; /* hcm->conns */
+	struct hcm *hcm;
+	struct hcm_place *place;
+	const struct hcm_config *config; /* of the codec; borrowed from snapshot */
+	struct snapshot *snapshot;
+	struct codec *codec;             /* NULL while sniffing */
+	enum hcm_state state;
+	uint64_t id;
+	uint64_t opened_ns, idle_since_ns;
+	uint64_t tell_ns;     /* when it is told to go; 0 never */
+	uint64_t goaway_ns;   /* when the final GOAWAY is due; 0 none */
+	uint64_t ping_ns;     /* HTTP/2 keepalive: next PING, or the answer's deadline */
+	uint64_t pings;       /* sent */
+	struct timer timer;
+	uint64_t wake_ns;     /* what the timer is set to; UINT64_MAX: not set */
+	struct flush flush;
+	struct list streams;
+	uint32_t streams_n;
+	uint32_t requests;    /* begun */
+	uint32_t upgrades;    /* tunnels open now */
+	size_t rx_held, tx_held; /* what the gauges were told */
+	uint64_t rx_counted;
+	bool reading_paused;  /* HTTP/1: input waits in conn.in until the stream goes on */
+	bool behind;          /* HTTP/1: the next request waits in conn.in, reading is paused */
+	bool client_done;     /* FIN came */
+	bool half_close;      /* our side of a tunnel ended: FIN when it is written */
+	bool remote_end;      /* it was the client who ended it */
+	bool ping_pending;
+	uint32_t end_flags;   /* why we close, for the streams that are left */
+	struct str end_details;
+	struct str remote_ip;
+	char remote_ip_text[48];
+	struct address local, remote;
+};
+
+/* The earliest thing to look after is at `at_ns`. */
+static inline void
+hcm_wake_by(struct hcm_conn *c, uint64_t at_ns)
+{
+	uint64_t now_ns;
+
+	if (at_ns >= c->wake_ns)
+		return;
+	c->wake_ns = at_ns;
+	now_ns = loop_now_ns(c->hcm->loop);
+	timer_set(c->hcm->loop, &c->timer, at_ns > now_ns ? (at_ns - now_ns) / 1000000 : 0);
+}
+
+/* Response headers are about to leave: must this HTTP/1 connection, or HTTP/2 session, go? */
+bool hcm_response_says_close(struct hcm_conn *c);
+/* A stream of this connection ended. */
+void hcm_stream_ended(struct hcm_conn *c, bool close_after);
+/* The stream may be fed again, or must not be for now. */
+void hcm_stream_paused(struct hcm_conn *c, bool paused);
+/* HTTP/1: our half of the tunnel is complete, theirs goes on. */
+void hcm_tunnel_ended(struct hcm_conn *c);
+/* There is output; it leaves at the end of the turn. */
+void hcm_output(struct hcm_conn *c);
+/* Writes what there is, then FIN; ends what streams are left with these. */
+void hcm_close(struct hcm_conn *c, uint32_t flags, struct str details);
+/* HTTP/1: close after the response under way.  HTTP/2: GOAWAY, and later the final one. */
+void hcm_tell(struct hcm_conn *c);
+
+#endif
