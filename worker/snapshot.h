@@ -7,16 +7,40 @@
 #ifndef WORKER_SNAPSHOT_H
 #define WORKER_SNAPSHOT_H
 
+#include <stdint.h>
+
 #include "lib/base/arena.h"
 #include "lib/base/err.h"
 #include "lib/base/str.h"
 
 struct cluster;
-struct listener;
+struct listener_config;
+struct loop;
 struct snapshot;
 
 struct cluster *snapshot_cluster(const struct snapshot *s, struct str name); /* NULL: unknown */
 struct snapshot *snapshot_ref(struct snapshot *s);
 void snapshot_unref(struct snapshot **sp);
+
+const struct listener_config *snapshot_listener(const struct snapshot *s, unsigned i); /* NULL past the end */
+const struct listener_config *snapshot_listener_by_key(const struct snapshot *s, struct str key);
+uint64_t snapshot_offset(const struct snapshot *s); /* of the journal it was built from */
+
+/*
+ * Building, in slices: one resource a step, so that streams do not wait
+ * for a large configuration.
+ */
+struct snapshot_build;
+
+/* From the first `offset` bytes of the journal.  Clusters that `now` (may be NULL) has too are
+ * shared.  NULL with the reason. */
+struct snapshot_build *snapshot_build_start(struct loop *l, unsigned worker, int journal_fd,
+    uint64_t offset, struct snapshot *now, struct err *err);
+int snapshot_build_step(struct snapshot_build *b, struct err *err); /* 1: more, 0: done, -1: refused */
+struct snapshot *snapshot_build_take(struct snapshot_build *b);     /* when done; gives */
+void snapshot_build_free(struct snapshot_build **bp);
+
+/* Tests: nothing in it but what is put there. */
+struct snapshot *snapshot_empty(struct loop *l);
 
 #endif

@@ -1,0 +1,40 @@
+/*
+ * The listening sockets of this worker and what is done with what they
+ * accept.  A listener is its key (address); sockets come and go by
+ * message: the worker's own, and those lent to it for a neighbour.  The
+ * configuration comes with the snapshot, before or after the sockets;
+ * only with both is anything polled.
+ */
+#ifndef LISTENER_LISTENER_H
+#define LISTENER_LISTENER_H
+
+#include <stdbool.h>
+
+#include "lib/base/str.h"
+#include "lib/base/vec.h"
+#include "worker/hcm/hcm.h"
+
+struct listener;
+struct snapshot;
+
+struct listeners {
+	struct hcm *hcm;
+	VEC(struct listener *) all;
+	bool stopped; /* nothing is polled any more */
+};
+
+void listeners_init(struct listeners *ls, struct hcm *hcm);
+/* Takes fd; one of the same key and index is replaced. */
+void listeners_add_socket(struct listeners *ls, struct str key, unsigned index, int fd);
+/* A socket goes back to its owner: closed here, it lives on there. */
+void listeners_take_back(struct listeners *ls, struct str key, unsigned index);
+/* From now on this configuration; listeners that it does not know are told to go. */
+void listeners_use(struct listeners *ls, struct snapshot *s);
+/* Polls no more: all, or those of inbound traffic. */
+void listeners_stop(struct listeners *ls, bool inbound_only);
+/* Tells the connections of those to go. */
+void listeners_drain(struct listeners *ls, bool inbound_only);
+/* Sockets are closed and snapshots let go; connections must be gone. */
+void listeners_fini(struct listeners *ls);
+
+#endif
