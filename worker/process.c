@@ -1,0 +1,524 @@
+/*
+ * The worker process: forked by master, it carries connections from
+ * accept to access log.  What it runs comes as messages: descriptors,
+ * offsets of the journal, and when to go.  It never blocks, opens no file
+ * and asks nobody before it answers.
+ *
+ * Without master it goes on serving as an orphan until it is told to stop.
+ */
+#include <signal.h>
+#include <unistd.h>
+
+#include "lib/base/clock.h"
+#include "lib/base/log.h"
+#include "lib/base/state.h"
+#include "lib/event/loop.h"
+#include "lib/event/signal.h"
+#include "lib/event/timer.h"
+#include "lib/ipc/channel.h"
+#include "lib/ipc/orphan.h"
+#include "lib/ipc/process.h"
+#include "shm/flags.h"
+#include "shm/lane.h"
+#include "worker/access_log/access_log.h"
+#include "worker/drain.h"
+#include "worker/hcm/hcm.h"
+#include "worker/listener/listener.h"
+#include "worker/snapshot.h"
+
+#define TICK_MS 100u        /* master lends our sockets after 250 ms without a beat */
+#define HOLDING_TICKS 10u   /* a draining worker reports once a second */
+#define SLICE_NS 2000000ull /* of building a snapshot between two turns */
+
+#define WORKER_STATES(STATE)                                                                       \
+	STATE(WORKER_STARTING, "waiting for a configuration",                                      \
+	    TO(WORKER_SERVING) | TO(WORKER_DRAINING) | TO(WORKER_ENDED))                           \
+	STATE(WORKER_SERVING, "serving", TO(WORKER_DRAINING) | TO(WORKER_ENDED))                   \
+	STATE(WORKER_DRAINING, "draining", TO(WORKER_ENDED))                                       \
+	STATE(WORKER_ENDED, "ended", 0)
+
+enum worker_state { WORKER_STATES(STATE_ENUM) };
+STATE_TABLE(worker, WORKER_STATES)
+
+struct worker {
+	const struct process_start *start;
+	struct loop *loop;
+	struct channel *channel; /* NULL: an orphan */
+	struct orphan *orphan;
+	struct signals *signals;
+	enum worker_state state;
+	int journal_fd;
+	struct snapshot *snapshot;     /* in force; NULL before the first */
+	struct snapshot_build *build;  /* being built */
+	struct snapshot *prepared;     /* built, waiting for its USE */
+	uint64_t build_offset;
+	struct drain drain;
+	struct hcm hcm;
+	struct listeners listeners;
+	struct timer tick, slice, stop;
+	bool stop_inbound_only;
+	unsigned ticks;
+	int app_log_fd;
+	char hostname[256];
+};
+
+static void
+worker_enter(struct worker *w, enum worker_state next)
+{
+	STATE_CHECK(worker, w->state, next);
+	log_debug(LOG_WORKER, "worker %u: %s -> %s", w->start->index,
+	    worker_state_names[w->state], worker_state_names[next]);
+	w->state = next;
+	if (next == WORKER_ENDED)
+		loop_stop(w->loop);
+}
+
+static void
+tell_master(struct worker *w, struct message *m)
+{
+	if (w->channel)
+		channel_send(w->channel, m);
+	else
+		message_fini(m);
+}
+
+/* ---- configuration */
+
+static void
+answer_prepared(struct worker *w, uint64_t offset, const char *reason)
+{
+	struct message m;
+
+	message_init(&m, MSG_PREPARED);
+	message_u(&m, offset);
+	message_u(&m, reason == NULL);
+	message_z(&m, reason ? reason : "");
+	tell_master(w, &m);
+}
+
+static void
+use(struct worker *w, struct snapshot *s) /* takes s */
+{
+	struct snapshot *old = w->snapshot;
+	struct message m;
+
+	w->snapshot = s;
+	listeners_use(&w->listeners, s);
+	snapshot_unref(&old);
+	if (w->state != WORKER_STARTING)
+		return;
+	worker_enter(w, WORKER_SERVING);
+	message_init(&m, MSG_WORKER_READY);
+	tell_master(w, &m);
+}
+
+static void
+forget_build(struct worker *w)
+{
+	timer_stop(&w->slice);
+	snapshot_build_free(&w->build);
+	snapshot_unref(&w->prepared);
+}
+
+static bool
+begin_build(struct worker *w, uint64_t offset, struct err *err)
+{
+	forget_build(w);
+	w->build_offset = offset;
+	if (w->journal_fd < 0) {
+		err_set(err, "there is no journal");
+		return false;
+	}
+	w->build = snapshot_build_start(
+	    w->loop, w->start->index - 1, w->journal_fd, offset, w->snapshot, err);
+	return w->build != NULL;
+}
+
+/* 1: more to do; 0: w->prepared is there; -1: refused. */
+static int
+build_until(struct worker *w, uint64_t end_ns, struct err *err)
+{
+	int more;
+
+	do {
+		more = snapshot_build_step(w->build, err);
+	} while (more > 0 && (end_ns == 0 || clock_mono_ns() < end_ns));
+	if (more == 0)
+		w->prepared = snapshot_build_take(w->build);
+	if (more <= 0)
+		snapshot_build_free(&w->build);
+	return more;
+}
+
+static void
+on_slice(void *arg)
+{
+	struct worker *w = arg;
+	struct err err = {""};
+	int more = build_until(w, clock_mono_ns() + SLICE_NS, &err);
+
+	if (more > 0)
+		timer_set(w->loop, &w->slice, 0);
+	else
+		answer_prepared(w, w->build_offset, more < 0 ? err.text : NULL);
+}
+
+static void
+on_prepare(struct worker *w, struct message_view *v)
+{
+	uint64_t offset = message_get_u(v);
+	struct err err = {""};
+
+	if (!begin_build(w, offset, &err))
+		answer_prepared(w, offset, err.text);
+	else
+		on_slice(w);
+}
+
+/* At once, for a worker that comes while others serve. */
+static void
+build_now(struct worker *w, uint64_t offset)
+{
+	struct err err = {""};
+
+	if (begin_build(w, offset, &err) && build_until(w, 0, &err) == 0)
+		return;
+	log_error(LOG_WORKER, "worker %u: the configuration in force cannot be built: %s",
+	    w->start->index, err.text);
+}
+
+static void
+use_offset(struct worker *w, uint64_t offset)
+{
+	struct snapshot *s;
+
+	if (w->prepared == NULL || snapshot_offset(w->prepared) != offset)
+		build_now(w, offset);
+	s = w->prepared;
+	w->prepared = NULL;
+	if (s)
+		use(w, s);
+}
+
+static void
+on_use(struct worker *w, struct message_view *v)
+{
+	use_offset(w, message_get_u(v));
+}
+
+static void
+on_journal_fd(struct worker *w, struct message_view *v)
+{
+	int fd = message_take_fd(v);
+
+	if (fd < 0)
+		return;
+	if (w->journal_fd >= 0)
+		close(w->journal_fd);
+	w->journal_fd = fd;
+}
+
+/* ---- sockets */
+
+static void
+on_listen_fd(struct worker *w, struct message_view *v)
+{
+	struct str key = message_get_s(v);
+	unsigned index = (unsigned)message_get_u(v);
+	int fd = message_take_fd(v);
+
+	if (fd >= 0)
+		listeners_add_socket(&w->listeners, key, index, fd);
+	else
+		log_warning(LOG_WORKER, "listener '" STR_FMT "': its socket did not arrive",
+		    STR_ARG(key));
+}
+
+static void
+on_listen_back(struct worker *w, struct message_view *v)
+{
+	struct str key = message_get_s(v);
+
+	listeners_take_back(&w->listeners, key, (unsigned)message_get_u(v));
+}
+
+/* ---- logs */
+
+static void
+on_log_fd(struct worker *w, struct message_view *v)
+{
+	struct str path = message_get_s(v);
+	int fd = message_take_fd(v);
+
+	if (fd >= 0)
+		access_logs_set_fd(path, fd);
+}
+
+static void
+on_app_log_fd(struct worker *w, struct message_view *v)
+{
+	int fd = message_take_fd(v);
+
+	if (fd < 0)
+		return;
+	log_set_fd(fd);
+	if (w->app_log_fd >= 0)
+		close(w->app_log_fd);
+	w->app_log_fd = fd;
+}
+
+static void
+on_log_level(struct worker *w, struct message_view *v)
+{
+	struct str name = message_get_s(v);
+	uint64_t level = message_get_u(v);
+	enum log_component c;
+
+	if (level > LOG_OFF)
+		return;
+	if (name.n == 0)
+		log_set_all((enum log_level)level);
+	else if (log_component_parse(name, &c))
+		log_set(c, (enum log_level)level);
+}
+
+/* ---- going */
+
+static void
+report_holding(struct worker *w)
+{
+	const struct hcm *h = &w->hcm;
+	struct message m;
+
+	message_init(&m, MSG_HOLDING);
+	message_u(&m, h->h1 - (h->h1 < h->upgraded ? h->h1 : h->upgraded));
+	message_u(&m, h->h2);
+	message_u(&m, h->upgraded);
+	message_u(&m, 0);
+	tell_master(w, &m);
+}
+
+static void
+end_if_empty(struct worker *w)
+{
+	if (w->state == WORKER_DRAINING && w->hcm.held == 0)
+		worker_enter(w, WORKER_ENDED);
+}
+
+static void
+drain(struct worker *w, uint64_t seconds, bool immediate)
+{
+	if (w->state == WORKER_DRAINING || w->state == WORKER_ENDED)
+		return;
+	worker_enter(w, WORKER_DRAINING);
+	listeners_stop(&w->listeners, false);
+	drain_start(&w->drain, loop_now_ns(w->loop), seconds, immediate);
+	hcm_tell_all(&w->hcm);
+	report_holding(w);
+	end_if_empty(w);
+}
+
+static void
+on_stop_accepting(struct worker *w, struct message_view *v)
+{
+	listeners_stop(&w->listeners, false);
+}
+
+static void
+on_drain(struct worker *w, struct message_view *v)
+{
+	uint64_t seconds = message_get_u(v);
+
+	drain(w, seconds, message_get_u(v) != 0);
+}
+
+/* Envoy accepts during the window of a graceful drain and stops at its end. */
+static void
+on_window_over(void *arg)
+{
+	struct worker *w = arg;
+
+	listeners_stop(&w->listeners, w->stop_inbound_only);
+}
+
+static void
+on_drain_listeners(struct worker *w, struct message_view *v)
+{
+	bool graceful = message_get_u(v) != 0;
+	bool inbound_only = message_get_u(v) != 0;
+	bool skip_exit = message_get_u(v) != 0;
+
+	if (!graceful) {
+		listeners_stop(&w->listeners, inbound_only);
+		return;
+	}
+	listeners_drain(&w->listeners, inbound_only);
+	w->stop_inbound_only = inbound_only;
+	if (!skip_exit)
+		timer_set(w->loop, &w->stop, w->start->settings->drain_time_s * 1000ull);
+}
+
+static void
+on_stop(struct worker *w, struct message_view *v)
+{
+	if (w->state != WORKER_ENDED)
+		worker_enter(w, WORKER_ENDED);
+}
+
+/* ---- master */
+
+static void (*const handlers[MESSAGE_TYPES])(struct worker *, struct message_view *) = {
+    [MSG_LISTEN_FD] = on_listen_fd,
+    [MSG_LISTEN_BACK] = on_listen_back,
+    [MSG_JOURNAL_FD] = on_journal_fd,
+    [MSG_PREPARE] = on_prepare,
+    [MSG_USE] = on_use,
+    [MSG_LOG_FD] = on_log_fd,
+    [MSG_APP_LOG_FD] = on_app_log_fd,
+    [MSG_LOG_LEVEL] = on_log_level,
+    [MSG_STOP_ACCEPTING] = on_stop_accepting,
+    [MSG_DRAIN_LISTENERS] = on_drain_listeners,
+    [MSG_DRAIN] = on_drain,
+    [MSG_STOP] = on_stop,
+};
+
+static void
+on_message(void *arg, struct message_view *v)
+{
+	if (handlers[v->type])
+		handlers[v->type](arg, v);
+}
+
+static void
+on_orphan_stop(void *arg, bool now)
+{
+	struct worker *w = arg;
+
+	if (w->state == WORKER_ENDED)
+		return;
+	if (now)
+		worker_enter(w, WORKER_ENDED);
+	else
+		drain(w, w->start->settings->drain_time_s, w->start->settings->drain_immediate);
+}
+
+static void
+become_orphan(void *arg)
+{
+	static const struct orphan_events events = {on_orphan_stop};
+	struct worker *w = arg;
+
+	channel_free(&w->channel);
+	if (w->state == WORKER_STARTING) { /* nothing is served yet: nobody would miss us */
+		worker_enter(w, WORKER_ENDED);
+		return;
+	}
+	log_warning(LOG_WORKER, "worker %u: master is gone, serving on as an orphan",
+	    w->start->index);
+	w->orphan = orphan_start(w->loop, w->start, &events, w);
+}
+
+static void
+on_channel_closed(void *arg)
+{
+	struct worker *w = arg;
+
+	loop_defer(w->loop, become_orphan, w);
+}
+
+static const struct channel_events channel_events = {on_message, on_channel_closed};
+
+static void
+on_sigterm(void *arg, const struct signalfd_siginfo *info)
+{
+	struct worker *w = arg;
+
+	/* With a master alive it came by process group: master says what to do. */
+	if (w->channel == NULL)
+		on_orphan_stop(w, false);
+}
+
+static const struct signal_row signal_rows[] = {{SIGTERM, on_sigterm}};
+
+/* ---- the beat */
+
+static void
+on_turn(void *arg)
+{
+	lane_beat();
+}
+
+static void
+on_tick(void *arg)
+{
+	struct worker *w = arg;
+
+	timer_set(w->loop, &w->tick, TICK_MS);
+	if (drain_look(&w->drain, shm_flags()) && w->state == WORKER_SERVING)
+		hcm_tell_all(&w->hcm);
+	if (w->state != WORKER_DRAINING)
+		return;
+	if (++w->ticks % HOLDING_TICKS == 0)
+		report_holding(w);
+	end_if_empty(w);
+}
+
+/* ---- life */
+
+static void
+init(struct worker *w, const struct process_start *start)
+{
+	const struct settings *s = start->settings;
+
+	*w = (struct worker){.start = start, .journal_fd = start->journal_fd, .app_log_fd = -1};
+	signal(SIGPIPE, SIG_IGN);
+	gethostname(w->hostname, sizeof(w->hostname) - 1);
+	w->loop = loop_new();
+	loop_on_turn(w->loop, on_turn, w);
+	timer_init(&w->tick, on_tick, w);
+	timer_init(&w->slice, on_slice, w);
+	timer_init(&w->stop, on_window_over, w);
+	access_logs_init(w->loop, s->file_flush_interval_ms);
+	drain_init(&w->drain, s->drain_time_s, s->drain_immediate);
+	hcm_init(&w->hcm, w->loop, &w->drain, w->hostname);
+	w->hcm.next_id = start->index;
+	w->hcm.id_step = s->concurrency ? s->concurrency : 1;
+	listeners_init(&w->listeners, &w->hcm);
+	w->channel = channel_new(w->loop, start->channel_fd, start->seat, &channel_events, w);
+	w->signals = signals_open(w->loop, signal_rows, ARRAY_LEN(signal_rows), w);
+}
+
+static void
+fini(struct worker *w)
+{
+	timer_stop(&w->tick);
+	timer_stop(&w->stop);
+	forget_build(w);
+	hcm_abort_all(&w->hcm);
+	loop_turn(w->loop, false); /* what was deferred */
+	listeners_fini(&w->listeners);
+	snapshot_unref(&w->snapshot);
+	access_logs_flush();
+	orphan_free(&w->orphan);
+	channel_free(&w->channel);
+	signals_close(&w->signals);
+	loop_turn(w->loop, false);
+	loop_free(&w->loop);
+}
+
+static int
+run(const struct process_start *start)
+{
+	struct worker w;
+
+	init(&w, start);
+	on_tick(&w);
+	if (start->journal_use)
+		use_offset(&w, start->journal_use);
+	loop_run(w.loop);
+	fini(&w);
+	return 0;
+}
+
+extern const struct process worker_process;
+const struct process worker_process = {"worker", run};
