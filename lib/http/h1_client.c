@@ -39,7 +39,7 @@ settle(struct h1_conn *c)
 	h1_stream_close(c);
 	if (!c->closing) {
 		h1_read_enter(c, H1_READ_IDLE);
-		c->codec.reusable = true;
+		c->codec.reusable = !c->eof; /* FIN may have come while the answer was paused */
 	}
 	st->s.events->on_done(st->s.arg);
 	if (c->closing)

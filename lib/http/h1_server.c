@@ -182,11 +182,22 @@ wait_for_answer(struct h1_conn *c, struct buf *in)
 	return throw_away(c, in, true);
 }
 
+/* The answer is complete before the request: nobody wants the rest. */
+static bool
+is_answered(const struct h1_conn *c)
+{
+	const struct h1_stream *st = &c->stream;
+
+	return st->open && st->out_done && !st->in_done && !st->s.upgraded;
+}
+
 static bool
 step(struct h1_conn *c, struct buf *in)
 {
 	if (c->stream.open && c->stream.paused)
 		return false;
+	if (is_answered(c))
+		h1_read_enter(c, H1_READ_NOTHING);
 	switch (c->reading) {
 	case H1_READ_IDLE:
 		return begin_request(c, in);

@@ -115,7 +115,7 @@ headers_add_known(struct headers *h, enum header_id id, struct str name, struct 
 	if (h->len == h->cap)
 		grow(h);
 	x = &h->at[h->len++];
-	if (name.n && name.p[0] == ':')
+	if (name.n && name.p[0] == ':' && h->len > 1 && !is_pseudo(x - 1))
 		x = open_pseudo(h);
 	*x = (struct header){
 	    name.p, value.p, (uint32_t)value.n, (uint16_t)name.n, (uint16_t)id};

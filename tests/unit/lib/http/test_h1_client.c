@@ -261,6 +261,22 @@ a_paused_response_waits_in_the_owners_buffer(void **state)
 }
 
 static void
+a_connection_that_ended_during_a_pause_is_not_used_again(void **state)
+{
+	tape_request(&t, GET, true);
+	feed("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\na");
+	codec_pause(t.stream, true);
+	feed("bcd");
+	tape_eof(&t);
+	codec_pause(t.stream, false);
+	tape_turn(&t);
+	assert_string_equal(
+	    tape_text(&t), "headers :status=200 content-length=4\ndata abcd\nend\ndone\n");
+	assert_false(t.codec->reusable);
+	assert_null(codec_request(t.codec));
+}
+
+static void
 closing_the_connection_resets_what_is_open(void **state)
 {
 	tape_request(&t, GET, true);
@@ -385,6 +401,7 @@ main(void)
 	    T(a_tunnel_is_asked_for_and_granted),
 	    T(a_tunnel_that_is_refused_is_an_ordinary_answer),
 	    T(a_paused_response_waits_in_the_owners_buffer),
+	    T(a_connection_that_ended_during_a_pause_is_not_used_again),
 	    T(closing_the_connection_resets_what_is_open),
 	    T(bodies_survive_the_way_there_and_back),
 	    T(trailers_survive_the_way),

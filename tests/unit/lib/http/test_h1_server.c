@@ -415,6 +415,24 @@ an_early_answer_ends_the_connection(void **state)
 }
 
 static void
+nothing_is_read_behind_an_early_answer(void **state)
+{
+	t.answer = false;
+	t.hold_output = true;
+	feed("POST / HTTP/1.1\r\nHost: a\r\n");
+	tape_send(&t, ":status: 408\ncontent-length: 1", false);
+	tape_send_data(&t, "x", true);
+	feed("Content-Length: 3\r\n\r\nabc");
+	assert_string_equal(tape_text(&t), "");
+	t.hold_output = false;
+	tape_turn(&t);
+	assert_string_equal(tape_text(&t), "done\n");
+	assert_string_equal(t.broken, "");
+	assert_string_equal(tape_out(&t), "HTTP/1.1 408 Request Timeout\r\ncontent-length: 1\r\n"
+					  "connection: close\r\n\r\nx");
+}
+
+static void
 an_unfinished_request_is_reset_by_fin(void **state)
 {
 	static const char *const unfinished[] = {"G", GET, GET "Content-Length: 3\r\n\r\na",
@@ -556,6 +574,7 @@ main(void)
 	    T(connect_is_a_tunnel_when_it_is_granted),
 	    T(a_paused_stream_leaves_bytes_where_they_are),
 	    T(an_early_answer_ends_the_connection),
+	    T(nothing_is_read_behind_an_early_answer),
 	    T(an_unfinished_request_is_reset_by_fin),
 	    T(a_half_closed_client_still_gets_all_its_answers),
 	    T(an_error_in_a_body_comes_after_the_good_part),
