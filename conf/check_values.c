@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "conf/check_private.h"
-#include "conf/defaults.h"
+#include "conf/data_source.h"
 #include "envoy/config/core/v3/base.pb-c.h"
 #include "envoy/config/core/v3/substitution_format_string.pb-c.h"
 #include "envoy/config/metrics/v3/stats.pb-c.h"
@@ -23,6 +23,8 @@
 #include "google/protobuf/duration.pb-c.h"
 #include "google/protobuf/struct.pb-c.h"
 #include "lib/base/regex.h"
+
+#define FORMAT_BYTES 65536
 
 bool
 is_ip(const char *text, bool *v6)
@@ -248,11 +250,25 @@ check_file_access_log(struct checked *k)
 	}
 }
 
+static void
+check_format_source(struct checked *k, const Envoy__Config__Core__V3__DataSource *d)
+{
+	struct strb text = {0};
+	struct err err;
+
+	if (data_source_is_there(d)) {
+		if (data_source_read(d, FORMAT_BYTES, &text, &err) < 0)
+			fail(k, "text_format_source", "%s", err.text);
+		else
+			check_format(k, "text_format_source", strb_str(&text));
+	}
+	strb_fini(&text);
+}
+
 void
 check_format_string(struct checked *k)
 {
 	const Envoy__Config__Core__V3__SubstitutionFormatString *f = (const void *)k->m;
-	const Envoy__Config__Core__V3__DataSource *d;
 
 	switch (f->format_case) {
 	case ENVOY__CONFIG__CORE__V3__SUBSTITUTION_FORMAT_STRING__FORMAT_TEXT_FORMAT:
@@ -262,9 +278,7 @@ check_format_string(struct checked *k)
 		check_json_struct(k, "json_format", f->json_format);
 		break;
 	case ENVOY__CONFIG__CORE__V3__SUBSTITUTION_FORMAT_STRING__FORMAT_TEXT_FORMAT_SOURCE:
-		d = f->text_format_source;
-		if (d->specifier_case == ENVOY__CONFIG__CORE__V3__DATA_SOURCE__SPECIFIER_INLINE_STRING)
-			check_format(k, "text_format_source", str_of(d->inline_string));
+		check_format_source(k, f->text_format_source);
 		break;
 	default:
 		break;

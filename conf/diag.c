@@ -63,10 +63,22 @@ already_said(const struct diag *d, enum diag_kind kind, const struct document *d
 	return false;
 }
 
+static bool
+is_control(char c)
+{
+	return (unsigned char)c < 0x20 || c == 0x7f;
+}
+
+/* A copy that is safe on a terminal, whatever the configuration held. */
 static char *
 keep(struct diag *d, const char *s)
 {
-	return s ? arena_dup(&d->arena, s, strlen(s)) : NULL;
+	char *copy = s ? arena_dup(&d->arena, s, strlen(s)) : NULL;
+
+	for (char *p = copy; p && *p; p++)
+		if (is_control(*p))
+			*p = '?';
+	return copy;
 }
 
 void
@@ -149,7 +161,7 @@ print_source(const struct diag_entry *e, struct strb *out)
 		s.n++;
 	strb_addz(out, "    ");
 	for (size_t i = from; i < s.n; i++)
-		strb_addc(out, (unsigned char)s.p[i] < 0x20 && s.p[i] != '\t' ? '?' : s.p[i]);
+		strb_addc(out, is_control(s.p[i]) && s.p[i] != '\t' ? '?' : s.p[i]);
 	strb_addz(out, "\n    ");
 	for (size_t i = from; i < at; i++)
 		if (!continues(s.p[i]))

@@ -292,7 +292,9 @@ merge_map(struct merging *g, const ProtobufCFieldDescriptor *f, const struct whe
 		    .type = d, .doc = w->doc, .node = n->pairs[i].value};
 		struct merging inner = {.b = g->b, .m = entry, .n = n->pairs[i].value, .w = &at};
 
-		if (merge_value(&inner, &d->fields[1], message_field(entry, &d->fields[1]), &at) < 0)
+		if (memchr(at.field.p, '\0', at.field.n))
+			result = where_error(g->b->diag, &at, NULL, "the key holds a NUL");
+		else if (merge_value(&inner, &d->fields[1], message_field(entry, &d->fields[1]), &at) < 0)
 			result = -1;
 	}
 	return result;

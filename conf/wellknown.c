@@ -154,6 +154,8 @@ merge_struct(struct message_build *b, Google__Protobuf__Struct *s, const struct 
 	for (uint32_t i = 0; i < n->count; i++) {
 		struct where at = below(w, n->pairs[i].key->text, -1, n->pairs[i].value);
 
+		if (memchr(at.field.p, '\0', at.field.n))
+			return where_error(b->diag, &at, NULL, "the key holds a NUL");
 		if (merge_value(b, struct_value(b, s, n->pairs[i].key, old), n->pairs[i].value, &at) < 0)
 			return -1;
 	}
