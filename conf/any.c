@@ -15,7 +15,7 @@ static bool
 is_typed_struct(struct str url)
 {
 	return str_ends(url, STR("udpa.type.v1.TypedStruct")) ||
-	    str_ends(url, STR("xds.type.v3.TypedStruct"));
+	       str_ends(url, STR("xds.type.v3.TypedStruct"));
 }
 
 static void
@@ -70,8 +70,8 @@ type_meant(struct message_build *b, const struct node *url, const struct where *
 		}
 	}
 	if (!t->descriptor) {
-		where_error(b->diag, &at, NULL, "%s is known to Envoy but not supported by baton yet",
-		    t->name);
+		where_error(b->diag, &at, NULL,
+		    "%s is known to Envoy but not supported by baton yet", t->name);
 		return NULL;
 	}
 	if (category != TYPE_NONE && t->category != category) {
@@ -98,8 +98,8 @@ without_type(struct message_build *b, const struct node *n)
 }
 
 static int
-merge_inner(struct message_build *b, ProtobufCMessage *any, const struct node *n, const struct where *w,
-    const struct message_type *type)
+merge_inner(struct message_build *b, ProtobufCMessage *any, const struct node *n,
+    const struct where *w, const struct message_type *type)
 {
 	ProtobufCMessage *inner = message_new(b->arena, type->descriptor);
 	struct where at = *w;
@@ -141,8 +141,8 @@ merge_typed_struct(struct message_build *b, ProtobufCMessage *any, const struct 
 }
 
 int
-any_merge(struct message_build *b, ProtobufCMessage *any, const struct node *n, const struct where *w,
-    enum type_category category, struct str name)
+any_merge(struct message_build *b, ProtobufCMessage *any, const struct node *n,
+    const struct where *w, enum type_category category, struct str name)
 {
 	const struct message_type *type;
 	const struct node *url;
@@ -150,11 +150,12 @@ any_merge(struct message_build *b, ProtobufCMessage *any, const struct node *n, 
 	if (b->origins) /* also of one that fails, so that it is complained of once */
 		origins_add(b->origins, any, w);
 	if (n->kind != NODE_MAP)
-		return where_error(b->diag, w, NULL, "takes a mapping with an @type, not %s",
-		    node_kind_name(n));
+		return where_error(
+		    b->diag, w, NULL, "takes a mapping with an @type, not %s", node_kind_name(n));
 	url = node_get(n, STR("@type"));
 	if (url && url->kind != NODE_SCALAR)
-		return where_error(b->diag, w, NULL, "@type takes a string, not %s", node_kind_name(url));
+		return where_error(
+		    b->diag, w, NULL, "@type takes a string, not %s", node_kind_name(url));
 	if (url && is_typed_struct(url->text))
 		return merge_typed_struct(b, any, n, w, category);
 	if (!url && n->count > 0)
@@ -186,5 +187,6 @@ any_open(struct arena *a, const ProtobufCMessage *m, const ProtobufCMessageDescr
 		err_set(err, "holds '%s', not '%s'", type->full_name, want->name);
 		return NULL;
 	}
-	return message_unpack(a, type->descriptor, str_make((char *)any->value.data, any->value.len), err);
+	return message_unpack(
+	    a, type->descriptor, str_make((char *)any->value.data, any->value.len), err);
 }

@@ -26,7 +26,10 @@ checked_field(const struct checked *k, const char *field, int index)
 
 	if (!field)
 		return at;
-	at = (struct where){.up = k->w, .field = str_of(field), .index = index, .doc = k->w->doc,
+	at = (struct where){.up = k->w,
+	    .field = str_of(field),
+	    .index = index,
+	    .doc = k->w->doc,
 	    .node = k->w->node};
 	n = origin_field(o, field, &doc);
 	if (!n)
@@ -54,7 +57,8 @@ checked_wrote_unsupported(const struct checked *k)
 	const struct origin *o = k->c->origins ? origins_get(k->c->origins, k->m) : NULL;
 
 	for (; o; o = o->older)
-		for (uint32_t i = 0; o->node && o->node->kind == NODE_MAP && i < o->node->count; i++)
+		for (uint32_t i = 0; o->node && o->node->kind == NODE_MAP && i < o->node->count;
+		     i++)
 			if (unsupported_by_name(k->m->descriptor, o->node->pairs[i].key->text))
 				return true;
 	return false;
@@ -120,7 +124,10 @@ fail_below(struct checked *k, const char *path, const ProtobufCMessage *inner, c
     const char *near, const char *fmt, ...)
 {
 	const struct origin *o = k->c->origins ? origins_get(k->c->origins, inner) : NULL;
-	struct where at = {.up = k->w, .field = str_of(path), .index = -1, .doc = o ? o->doc : NULL,
+	struct where at = {.up = k->w,
+	    .field = str_of(path),
+	    .index = -1,
+	    .doc = o ? o->doc : NULL,
 	    .node = o ? o->node : NULL};
 	struct checked below = {.c = k->c, .m = inner, .w = &at};
 	va_list ap;
@@ -155,7 +162,8 @@ static void
 check_unknown(struct checked *k)
 {
 	for (unsigned i = 0; i < k->m->n_unknown_fields; i++) {
-		const char *later = unsupported_by_number(k->m->descriptor, k->m->unknown_fields[i].tag);
+		const char *later =
+		    unsupported_by_number(k->m->descriptor, k->m->unknown_fields[i].tag);
 
 		if (later)
 			fail(k, later, NOT_YET);
@@ -190,12 +198,16 @@ check_any(struct check *c, const ProtobufCMessage *m, const struct where *w)
 }
 
 static void
-check_child(struct check *c, const ProtobufCMessage *m, const ProtobufCFieldDescriptor *f, int index,
-    const struct where *up)
+check_child(struct check *c, const ProtobufCMessage *m, const ProtobufCFieldDescriptor *f,
+    int index, const struct where *up)
 {
 	const struct origin *o = c->origins ? origins_get(c->origins, m) : NULL;
-	struct where w = {.up = up, .field = str_of(f->name), .index = index, .type = m->descriptor,
-	    .doc = o ? o->doc : up->doc, .node = o ? o->node : up->node};
+	struct where w = {.up = up,
+	    .field = str_of(f->name),
+	    .index = index,
+	    .type = m->descriptor,
+	    .doc = o ? o->doc : up->doc,
+	    .node = o ? o->node : up->node};
 
 	if (m->descriptor == &google__protobuf__any__descriptor)
 		check_any(c, m, &w);
@@ -208,8 +220,12 @@ static void
 check_entry(struct check *c, const ProtobufCMessage *entry, const struct where *map)
 {
 	const ProtobufCFieldDescriptor *fields = entry->descriptor->fields;
-	struct where at = {.up = map, .field = str_of(*(char **)message_field(entry, &fields[0])),
-	    .index = -1, .type = entry->descriptor, .doc = map->doc, .node = map->node};
+	struct where at = {.up = map,
+	    .field = str_of(*(char **)message_field(entry, &fields[0])),
+	    .index = -1,
+	    .type = entry->descriptor,
+	    .doc = map->doc,
+	    .node = map->node};
 	struct where inside = {.up = &at, .index = -1, .doc = map->doc, .node = map->node};
 	const ProtobufCMessage *value;
 
@@ -227,8 +243,8 @@ check_field(struct check *c, const ProtobufCMessage *m, const ProtobufCFieldDesc
     const struct where *w)
 {
 	const void *at = message_field(m, f);
-	struct where map = {.up = w, .field = str_of(f->name), .index = -1, .doc = w->doc,
-	    .node = w->node};
+	struct where map = {
+	    .up = w, .field = str_of(f->name), .index = -1, .doc = w->doc, .node = w->node};
 
 	if (f->type != PROTOBUF_C_TYPE_MESSAGE || !message_has(m, f))
 		return;
@@ -256,7 +272,8 @@ check_message(struct check *c, const ProtobufCMessage *m, const struct where *w)
 	if (m->descriptor == &google__protobuf__struct__descriptor)
 		return; /* anything goes */
 	if (++c->depth > MESSAGE_DEPTH) {
-		where_error(c->diag, w, NULL, "messages are nested deeper than %d levels", MESSAGE_DEPTH);
+		where_error(
+		    c->diag, w, NULL, "messages are nested deeper than %d levels", MESSAGE_DEPTH);
 		c->depth--;
 		return;
 	}

@@ -24,10 +24,10 @@ struct where;
 
 struct check {
 	struct diag *diag;
-	struct arena *arena;           /* for what has to be unpacked */
+	struct arena *arena;	       /* for what has to be unpacked */
 	const struct origins *origins; /* NULL: the messages came in binary */
-	struct map clusters;           /* names that routes may refer to → Cluster */
-	bool routes_are_static;        /* validate_clusters is on unless said otherwise */
+	struct map clusters;	       /* names that routes may refer to → Cluster */
+	bool routes_are_static;	       /* validate_clusters is on unless said otherwise */
 
 	/* Where the walk is. */
 	const Envoy__Config__Route__V3__RouteConfiguration *routes;
@@ -37,8 +37,8 @@ struct check {
 /* Checks m and all below it; the caller has filled the names.  Errors are counted in diag. */
 void check_message(struct check *c, const ProtobufCMessage *m, const struct where *w);
 /* The names in a bootstrap, then all of it. */
-void check_bootstrap(struct check *c, const Envoy__Config__Bootstrap__V3__Bootstrap *b,
-    const struct where *w);
+void check_bootstrap(
+    struct check *c, const Envoy__Config__Bootstrap__V3__Bootstrap *b, const struct where *w);
 void check_fini(struct check *c);
 
 #endif

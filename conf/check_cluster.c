@@ -20,9 +20,10 @@
 static Envoy__Config__Cluster__V3__Cluster__DiscoveryType
 type_of_cluster(const Cluster *c)
 {
-	return c->cluster_discovery_type_case == ENVOY__CONFIG__CLUSTER__V3__CLUSTER__CLUSTER_DISCOVERY_TYPE_TYPE
-	    ? c->type
-	    : STATIC;
+	return c->cluster_discovery_type_case ==
+		       ENVOY__CONFIG__CLUSTER__V3__CLUSTER__CLUSTER_DISCOVERY_TYPE_TYPE
+		   ? c->type
+		   : STATIC;
 }
 
 static const Envoy__Config__Core__V3__SocketAddress *
@@ -30,12 +31,13 @@ socket_address_of(const Envoy__Config__Endpoint__V3__LbEndpoint *e)
 {
 	const Envoy__Config__Core__V3__Address *a;
 
-	if (e->host_identifier_case != ENVOY__CONFIG__ENDPOINT__V3__LB_ENDPOINT__HOST_IDENTIFIER_ENDPOINT)
+	if (e->host_identifier_case !=
+	    ENVOY__CONFIG__ENDPOINT__V3__LB_ENDPOINT__HOST_IDENTIFIER_ENDPOINT)
 		return NULL;
 	a = e->endpoint->address;
 	return a && a->address_case == ENVOY__CONFIG__CORE__V3__ADDRESS__ADDRESS_SOCKET_ADDRESS
-	    ? a->socket_address
-	    : NULL;
+		   ? a->socket_address
+		   : NULL;
 }
 
 /* A STATIC cluster has IP addresses and pipes. */
@@ -46,18 +48,22 @@ check_static_members(struct checked *k, const Cluster *c)
 	bool v6;
 
 	for (size_t i = 0; i < c->load_assignment->n_endpoints; i++) {
-		const Envoy__Config__Endpoint__V3__LocalityLbEndpoints *l = c->load_assignment->endpoints[i];
+		const Envoy__Config__Endpoint__V3__LocalityLbEndpoints *l =
+		    c->load_assignment->endpoints[i];
 
 		for (size_t j = 0; j < l->n_lb_endpoints; j++) {
-			const Envoy__Config__Core__V3__SocketAddress *s = socket_address_of(l->lb_endpoints[j]);
+			const Envoy__Config__Core__V3__SocketAddress *s =
+			    socket_address_of(l->lb_endpoints[j]);
 
 			if (!s || s->address[0] == '\0' || is_ip(s->address, &v6))
 				continue;
 			snprintf(path, sizeof(path),
-			    "load_assignment.endpoints[%zu].lb_endpoints[%zu].endpoint.address.socket_address", i,
-			    j);
+			    "load_assignment.endpoints[%zu].lb_endpoints[%zu].endpoint.address."
+			    "socket_address",
+			    i, j);
 			fail_below(k, path, &s->base, "address", NULL,
-			    "'%s' is not an IP address: a name needs type STRICT_DNS or LOGICAL_DNS",
+			    "'%s' is not an IP address: a name needs type STRICT_DNS or "
+			    "LOGICAL_DNS",
 			    s->address);
 		}
 	}
@@ -91,16 +97,19 @@ check_dns_fields(struct checked *k, const Cluster *c)
 	if (dns)
 		warn(k, "type", "names are resolved once, at start; refreshing them comes later");
 	for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++) {
-		const ProtobufCFieldDescriptor *f = message_field_named(k->m->descriptor, str_of(fields[i]));
+		const ProtobufCFieldDescriptor *f =
+		    message_field_named(k->m->descriptor, str_of(fields[i]));
 
 		if (!message_has(k->m, f))
 			continue;
 		if (!dns)
-			warn(k, fields[i], "%s has no effect: the cluster resolves no names", fields[i]);
+			warn(k, fields[i], "%s has no effect: the cluster resolves no names",
+			    fields[i]);
 		else if (i >= 5)
 			fail(k, fields[i], NOT_YET);
 		else if (i < 4)
-			warn(k, fields[i], "%s has no effect yet: names are resolved once", fields[i]);
+			warn(k, fields[i], "%s has no effect yet: names are resolved once",
+			    fields[i]);
 	}
 }
 
@@ -122,10 +131,12 @@ check_protocol(struct checked *k, const Cluster *c)
 		    "http_protocol_options is set already; a cluster speaks one protocol");
 	for (size_t i = 0; i < 3 && has_protocol_options(c); i++)
 		if (message_has(k->m, message_field_named(k->m->descriptor, str_of(old[i]))))
-			fail(k, old[i], "typed_extension_protocol_options is set already; write it there");
+			fail(k, old[i],
+			    "typed_extension_protocol_options is set already; write it there");
 	if (c->max_requests_per_connection && c->common_http_protocol_options &&
 	    c->common_http_protocol_options->max_requests_per_connection)
-		fail(k, old[3], "common_http_protocol_options.max_requests_per_connection is set already");
+		fail(k, old[3],
+		    "common_http_protocol_options.max_requests_per_connection is set already");
 }
 
 static void
@@ -135,12 +146,15 @@ check_lb(struct checked *k, const Cluster *c)
 		fail(k, "lb_policy", "LOAD_BALANCING_POLICY_CONFIG needs load_balancing_policy");
 	if (c->load_balancing_policy && c->lb_config_case != 0)
 		warn(k, "load_balancing_policy", "load_balancing_policy wins over %s",
-		    c->lb_config_case == ENVOY__CONFIG__CLUSTER__V3__CLUSTER__LB_CONFIG_LEAST_REQUEST_LB_CONFIG
+		    c->lb_config_case ==
+			    ENVOY__CONFIG__CLUSTER__V3__CLUSTER__LB_CONFIG_LEAST_REQUEST_LB_CONFIG
 			? "least_request_lb_config"
 			: "round_robin_lb_config");
-	else if (c->lb_config_case == ENVOY__CONFIG__CLUSTER__V3__CLUSTER__LB_CONFIG_LEAST_REQUEST_LB_CONFIG &&
-	    c->lb_policy != LB_LEAST_REQUEST)
-		warn(k, "least_request_lb_config", "least_request_lb_config has no effect: lb_policy is another");
+	else if (c->lb_config_case ==
+		     ENVOY__CONFIG__CLUSTER__V3__CLUSTER__LB_CONFIG_LEAST_REQUEST_LB_CONFIG &&
+		 c->lb_policy != LB_LEAST_REQUEST)
+		warn(k, "least_request_lb_config",
+		    "least_request_lb_config has no effect: lb_policy is another");
 }
 
 void

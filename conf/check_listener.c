@@ -11,8 +11,7 @@
 #include "envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager.pb-c.h"
 #include "google/protobuf/duration.pb-c.h"
 
-#define Hcm                                                                                        \
-	Envoy__Extensions__Filters__Network__HttpConnectionManager__V3__HttpConnectionManager
+#define Hcm Envoy__Extensions__Filters__Network__HttpConnectionManager__V3__HttpConnectionManager
 
 #define PIPE_PATH_MAX 107
 
@@ -28,7 +27,8 @@ check_listener(struct checked *k)
 		    "needs a filter chain");
 	else if (l->n_filter_chains > 1)
 		fail_item(k, "filter_chains", 1,
-		    "more than one filter chain is not supported by baton yet: nothing chooses between them");
+		    "more than one filter chain is not supported by baton yet: nothing chooses "
+		    "between them");
 	else if (l->n_filter_chains == 1 && l->default_filter_chain)
 		fail(k, "default_filter_chain",
 		    "beside a filter chain that takes every connection it could never be used");
@@ -47,7 +47,8 @@ check_filter_chain(struct checked *k)
 	const Envoy__Config__Listener__V3__FilterChain *fc = (const void *)k->m;
 
 	if (fc->n_filters == 0)
-		fail(k, "filters", "needs a network filter: envoy.filters.network.http_connection_manager");
+		fail(k, "filters",
+		    "needs a network filter: envoy.filters.network.http_connection_manager");
 	if (fc->n_filters > 1)
 		fail_item(k, "filters", 1,
 		    "stands behind http_connection_manager, which must be the only network filter");
@@ -96,8 +97,10 @@ check_scheme_transformation(struct checked *k)
 
 	if (t->transformation_case ==
 		ENVOY__CONFIG__CORE__V3__SCHEME_HEADER_TRANSFORMATION__TRANSFORMATION_SCHEME_TO_OVERWRITE &&
-	    strcmp(t->scheme_to_overwrite, "http") != 0 && strcmp(t->scheme_to_overwrite, "https") != 0)
-		fail(k, "scheme_to_overwrite", "'%s' is neither http nor https", t->scheme_to_overwrite);
+	    strcmp(t->scheme_to_overwrite, "http") != 0 &&
+	    strcmp(t->scheme_to_overwrite, "https") != 0)
+		fail(k, "scheme_to_overwrite", "'%s' is neither http nor https",
+		    t->scheme_to_overwrite);
 }
 
 static bool
@@ -119,11 +122,14 @@ check_filter_order(struct checked *k, const Hcm *h)
 			return;
 		if (i + 1 < h->n_http_filters && is_router(any))
 			fail_item(k, "http_filters", (int)i,
-			    "envoy.filters.http.router ends the chain: nothing may stand behind it");
+			    "envoy.filters.http.router ends the chain: nothing may stand behind "
+			    "it");
 		if (i + 1 == h->n_http_filters && !is_router(any))
-			fail_item(k, "http_filters", (int)i, "the last filter must be envoy.filters.http.router");
+			fail_item(k, "http_filters", (int)i,
+			    "the last filter must be envoy.filters.http.router");
 		if (h->http_filters[i]->disabled && is_router(any))
-			fail_item(k, "http_filters", (int)i, "envoy.filters.http.router cannot be disabled");
+			fail_item(k, "http_filters", (int)i,
+			    "envoy.filters.http.router cannot be disabled");
 	}
 	if (h->n_http_filters == 0)
 		fail(k, "http_filters", "needs at least envoy.filters.http.router");
@@ -148,7 +154,8 @@ check_filter_names(struct checked *k, const Hcm *h)
 	for (size_t i = 0; i < h->n_http_filters; i++)
 		if (h->http_filters[i]->name[0] &&
 		    map_put(&names, str_of(h->http_filters[i]->name), h->http_filters[i]))
-			warn(k, "http_filters", "two HTTP filters are called '%s'", h->http_filters[i]->name);
+			warn(k, "http_filters", "two HTTP filters are called '%s'",
+			    h->http_filters[i]->name);
 	map_fini(&names);
 }
 
@@ -168,7 +175,8 @@ check_hcm(struct checked *k)
 void
 check_health_check_filter(struct checked *k)
 {
-	const Envoy__Extensions__Filters__Http__HealthCheck__V3__HealthCheck *h = (const void *)k->m;
+	const Envoy__Extensions__Filters__Http__HealthCheck__V3__HealthCheck *h =
+	    (const void *)k->m;
 	bool pass_through = conf_bool(h->pass_through_mode, false);
 
 	if (h->cache_time && !pass_through)

@@ -32,13 +32,15 @@ void fail_near(struct checked *k, const char *field, const char *near, const cha
 void warn(struct checked *k, const char *field, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 /* Of a message further below: `path` leads from the checked one to `inner`. */
-void fail_below(struct checked *k, const char *path, const ProtobufCMessage *inner, const char *field,
-    const char *near, const char *fmt, ...) __attribute__((format(printf, 6, 7)));
+void fail_below(struct checked *k, const char *path, const ProtobufCMessage *inner,
+    const char *field, const char *near, const char *fmt, ...)
+    __attribute__((format(printf, 6, 7)));
 
 #define NOT_YET "known to Envoy but not supported by baton yet"
 
 bool is_ip(const char *text, bool *v6);
-bool is_header_name(struct str name, bool pseudo); /* a token; with pseudo also ":path" and its like */
+bool is_header_name(
+    struct str name, bool pseudo); /* a token; with pseudo also ":path" and its like */
 bool is_header_value(struct str value);
 
 /* %OPERATOR% syntax and names; 0, or -1 with the reason. */

@@ -79,8 +79,8 @@ check_virtual_host(struct checked *k)
 		if (d[0] == '\0')
 			fail_item(k, "domains", (int)i, "must not be empty");
 		else if (star && (!(at_start || at_end) || strchr(star + 1, '*')))
-			fail_item(k, "domains", (int)i, "'%s': '*' may stand once, at the start or at the end",
-			    d);
+			fail_item(k, "domains", (int)i,
+			    "'%s': '*' may stand once, at the start or at the end", d);
 		else if (!is_header_value(str_of(d)))
 			fail_item(k, "domains", (int)i, "holds a control character");
 	}
@@ -94,21 +94,24 @@ check_route_match(struct checked *k)
 
 	if (m->path_specifier_case == ENVOY__CONFIG__ROUTE__V3__ROUTE_MATCH__PATH_SPECIFIER_PREFIX)
 		field = "prefix", value = m->prefix;
-	else if (m->path_specifier_case == ENVOY__CONFIG__ROUTE__V3__ROUTE_MATCH__PATH_SPECIFIER_PATH)
+	else if (m->path_specifier_case ==
+		 ENVOY__CONFIG__ROUTE__V3__ROUTE_MATCH__PATH_SPECIFIER_PATH)
 		field = "path", value = m->path;
 	if (!field)
 		return;
 	if (value[0] && value[0] != '/')
 		warn(k, field, "%s '%s' can never match: a path begins with '/'", field, value);
 	else if (strpbrk(value, "?#"))
-		warn(k, field, "%s '%s' can never match: the query is no part of the path", field, value);
+		warn(k, field, "%s '%s' can never match: the query is no part of the path", field,
+		    value);
 }
 
 static void
 check_cluster_name(struct checked *k, const char *name)
 {
-	bool validate = k->c->routes ? conf_bool(k->c->routes->validate_clusters, k->c->routes_are_static)
-				     : k->c->routes_are_static;
+	bool validate = k->c->routes
+			    ? conf_bool(k->c->routes->validate_clusters, k->c->routes_are_static)
+			    : k->c->routes_are_static;
 	struct map_slot *slot;
 	struct near near;
 	size_t i = 0;
@@ -126,7 +129,8 @@ check_route_action(struct checked *k)
 {
 	const Envoy__Config__Route__V3__RouteAction *a = (const void *)k->m;
 
-	if (a->cluster_specifier_case == ENVOY__CONFIG__ROUTE__V3__ROUTE_ACTION__CLUSTER_SPECIFIER_CLUSTER)
+	if (a->cluster_specifier_case ==
+	    ENVOY__CONFIG__ROUTE__V3__ROUTE_ACTION__CLUSTER_SPECIFIER_CLUSTER)
 		check_cluster_name(k, a->cluster);
 	for (size_t i = 0; i < a->n_upgrade_configs; i++)
 		for (size_t j = 0; j < i; j++)
@@ -151,13 +155,14 @@ void
 check_direct_response(struct checked *k)
 {
 	const Envoy__Config__Route__V3__DirectResponseAction *d = (const void *)k->m;
-	size_t most = k->c->routes
-	    ? conf_u32(k->c->routes->max_direct_response_body_size_bytes, DIRECT_BODY_DEFAULT)
-	    : DIRECT_BODY_DEFAULT;
+	size_t most = k->c->routes ? conf_u32(k->c->routes->max_direct_response_body_size_bytes,
+					 DIRECT_BODY_DEFAULT)
+				   : DIRECT_BODY_DEFAULT;
 	struct strb body = {0};
 	struct err err;
 
-	if (d->body && data_source_is_there(d->body) && data_source_read(d->body, most, &body, &err) < 0)
+	if (d->body && data_source_is_there(d->body) &&
+	    data_source_read(d->body, most, &body, &err) < 0)
 		fail(k, "body", "%s", err.text);
 	strb_fini(&body);
 }

@@ -76,7 +76,8 @@ check_pattern(struct checked *k, const char *field, const char *pattern, enum re
 void
 check_regex(struct checked *k)
 {
-	check_pattern(k, "regex", ((const Envoy__Type__Matcher__V3__RegexMatcher *)k->m)->regex, REGEX_FULL);
+	check_pattern(
+	    k, "regex", ((const Envoy__Type__Matcher__V3__RegexMatcher *)k->m)->regex, REGEX_FULL);
 }
 
 void
@@ -93,7 +94,8 @@ check_string_matcher(struct checked *k)
 		break;
 	case ENVOY__TYPE__MATCHER__V3__STRING_MATCHER__MATCH_PATTERN_SAFE_REGEX:
 		if (s->ignore_case)
-			warn(k, "ignore_case", "ignore_case has no effect on safe_regex: write (?i)");
+			warn(k, "ignore_case",
+			    "ignore_case has no effect on safe_regex: write (?i)");
 		break;
 	default:
 		break;
@@ -110,7 +112,8 @@ check_header_matcher(struct checked *k)
 	if (h->header_match_specifier_case ==
 		ENVOY__CONFIG__ROUTE__V3__HEADER_MATCHER__HEADER_MATCH_SPECIFIER_RANGE_MATCH &&
 	    h->range_match->start >= h->range_match->end)
-		warn(k, "range_match", "range_match is empty: it holds start and what is below end");
+		warn(
+		    k, "range_match", "range_match is empty: it holds start and what is below end");
 }
 
 static void
@@ -129,7 +132,8 @@ check_header_key(struct checked *k, const Envoy__Config__Core__V3__HeaderValue *
 	if (h->key[0] == '\0')
 		return;
 	if (h->key[0] == ':' || str_ieqz(str_of(h->key), "host"))
-		fail_below(k, "header", &h->base, "key", NULL, "':' headers and host cannot be added");
+		fail_below(
+		    k, "header", &h->base, "key", NULL, "':' headers and host cannot be added");
 	else if (!is_header_name(str_of(h->key), false))
 		fail_below(k, "header", &h->base, "key", NULL, "'%s' is not a header name", h->key);
 	else if (strlen(h->key) > 16384)
@@ -192,11 +196,13 @@ check_data_source(struct checked *k)
 		if (d->filename[0] == '\0')
 			fail(k, "filename", "must not be empty");
 		else if (stat(d->filename, &st) < 0 || access(d->filename, R_OK) < 0)
-			fail(k, "filename", "'%s' cannot be read: %s", d->filename, strerror(errno));
+			fail(
+			    k, "filename", "'%s' cannot be read: %s", d->filename, strerror(errno));
 		else if (!S_ISREG(st.st_mode))
 			fail(k, "filename", "'%s' is not a file", d->filename);
 	}
-	if (d->specifier_case == ENVOY__CONFIG__CORE__V3__DATA_SOURCE__SPECIFIER_ENVIRONMENT_VARIABLE &&
+	if (d->specifier_case ==
+		ENVOY__CONFIG__CORE__V3__DATA_SOURCE__SPECIFIER_ENVIRONMENT_VARIABLE &&
 	    !getenv(d->environment_variable))
 		fail(k, "environment_variable", "'%s' is not set in the environment",
 		    d->environment_variable);

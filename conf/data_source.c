@@ -50,8 +50,8 @@ read_file(const char *path, size_t most, struct strb *out, struct err *err)
 }
 
 int
-data_source_read(const Envoy__Config__Core__V3__DataSource *d, size_t most, struct strb *out,
-    struct err *err)
+data_source_read(
+    const Envoy__Config__Core__V3__DataSource *d, size_t most, struct strb *out, struct err *err)
 {
 	struct str bytes = {"", 0};
 	const char *value;
@@ -68,8 +68,8 @@ data_source_read(const Envoy__Config__Core__V3__DataSource *d, size_t most, stru
 	case ENVOY__CONFIG__CORE__V3__DATA_SOURCE__SPECIFIER_ENVIRONMENT_VARIABLE:
 		value = getenv(d->environment_variable);
 		if (!value)
-			return err_set(err, "'%s' is not set in the environment",
-			    d->environment_variable);
+			return err_set(
+			    err, "'%s' is not set in the environment", d->environment_variable);
 		bytes = str_of(value);
 		break;
 	default:
@@ -114,7 +114,8 @@ inline_source(struct inlining *in, const ProtobufCMessage *m)
 	struct strb bytes = {0};
 
 	if (d->specifier_case != ENVOY__CONFIG__CORE__V3__DATA_SOURCE__SPECIFIER_FILENAME &&
-	    d->specifier_case != ENVOY__CONFIG__CORE__V3__DATA_SOURCE__SPECIFIER_ENVIRONMENT_VARIABLE)
+	    d->specifier_case !=
+		ENVOY__CONFIG__CORE__V3__DATA_SOURCE__SPECIFIER_ENVIRONMENT_VARIABLE)
 		return m;
 	copy = (void *)message_new(in->arena, m->descriptor);
 	if (data_source_read(d, in->most, &bytes, in->err) < 0)

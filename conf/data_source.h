@@ -18,8 +18,8 @@
 struct err;
 
 /* Appends the bytes; -1 when they cannot be had or are more than `most`. */
-int data_source_read(const Envoy__Config__Core__V3__DataSource *d, size_t most, struct strb *out,
-    struct err *err);
+int data_source_read(
+    const Envoy__Config__Core__V3__DataSource *d, size_t most, struct strb *out, struct err *err);
 
 /* False for one that is not set, a file that cannot be read, a variable that does not exist. */
 bool data_source_is_there(const Envoy__Config__Core__V3__DataSource *d);
@@ -29,7 +29,7 @@ bool data_source_is_there(const Envoy__Config__Core__V3__DataSource *d);
  * into inline_bytes; m itself when there is nothing to turn, else a copy
  * in the arena.  NULL when one cannot be read.
  */
-const ProtobufCMessage *data_sources_inline(struct arena *a, const ProtobufCMessage *m, size_t most,
-    struct err *err);
+const ProtobufCMessage *data_sources_inline(
+    struct arena *a, const ProtobufCMessage *m, size_t most, struct err *err);
 
 #endif

@@ -43,7 +43,7 @@ same_place(const struct diag_entry *e, const struct document *doc, uint32_t line
 	if (strcmp(e->path, path) == 0 && line == e->line && column == e->column)
 		return true;
 	return line && doc && e->file && strcmp(e->file, doc->name) == 0 && e->line == line &&
-	    e->column == column;
+	       e->column == column;
 }
 
 /* One error hides others at its place; a warning only its like. */

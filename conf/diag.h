@@ -32,15 +32,15 @@ struct diag_entry {
 	uint32_t line, column; /* from 1; 0 when unknown */
 	const char *path;      /* "static_resources.clusters[0].name"; "" for the whole */
 	const char *text;
-	const char *near;      /* the nearest valid name, or NULL */
-	struct str source;     /* the line of the file */
+	const char *near;  /* the nearest valid name, or NULL */
+	struct str source; /* the line of the file */
 };
 
 struct diag {
 	struct arena arena; /* owns the texts */
 	struct diag_entry *entries;
 	unsigned count, cap;
-	unsigned errors;   /* all of them, kept or not */
+	unsigned errors; /* all of them, kept or not */
 	unsigned warnings;
 };
 

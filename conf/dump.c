@@ -13,8 +13,8 @@
 #include "lib/base/err.h"
 #include "lib/base/json_out.h"
 
-static void dump_message(struct json_out *j, const ProtobufCMessage *m, const struct dump_options *o,
-    const char *type_url);
+static void dump_message(struct json_out *j, const ProtobufCMessage *m,
+    const struct dump_options *o, const char *type_url);
 static void dump_form(struct json_out *j, const ProtobufCMessage *m, const struct dump_options *o);
 static void dump_struct(struct json_out *j, const Google__Protobuf__Struct *s);
 
@@ -30,7 +30,8 @@ is_secret(const ProtobufCMessageDescriptor *d, const ProtobufCFieldDescriptor *f
 	};
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
-		if (str_eqz(str_of(d->name), rows[i].message) && str_eqz(str_of(f->name), rows[i].field))
+		if (str_eqz(str_of(d->name), rows[i].message) &&
+		    str_eqz(str_of(f->name), rows[i].field))
 			return true;
 	return false;
 }
@@ -38,13 +39,15 @@ is_secret(const ProtobufCMessageDescriptor *d, const ProtobufCFieldDescriptor *f
 static void
 dump_bytes(struct json_out *j, const ProtobufCBinaryData *b)
 {
-	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+	static const char digits[] =
+	    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 	struct strb text = {0};
 
 	for (size_t i = 0; i < b->len; i += 3) {
 		size_t n = b->len - i < 3 ? b->len - i : 3;
-		uint32_t bits = (uint32_t)b->data[i] << 16 | (n > 1 ? (uint32_t)b->data[i + 1] << 8 : 0) |
-		    (n > 2 ? b->data[i + 2] : 0);
+		uint32_t bits = (uint32_t)b->data[i] << 16 |
+				(n > 1 ? (uint32_t)b->data[i + 1] << 8 : 0) |
+				(n > 2 ? b->data[i + 2] : 0);
 
 		for (size_t k = 0; k < 4; k++)
 			strb_addc(&text, k <= n ? digits[bits >> (18 - 6 * k) & 63] : '=');
@@ -229,8 +232,9 @@ dump_field(struct json_out *j, const ProtobufCMessage *m, const ProtobufCFieldDe
 	bool has = message_has(m, f);
 	bool in_oneof = f->flags & PROTOBUF_C_FIELD_FLAG_ONEOF;
 
-	if (!has && (!o->defaults || in_oneof ||
-			(f->type == PROTOBUF_C_TYPE_MESSAGE && f->label != PROTOBUF_C_LABEL_REPEATED)))
+	if (!has &&
+	    (!o->defaults || in_oneof ||
+		(f->type == PROTOBUF_C_TYPE_MESSAGE && f->label != PROTOBUF_C_LABEL_REPEATED)))
 		return;
 	json_keyz(j, f->name);
 	if (has && is_secret(m->descriptor, f))

@@ -13,7 +13,7 @@
 struct json_out;
 
 struct dump_options {
-	bool defaults;    /* also the fields that are not set */
+	bool defaults;	  /* also the fields that are not set */
 	const char *type; /* written first as "@type"; NULL: left out */
 };
 

@@ -48,8 +48,10 @@ child(const struct node *map, const char *field)
 static bool
 is_of_unknown_type(const struct node *extension, enum type_category category)
 {
-	const struct node *config = child(extension, "typed_config"), *name = child(extension, "name");
-	const struct node *url = config && config->kind == NODE_MAP ? node_get(config, STR("@type")) : NULL;
+	const struct node *config = child(extension, "typed_config"),
+			  *name = child(extension, "name");
+	const struct node *url =
+	    config && config->kind == NODE_MAP ? node_get(config, STR("@type")) : NULL;
 
 	if (url && url->kind == NODE_SCALAR) {
 		if (str_ends(url->text, STR(".TypedStruct")))
@@ -60,24 +62,26 @@ is_of_unknown_type(const struct node *extension, enum type_category category)
 }
 
 static void
-warn_left_out(struct message_build *b, const struct where *w, const char *what, const struct node *extension)
+warn_left_out(
+    struct message_build *b, const struct where *w, const char *what, const struct node *extension)
 {
 	const struct node *name = child(extension, "name");
 	struct str called = name && name->kind == NODE_SCALAR ? name->text : STR("");
 
-	where_warn(b->diag, w, "%s '" STR_FMT "' is of an unknown type and left out", what, STR_ARG(called));
+	where_warn(b->diag, w, "%s '" STR_FMT "' is of an unknown type and left out", what,
+	    STR_ARG(called));
 }
 
 bool
-extension_is_left_out(struct message_build *b, const ProtobufCMessageDescriptor *item,
-    const struct where *w)
+extension_is_left_out(
+    struct message_build *b, const ProtobufCMessageDescriptor *item, const struct where *w)
 {
 	const struct node *n = w->node, *optional;
 
 	if (item == HTTP_FILTER) {
 		optional = child(n, "is_optional");
-		if (!optional || optional->kind != NODE_SCALAR || !str_ieqz(optional->text, "true") ||
-		    !is_of_unknown_type(n, TYPE_HTTP_FILTER))
+		if (!optional || optional->kind != NODE_SCALAR ||
+		    !str_ieqz(optional->text, "true") || !is_of_unknown_type(n, TYPE_HTTP_FILTER))
 			return false;
 		warn_left_out(b, w, "optional HTTP filter", n);
 		return true;

@@ -19,7 +19,7 @@ enum type_category extension_category(const struct where *w);
  * Is the item at `w` of a list left out: an optional HTTP filter, or a load
  * balancing policy, of a type that nobody knows?  Says so.
  */
-bool extension_is_left_out(struct message_build *b, const ProtobufCMessageDescriptor *item,
-    const struct where *w);
+bool extension_is_left_out(
+    struct message_build *b, const ProtobufCMessageDescriptor *item, const struct where *w);
 
 #endif

@@ -17,11 +17,13 @@ enum max_length {
 	YES,
 };
 
-static const struct operator {
+static const struct operator
+{
 	const char *name;
 	enum argument argument;
 	enum max_length max_length;
-} operators[] = {
+}
+operators[] = {
 #define OPERATOR(name, argument, max_length) {#name, argument, max_length},
 #include "conf/access_log_operators.def"
 #undef OPERATOR
@@ -42,8 +44,8 @@ is_later(struct str name)
 	return false;
 }
 
-static const struct operator *
-operator_named(struct str name, const char **near_name, struct err *err)
+static const struct operator*
+    operator_named(struct str name, const char **near_name, struct err *err)
 {
 	struct near near;
 
@@ -64,7 +66,7 @@ operator_named(struct str name, const char **near_name, struct err *err)
 
 /* "X" or "X?Y". */
 static int
-check_header_argument(const struct operator *op, struct str argument, struct err *err)
+check_header_argument(const struct operator* op, struct str argument, struct err *err)
 {
 	struct str rest = argument, first, second = {NULL, 0};
 
@@ -72,39 +74,45 @@ check_header_argument(const struct operator *op, struct str argument, struct err
 		return err_set(err, "%%%s%% needs the name of a header", op->name);
 	if (first.n != argument.n)
 		second = rest;
-	if (!is_header_name(first, true) || (first.n != argument.n && !is_header_name(second, true)))
-		return err_set(err, "%%%s(" STR_FMT ")%%: not a header name", op->name, STR_ARG(argument));
+	if (!is_header_name(first, true) ||
+	    (first.n != argument.n && !is_header_name(second, true)))
+		return err_set(
+		    err, "%%%s(" STR_FMT ")%%: not a header name", op->name, STR_ARG(argument));
 	return 0;
 }
 
 static int
-check_operator(const struct operator *op, struct str argument, bool has_argument, struct str length,
+check_operator(const struct operator* op, struct str argument, bool has_argument, struct str length,
     bool has_length, struct err *err)
 {
 	uint64_t n;
 
 	if (op->argument == NONE && has_argument)
 		return err_set(err, "%%%s%% takes no argument", op->name);
-	if (op->argument == HEADER && (!has_argument || check_header_argument(op, argument, err) < 0))
-		return has_argument ? -1 : err_set(err, "%%%s%% needs the name of a header", op->name);
+	if (op->argument == HEADER &&
+	    (!has_argument || check_header_argument(op, argument, err) < 0))
+		return has_argument ? -1
+				    : err_set(err, "%%%s%% needs the name of a header", op->name);
 	if (has_length && op->max_length == NO)
 		return err_set(err, "%%%s%% takes no length", op->name);
 	if (has_length && !str_u64(length, &n))
-		return err_set(err, "%%%s%%: '" STR_FMT "' is not a length", op->name, STR_ARG(length));
+		return err_set(
+		    err, "%%%s%%: '" STR_FMT "' is not a length", op->name, STR_ARG(length));
 	return 0;
 }
 
 static bool
 is_name_char(char c)
 {
-	return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_';
+	return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') ||
+	       c == '_';
 }
 
 /* One operator behind its first '%'; *i is left behind its last. */
 static int
 check_at(struct str s, size_t *i, const char **near, struct err *err)
 {
-	const struct operator *op;
+	const struct operator* op;
 	struct str name, argument = {"", 0}, length = {"", 0};
 	size_t start = *i, end;
 	bool has_argument = false, has_length = false;
@@ -131,8 +139,8 @@ check_at(struct str s, size_t *i, const char **near, struct err *err)
 		*i = end;
 	}
 	if (*i >= s.n || s.p[*i] != '%' || name.n == 0)
-		return err_set(err, "a '%%' at offset %zu begins no operator; a percent sign is '%%%%'",
-		    start - 1);
+		return err_set(err,
+		    "a '%%' at offset %zu begins no operator; a percent sign is '%%%%'", start - 1);
 	++*i;
 	op = operator_named(name, near, err);
 	return op ? check_operator(op, argument, has_argument, length, has_length, err) : -1;

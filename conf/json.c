@@ -173,7 +173,7 @@ scan_collection(struct scan *s, unsigned depth)
 		return NULL;
 	}
 	failed = scan_members(s, depth + 1, map ? '}' : ']', &list) < 0 ||
-	    (map ? node_fill_map(&s->b, n, &list) : node_fill_seq(&s->b, n, &list)) < 0;
+		 (map ? node_fill_map(&s->b, n, &list) : node_fill_seq(&s->b, n, &list)) < 0;
 	vec_fini(&list);
 	return failed ? NULL : n;
 }
@@ -242,7 +242,8 @@ judge(struct scan *s)
 }
 
 int
-json_parse(struct arena *a, const char *name, struct str text, struct document **out, struct diag *diag)
+json_parse(
+    struct arena *a, const char *name, struct str text, struct document **out, struct diag *diag)
 {
 	struct scan s = {.b = {.arena = a, .diag = diag}};
 

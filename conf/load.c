@@ -78,7 +78,9 @@ read_file(struct loading *l, struct strb *out)
 static int
 merge_text(struct loading *l, const char *name, struct str text)
 {
-	struct message_build b = {.arena = &l->conf->arena, .diag = l->diag, .origins = &l->origins,
+	struct message_build b = {.arena = &l->conf->arena,
+	    .diag = l->diag,
+	    .origins = &l->origins,
 	    .allow_unknown_fields = l->src->allow_unknown_fields};
 	struct where root = {.index = -1, .type = l->conf->bootstrap->base.descriptor};
 	struct document *doc;
@@ -120,12 +122,13 @@ override_node(struct loading *l)
 	if (!src->service_node && !src->service_cluster && !src->service_zone)
 		return;
 	if (!b->node)
-		b->node = (void *)message_new(&l->conf->arena, &envoy__config__core__v3__node__descriptor);
+		b->node = (void *)message_new(
+		    &l->conf->arena, &envoy__config__core__v3__node__descriptor);
 	override(l, &b->node->id, src->service_node);
 	override(l, &b->node->cluster, src->service_cluster);
 	if (src->service_zone && !b->node->locality)
-		b->node->locality =
-		    (void *)message_new(&l->conf->arena, &envoy__config__core__v3__locality__descriptor);
+		b->node->locality = (void *)message_new(
+		    &l->conf->arena, &envoy__config__core__v3__locality__descriptor);
 	if (src->service_zone)
 		override(l, &b->node->locality->zone, src->service_zone);
 }
@@ -135,8 +138,10 @@ check(struct loading *l)
 {
 	struct check c = {.diag = l->diag, .arena = &l->nodes, .origins = &l->origins};
 	struct origin *o = origins_get(&l->origins, &l->conf->bootstrap->base);
-	struct where root = {.index = -1, .type = l->conf->bootstrap->base.descriptor,
-	    .doc = o ? o->doc : NULL, .node = o ? o->node : NULL};
+	struct where root = {.index = -1,
+	    .type = l->conf->bootstrap->base.descriptor,
+	    .doc = o ? o->doc : NULL,
+	    .node = o ? o->node : NULL};
 
 	check_bootstrap(&c, l->conf->bootstrap, &root);
 	check_fini(&c);
@@ -171,8 +176,8 @@ conf_load(struct conf **out, const struct conf_source *src, struct diag *diag)
 	arena_init(&l.conf->arena);
 	arena_init(&l.nodes);
 	l.origins.arena = &l.nodes;
-	l.conf->bootstrap = (void *)message_new(&l.conf->arena,
-	    &envoy__config__bootstrap__v3__bootstrap__descriptor);
+	l.conf->bootstrap = (void *)message_new(
+	    &l.conf->arena, &envoy__config__bootstrap__v3__bootstrap__descriptor);
 	run(&l);
 	origins_fini(&l.origins);
 	arena_fini(&l.nodes);

@@ -23,10 +23,13 @@ struct conf;
 struct diag;
 
 struct conf_source {
-	const char *path;        /* -c; NULL for none; ".json" is read as JSON, anything else as YAML */
-	const char *inline_yaml; /* --config-yaml, merged over the file as protobuf merges; NULL for none */
-	const char *service_node, *service_cluster, *service_zone; /* win over `node`; NULL: not given */
-	bool allow_unknown_fields; /* --allow-unknown-static-fields: a warning instead of an error */
+	const char *path; /* -c; NULL for none; ".json" is read as JSON, anything else as YAML */
+	const char *
+	    inline_yaml; /* --config-yaml, merged over the file as protobuf merges; NULL for none */
+	const char *service_node, *service_cluster,
+	    *service_zone; /* win over `node`; NULL: not given */
+	bool
+	    allow_unknown_fields; /* --allow-unknown-static-fields: a warning instead of an error */
 };
 
 /* 0 with *out (warnings in diag), or -1 with every error in diag. */

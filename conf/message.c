@@ -106,8 +106,8 @@ message_field_is_map(const ProtobufCFieldDescriptor *f)
 	const ProtobufCMessageDescriptor *d = f->descriptor;
 
 	return f->label == PROTOBUF_C_LABEL_REPEATED && f->type == PROTOBUF_C_TYPE_MESSAGE &&
-	    d->n_fields == 2 && str_ends(str_of(d->short_name), STR("Entry")) &&
-	    strcmp(d->fields[0].name, "key") == 0 && strcmp(d->fields[1].name, "value") == 0;
+	       d->n_fields == 2 && str_ends(str_of(d->short_name), STR("Entry")) &&
+	       strcmp(d->fields[0].name, "key") == 0 && strcmp(d->fields[1].name, "value") == 0;
 }
 
 /* One mapping being merged into one message. */
@@ -137,18 +137,20 @@ unknown_field(struct merging *g, const struct node *key, const struct node *valu
 {
 	const ProtobufCMessageDescriptor *d = g->m->descriptor;
 	const char *later = unsupported_by_name(d, key->text);
-	struct where at = {.up = g->w, .field = key->text, .index = -1, .doc = g->w->doc, .node = key};
+	struct where at = {
+	    .up = g->w, .field = key->text, .index = -1, .doc = g->w->doc, .node = key};
 	struct near near;
 
 	if (later) {
 		at.field = str_of(later);
 		if (node_is_null(value) || (value->kind == NODE_SEQ && value->count == 0))
 			return 0;
-		return where_error(g->b->diag, &at, NULL,
-		    "known to Envoy but not supported by baton yet");
+		return where_error(
+		    g->b->diag, &at, NULL, "known to Envoy but not supported by baton yet");
 	}
 	if (g->b->allow_unknown_fields) {
-		where_warn(g->b->diag, &at, "unknown field '" STR_FMT "' is ignored", STR_ARG(key->text));
+		where_warn(
+		    g->b->diag, &at, "unknown field '" STR_FMT "' is ignored", STR_ARG(key->text));
 		return 0;
 	}
 	near_init(&near, key->text);
@@ -240,11 +242,14 @@ merge_list(struct merging *g, const ProtobufCFieldDescriptor *f, const struct wh
 		struct where at = step(g, f, (int)i, n->items[i]);
 		char *slot = *(char **)message_field(g->m, f) + *repeated_count(g->m, f) * size;
 
-		if (node_is_null(n->items[i]) && f->descriptor != &google__protobuf__value__descriptor) {
-			result = where_error(g->b->diag, &at, NULL, "is null; a list has no empty places");
+		if (node_is_null(n->items[i]) &&
+		    f->descriptor != &google__protobuf__value__descriptor) {
+			result = where_error(
+			    g->b->diag, &at, NULL, "is null; a list has no empty places");
 			continue;
 		}
-		if (f->type == PROTOBUF_C_TYPE_MESSAGE && extension_is_left_out(g->b, f->descriptor, &at))
+		if (f->type == PROTOBUF_C_TYPE_MESSAGE &&
+		    extension_is_left_out(g->b, f->descriptor, &at))
 			continue;
 		if (f->type == PROTOBUF_C_TYPE_STRING)
 			*(char **)slot = (char *)protobuf_c_empty_string;
@@ -284,17 +289,23 @@ merge_map(struct merging *g, const ProtobufCFieldDescriptor *f, const struct whe
 	int result = 0;
 
 	if (n->kind != NODE_MAP)
-		return where_error(g->b->diag, w, NULL, "takes a mapping, not %s", node_kind_name(n));
+		return where_error(
+		    g->b->diag, w, NULL, "takes a mapping, not %s", node_kind_name(n));
 	make_room(g, f, n->count);
 	for (uint32_t i = 0; i < n->count; i++) {
 		ProtobufCMessage *entry = map_entry(g, f, n->pairs[i].key, old);
-		struct where at = {.up = w, .field = n->pairs[i].key->text, .index = -1,
-		    .type = d, .doc = w->doc, .node = n->pairs[i].value};
+		struct where at = {.up = w,
+		    .field = n->pairs[i].key->text,
+		    .index = -1,
+		    .type = d,
+		    .doc = w->doc,
+		    .node = n->pairs[i].value};
 		struct merging inner = {.b = g->b, .m = entry, .n = n->pairs[i].value, .w = &at};
 
 		if (memchr(at.field.p, '\0', at.field.n))
 			result = where_error(g->b->diag, &at, NULL, "the key holds a NUL");
-		else if (merge_value(&inner, &d->fields[1], message_field(entry, &d->fields[1]), &at) < 0)
+		else if (merge_value(
+			     &inner, &d->fields[1], message_field(entry, &d->fields[1]), &at) < 0)
 			result = -1;
 	}
 	return result;
@@ -337,8 +348,8 @@ merge_pair(struct merging *g, const struct node *key, const struct node *value)
 		return 0;
 	other = rival(g, f);
 	if (other)
-		return where_error(g->b->diag, &at, NULL, "'%s' is set already; only one of the two may be",
-		    other->name);
+		return where_error(g->b->diag, &at, NULL,
+		    "'%s' is set already; only one of the two may be", other->name);
 	g->seen[f - g->m->descriptor->fields] = true;
 	at.node = value;
 	if (f->label != PROTOBUF_C_LABEL_REPEATED)
@@ -351,7 +362,8 @@ static int
 default_extension(struct merging *g)
 {
 	enum type_category category = extension_category(g->w);
-	const ProtobufCFieldDescriptor *f = message_field_named(g->m->descriptor, STR("typed_config"));
+	const ProtobufCFieldDescriptor *f =
+	    message_field_named(g->m->descriptor, STR("typed_config"));
 	const ProtobufCFieldDescriptor *name = message_field_named(g->m->descriptor, STR("name"));
 	const struct node *called = node_get(g->n, STR("name"));
 	const struct message_type *type;
@@ -381,7 +393,8 @@ default_extension(struct merging *g)
 }
 
 int
-message_merge(struct message_build *b, ProtobufCMessage *m, const struct node *n, const struct where *w)
+message_merge(
+    struct message_build *b, ProtobufCMessage *m, const struct node *n, const struct where *w)
 {
 	struct merging g = {.b = b, .m = m, .n = n, .w = w};
 	enum wellknown kind = wellknown_of(m->descriptor);

@@ -30,7 +30,7 @@ struct where;
 struct message_build {
 	struct arena *arena;
 	struct diag *diag;
-	struct origins *origins;   /* remembers where each message was written; may be NULL */
+	struct origins *origins; /* remembers where each message was written; may be NULL */
 	bool allow_unknown_fields;
 };
 
@@ -45,8 +45,8 @@ int message_merge(struct message_build *b, ProtobufCMessage *into, const struct 
 ProtobufCMessage *message_new(struct arena *a, const ProtobufCMessageDescriptor *type);
 
 /* Unpacks bytes of a stranger or of the journal: size and nesting are looked at first. */
-ProtobufCMessage *message_unpack(struct arena *a, const ProtobufCMessageDescriptor *type,
-    struct str bytes, struct err *err);
+ProtobufCMessage *message_unpack(
+    struct arena *a, const ProtobufCMessageDescriptor *type, struct str bytes, struct err *err);
 /* Appends the packed form. */
 void message_pack(const ProtobufCMessage *m, struct strb *out);
 
@@ -76,6 +76,7 @@ message_count(const ProtobufCMessage *m, const ProtobufCFieldDescriptor *f)
 size_t message_value_size(const ProtobufCFieldDescriptor *f);
 bool message_field_is_map(const ProtobufCFieldDescriptor *f);
 /* Field by proto name, or NULL. */
-const ProtobufCFieldDescriptor *message_field_named(const ProtobufCMessageDescriptor *d, struct str name);
+const ProtobufCFieldDescriptor *message_field_named(
+    const ProtobufCMessageDescriptor *d, struct str name);
 
 #endif

@@ -26,7 +26,7 @@ bool
 address_is_fixed(const Envoy__Config__Core__V3__Address *a)
 {
 	return a->address_case != ENVOY__CONFIG__CORE__V3__ADDRESS__ADDRESS_SOCKET_ADDRESS ||
-	    a->socket_address->port_value != 0;
+	       a->socket_address->port_value != 0;
 }
 
 void

@@ -21,7 +21,8 @@ min3(unsigned a, unsigned b, unsigned c)
 	return m < c ? m : c;
 }
 
-/* Insertions, deletions, replacements and swaps of neighbours; case and '_' against '-' cost nothing. */
+/* Insertions, deletions, replacements and swaps of neighbours; case and '_' against '-' cost
+ * nothing. */
 static unsigned
 edits(struct str a, struct str b)
 {

@@ -12,7 +12,7 @@ node_is_null(const struct node *n)
 	if (n->kind != NODE_SCALAR || n->quoted)
 		return false;
 	return n->text.n == 0 || str_eqz(n->text, "~") || str_eqz(n->text, "null") ||
-	    str_eqz(n->text, "Null") || str_eqz(n->text, "NULL");
+	       str_eqz(n->text, "Null") || str_eqz(n->text, "NULL");
 }
 
 struct node *
@@ -181,8 +181,8 @@ static int
 merge_map(struct node_builder *b, struct filling *f, const struct node *at, const struct node *from)
 {
 	if (from->kind != NODE_MAP)
-		return node_fail(b, at->line, at->column, "<< takes a mapping or a list of mappings, not %s",
-		    node_kind_name(from));
+		return node_fail(b, at->line, at->column,
+		    "<< takes a mapping or a list of mappings, not %s", node_kind_name(from));
 	for (uint32_t i = 0; i < from->count; i++) {
 		if (key_of(f, from->pairs[i].key->text))
 			continue;

@@ -17,9 +17,9 @@
 #include "lib/base/str.h"
 
 #define NODE_DEPTH 64
-#define NODE_LIMIT (2u << 20)         /* nodes of one document as written: 100,000 routes fit well */
-#define NODE_ALIAS_LIMIT 200000u      /* nodes that aliases and merge keys may add to it */
-#define CONF_FILE_LIMIT (32u << 20)   /* bytes of one file */
+#define NODE_LIMIT (2u << 20)	    /* nodes of one document as written: 100,000 routes fit well */
+#define NODE_ALIAS_LIMIT 200000u    /* nodes that aliases and merge keys may add to it */
+#define CONF_FILE_LIMIT (32u << 20) /* bytes of one file */
 
 struct diag;
 
@@ -36,9 +36,9 @@ struct node_pair {
 
 struct node {
 	enum node_kind kind;
-	bool quoted;           /* scalar: "1", '1', | and > are strings; 1 may be a number */
+	bool quoted;	       /* scalar: "1", '1', | and > are strings; 1 may be a number */
 	uint32_t line, column; /* from 1 */
-	uint32_t count;        /* pairs or items */
+	uint32_t count;	       /* pairs or items */
 	uint32_t weight;       /* nodes below and this one, aliases expanded */
 	union {
 		struct str text; /* always followed by a NUL that is not counted */
@@ -54,10 +54,10 @@ struct document {
 };
 
 /* 0, or -1 with the reason in diag.  The text is copied; `name` is borrowed. */
-int yaml_parse(struct arena *a, const char *name, struct str text, struct document **out,
-    struct diag *diag);
-int json_parse(struct arena *a, const char *name, struct str text, struct document **out,
-    struct diag *diag);
+int yaml_parse(
+    struct arena *a, const char *name, struct str text, struct document **out, struct diag *diag);
+int json_parse(
+    struct arena *a, const char *name, struct str text, struct document **out, struct diag *diag);
 
 /* NULL, ~, null and an empty plain scalar: the field is not set. */
 bool node_is_null(const struct node *n);

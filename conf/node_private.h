@@ -14,7 +14,7 @@ struct node_builder {
 	struct arena *arena;
 	struct document *doc;
 	struct diag *diag;
-	uint32_t made;  /* nodes written in the text */
+	uint32_t made;	/* nodes written in the text */
 	uint32_t added; /* nodes that aliases and merge keys repeat */
 };
 

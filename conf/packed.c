@@ -40,14 +40,17 @@ skip(struct str *s, uint64_t n)
 	return true;
 }
 
-static int count(struct counting *c, const ProtobufCMessageDescriptor *d, struct str s, unsigned depth);
+static int count(
+    struct counting *c, const ProtobufCMessageDescriptor *d, struct str s, unsigned depth);
 
 static int
 count_field(struct counting *c, const ProtobufCMessageDescriptor *d, struct str *s, uint64_t tag,
     unsigned depth)
 {
 	const ProtobufCFieldDescriptor *f =
-	    tag >> 3 <= UINT32_MAX ? protobuf_c_message_descriptor_get_field(d, (unsigned)(tag >> 3)) : NULL;
+	    tag >> 3 <= UINT32_MAX
+		? protobuf_c_message_descriptor_get_field(d, (unsigned)(tag >> 3))
+		: NULL;
 	struct str inner;
 	uint64_t n;
 	bool ok = false;
@@ -137,7 +140,8 @@ leave_to_arena(void *arena, void *p)
 }
 
 ProtobufCMessage *
-message_unpack(struct arena *a, const ProtobufCMessageDescriptor *type, struct str bytes, struct err *err)
+message_unpack(
+    struct arena *a, const ProtobufCMessageDescriptor *type, struct str bytes, struct err *err)
 {
 	struct counting c = {.err = err};
 	ProtobufCAllocator allocator = {

@@ -30,25 +30,26 @@ check_listener_names(struct checked *k, const Resources *r)
 		const Envoy__Config__Listener__V3__Listener *first;
 
 		if (l->name[0] && map_put(&names, str_of(l->name), l))
-			fail_item(k, "listeners", (int)i, "a second listener is called '%s'", l->name);
+			fail_item(
+			    k, "listeners", (int)i, "a second listener is called '%s'", l->name);
 		if (!l->address || !address_is_fixed(l->address))
 			continue;
 		address_write(l->address, text);
-		first = map_put(&addresses,
-		    arena_str(k->c->arena, str_of(text)), l);
+		first = map_put(&addresses, arena_str(k->c->arena, str_of(text)), l);
 		if (first)
-			fail_item(k, "listeners", (int)i, "%s is the address of listener '%s' already", text,
-			    first->name);
+			fail_item(k, "listeners", (int)i,
+			    "%s is the address of listener '%s' already", text, first->name);
 	}
 	map_fini(&names);
 	map_fini(&addresses);
 }
 
 void
-check_bootstrap(struct check *c, const Envoy__Config__Bootstrap__V3__Bootstrap *b, const struct where *w)
+check_bootstrap(
+    struct check *c, const Envoy__Config__Bootstrap__V3__Bootstrap *b, const struct where *w)
 {
-	struct where at = {.up = w, .field = STR("static_resources"), .index = -1, .doc = w->doc,
-	    .node = w->node};
+	struct where at = {
+	    .up = w, .field = STR("static_resources"), .index = -1, .doc = w->doc, .node = w->node};
 	struct checked k = {.c = c, .w = &at};
 
 	c->routes_are_static = true;

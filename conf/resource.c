@@ -40,7 +40,8 @@ resource_descriptor(enum resource_kind k)
 }
 
 static void
-write_record(struct strb *out, enum resource_kind k, bool removed, struct str name, struct str packed)
+write_record(
+    struct strb *out, enum resource_kind k, bool removed, struct str name, struct str packed)
 {
 	struct head h = {
 	    .kind = (uint8_t)k,

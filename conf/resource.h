@@ -34,9 +34,9 @@ enum resource_kind {
 
 struct resource {
 	enum resource_kind kind;
-	bool removed;      /* no message: the name is gone */
+	bool removed; /* no message: the name is gone */
 	struct str name;
-	uint64_t version;  /* hash of the packed message */
+	uint64_t version; /* hash of the packed message */
 	struct str packed;
 };
 
@@ -44,7 +44,8 @@ const char *resource_kind_name(enum resource_kind k);
 const ProtobufCMessageDescriptor *resource_descriptor(enum resource_kind k);
 
 /* Appends one record. */
-void resource_write(struct strb *out, enum resource_kind k, struct str name, const ProtobufCMessage *m);
+void resource_write(
+    struct strb *out, enum resource_kind k, struct str name, const ProtobufCMessage *m);
 void resource_write_removed(struct strb *out, enum resource_kind k, struct str name);
 /* Reads one record that fills `bytes`; the result borrows from it.  0, or -1 with err. */
 int resource_read(struct str bytes, struct resource *out, struct err *err);

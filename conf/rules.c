@@ -37,7 +37,7 @@ struct rule {
 	uint64_t least, most;
 	const char *text;
 	const ProtobufCFieldDescriptor *f; /* filled at first use */
-	const struct rule *next;           /* of the same message */
+	const struct rule *next;	   /* of the same message */
 };
 
 #define VALUE(n) (1u << (n))
@@ -175,7 +175,8 @@ check_needs_one(struct checked *k, const struct rule *r)
 {
 	if (*(uint32_t *)((char *)k->m + r->f->quantifier_offset) != 0)
 		return;
-	for (unsigned i = 0; i < k->m->descriptor->n_fields; i++) { /* written, but wrongly: said already */
+	for (unsigned i = 0; i < k->m->descriptor->n_fields;
+	     i++) { /* written, but wrongly: said already */
 		const ProtobufCFieldDescriptor *f = &k->m->descriptor->fields[i];
 
 		if ((f->flags & PROTOBUF_C_FIELD_FLAG_ONEOF) &&
@@ -230,8 +231,8 @@ static bool
 is_empty(const struct checked *k, const struct rule *r)
 {
 	return !message_has(k->m, r->f) ||
-	    (r->f->type == PROTOBUF_C_TYPE_STRING && r->f->label != PROTOBUF_C_LABEL_REPEATED &&
-		(*(char **)message_field(k->m, r->f))[0] == '\0');
+	       (r->f->type == PROTOBUF_C_TYPE_STRING && r->f->label != PROTOBUF_C_LABEL_REPEATED &&
+		   (*(char **)message_field(k->m, r->f))[0] == '\0');
 }
 
 static void
@@ -240,7 +241,8 @@ check_needs(struct checked *k, const struct rule *r)
 	bool chosen = !(r->f->flags & PROTOBUF_C_FIELD_FLAG_ONEOF) || message_has(k->m, r->f);
 
 	if (chosen && is_empty(k, r)) /* of a oneof, NEEDS_ONE speaks */
-		fail(k, r->field, checked_written(k, r->field) ? "must not be empty" : "is required");
+		fail(k, r->field,
+		    checked_written(k, r->field) ? "must not be empty" : "is required");
 }
 
 void

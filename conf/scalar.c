@@ -143,7 +143,8 @@ read_double(const struct node *n, double *out, struct scalar_error *e)
 {
 	bool integral;
 
-	if (str_eqz(n->text, "Infinity") || str_eqz(n->text, "-Infinity") || str_eqz(n->text, "NaN")) {
+	if (str_eqz(n->text, "Infinity") || str_eqz(n->text, "-Infinity") ||
+	    str_eqz(n->text, "NaN")) {
 		*out = n->text.p[0] == 'N' ? NAN : n->text.p[0] == '-' ? -INFINITY : INFINITY;
 		return 0;
 	}
@@ -156,7 +157,8 @@ read_double(const struct node *n, double *out, struct scalar_error *e)
 static int
 read_bool(const struct node *n, protobuf_c_boolean *out, struct scalar_error *e)
 {
-	static const char *const yes[] = {"yes", "on", "y", "1"}, *const no[] = {"no", "off", "n", "0"};
+	static const char *const yes[] = {"yes", "on", "y", "1"}, *const no[] = {
+								      "no", "off", "n", "0"};
 
 	if (str_ieqz(n->text, "true") || str_ieqz(n->text, "false")) {
 		*out = str_ieqz(n->text, "true");

@@ -15,7 +15,8 @@
 #include "lib/base/assert.h"
 
 static const struct message_type types[] = {
-#define TYPE(category, full, name, legacy, descriptor) {full, TYPE_##category, name, legacy, &descriptor},
+#define TYPE(category, full, name, legacy, descriptor)                                             \
+	{full, TYPE_##category, name, legacy, &descriptor},
 #define LATER(category, full, name, legacy) {full, TYPE_##category, name, legacy, NULL},
 #include "conf/types.def"
 #undef TYPE

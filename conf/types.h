@@ -24,8 +24,8 @@ enum type_category {
 struct message_type {
 	const char *full_name; /* "envoy.config.cluster.v3.Cluster" */
 	enum type_category category;
-	const char *name;      /* canonical extension name, or NULL */
-	const char *legacy;    /* name from the time before v3, or NULL */
+	const char *name;			      /* canonical extension name, or NULL */
+	const char *legacy;			      /* name from the time before v3, or NULL */
 	const ProtobufCMessageDescriptor *descriptor; /* NULL: Envoy has it, baton does not yet */
 };
 

@@ -19,7 +19,8 @@ const char *
 unsupported_by_name(const ProtobufCMessageDescriptor *message, struct str key)
 {
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
-		if (strcmp(rows[i].message, message->name) == 0 && field_is_called(rows[i].field, key))
+		if (strcmp(rows[i].message, message->name) == 0 &&
+		    field_is_called(rows[i].field, key))
 			return rows[i].field;
 	return NULL;
 }

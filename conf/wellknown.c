@@ -48,7 +48,8 @@ say(struct message_build *b, const struct where *w, struct scalar_error *e)
 }
 
 static int
-merge_duration(struct message_build *b, ProtobufCMessage *m, const struct node *n, const struct where *w)
+merge_duration(
+    struct message_build *b, ProtobufCMessage *m, const struct node *n, const struct where *w)
 {
 	Google__Protobuf__Duration *d = (Google__Protobuf__Duration *)m;
 	struct scalar_error e = {0};
@@ -60,7 +61,8 @@ merge_duration(struct message_build *b, ProtobufCMessage *m, const struct node *
 }
 
 static int
-merge_wrapper(struct message_build *b, ProtobufCMessage *m, const struct node *n, const struct where *w)
+merge_wrapper(
+    struct message_build *b, ProtobufCMessage *m, const struct node *n, const struct where *w)
 {
 	const ProtobufCFieldDescriptor *f = &m->descriptor->fields[0];
 	struct scalar_error e = {0};
@@ -124,14 +126,15 @@ below(const struct where *w, struct str field, int index, const struct node *n)
 
 /* The value of a key: one of the `old`, emptied, or new at the end. */
 static Google__Protobuf__Value *
-struct_value(struct message_build *b, Google__Protobuf__Struct *s, const struct node *key, size_t old)
+struct_value(
+    struct message_build *b, Google__Protobuf__Struct *s, const struct node *key, size_t old)
 {
 	Google__Protobuf__Struct__FieldsEntry *entry;
 
 	for (size_t i = 0; i < old; i++)
 		if (str_eqz(key->text, s->fields[i]->key))
-			return s->fields[i]->value =
-			    (void *)message_new(b->arena, &google__protobuf__value__descriptor);
+			return s->fields[i]->value = (void *)message_new(
+				   b->arena, &google__protobuf__value__descriptor);
 	entry = (void *)message_new(b->arena, &google__protobuf__struct__fields_entry__descriptor);
 	entry->key = arena_dup(b->arena, key->text.p, key->text.n);
 	entry->value = (void *)message_new(b->arena, &google__protobuf__value__descriptor);
@@ -156,7 +159,8 @@ merge_struct(struct message_build *b, Google__Protobuf__Struct *s, const struct 
 
 		if (memchr(at.field.p, '\0', at.field.n))
 			return where_error(b->diag, &at, NULL, "the key holds a NUL");
-		if (merge_value(b, struct_value(b, s, n->pairs[i].key, old), n->pairs[i].value, &at) < 0)
+		if (merge_value(
+			b, struct_value(b, s, n->pairs[i].key, old), n->pairs[i].value, &at) < 0)
 			return -1;
 	}
 	return 0;
@@ -182,8 +186,8 @@ merge_list(struct message_build *b, Google__Protobuf__ListValue *l, const struct
 }
 
 int
-wellknown_merge(struct message_build *b, enum wellknown kind, ProtobufCMessage *m, const struct node *n,
-    const struct where *w)
+wellknown_merge(struct message_build *b, enum wellknown kind, ProtobufCMessage *m,
+    const struct node *n, const struct where *w)
 {
 	switch (kind) {
 	case WELLKNOWN_DURATION:

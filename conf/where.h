@@ -25,11 +25,11 @@ struct node;
 
 struct where {
 	const struct where *up;
-	struct str field;              /* proto name, or the map key when `keyed`; p = NULL: no name */
-	int index;                     /* ≥ 0: an item of a list */
+	struct str field; /* proto name, or the map key when `keyed`; p = NULL: no name */
+	int index;	  /* ≥ 0: an item of a list */
 	const ProtobufCMessageDescriptor *type; /* of the message that stands here, if it is one */
-	const struct document *doc;    /* NULL: not from a text */
-	const struct node *node;       /* what is shown with a caret; NULL: unknown */
+	const struct document *doc;		/* NULL: not from a text */
+	const struct node *node;		/* what is shown with a caret; NULL: unknown */
 };
 
 void where_path(const struct where *w, struct strb *out);
@@ -49,14 +49,15 @@ struct origin {
 
 struct origins {
 	struct arena *arena; /* borrowed */
-	struct map map;      /* message → struct origin */
+	struct map map;	     /* message → struct origin */
 };
 
 void origins_fini(struct origins *o);
 struct origin *origins_add(struct origins *o, const ProtobufCMessage *m, const struct where *w);
 struct origin *origins_get(const struct origins *o, const ProtobufCMessage *m); /* NULL: unknown */
 /* The node of a field as written, in either spelling; *doc is its text.  NULL: not written. */
-const struct node *origin_field(const struct origin *o, const char *field, const struct document **doc);
+const struct node *origin_field(
+    const struct origin *o, const char *field, const struct document **doc);
 
 /* Is `key` this field's name, or the JSON name made from it? */
 bool field_is_called(const char *field, struct str key);

@@ -20,7 +20,7 @@ struct reader {
 /* A node just read and what stood in front of it. */
 struct read_node {
 	struct node *node; /* NULL: the end of a sequence or mapping */
-	bool ignored;      /* tagged !ignore: only its anchor counts */
+	bool ignored;	   /* tagged !ignore: only its anchor counts */
 };
 
 static int
@@ -76,7 +76,8 @@ read_alias(struct reader *r, const yaml_event_t *e, struct read_node *out)
 
 	out->node = map_getz(&r->anchors, name);
 	if (!out->node)
-		return node_fail(&r->b, line(e), column(e), "no anchor '%s' stands before this", name);
+		return node_fail(
+		    &r->b, line(e), column(e), "no anchor '%s' stands before this", name);
 	return node_reuse(&r->b, out->node, line(e), column(e));
 }
 
@@ -93,9 +94,10 @@ read_scalar(struct reader *r, const yaml_event_t *e, struct read_node *out)
 
 	if (!n)
 		return -1;
-	n->text = arena_str(r->b.arena, str_make((const char *)e->data.scalar.value, e->data.scalar.length));
+	n->text = arena_str(
+	    r->b.arena, str_make((const char *)e->data.scalar.value, e->data.scalar.length));
 	n->quoted = e->data.scalar.style != YAML_PLAIN_SCALAR_STYLE ||
-	    has_tag(e->data.scalar.tag, YAML_STR_TAG);
+		    has_tag(e->data.scalar.tag, YAML_STR_TAG);
 	remember_anchor(r, e->data.scalar.anchor, n);
 	out->node = n;
 	out->ignored = has_tag(e->data.scalar.tag, "!ignore");
@@ -131,7 +133,8 @@ static int
 read_collection(struct reader *r, const yaml_event_t *e, unsigned depth, struct read_node *out)
 {
 	bool map = e->type == YAML_MAPPING_START_EVENT;
-	const yaml_char_t *anchor = map ? e->data.mapping_start.anchor : e->data.sequence_start.anchor;
+	const yaml_char_t *anchor =
+	    map ? e->data.mapping_start.anchor : e->data.sequence_start.anchor;
 	const yaml_char_t *tag = map ? e->data.mapping_start.tag : e->data.sequence_start.tag;
 	struct node *n = node_make(&r->b, map ? NODE_MAP : NODE_SEQ, line(e), column(e));
 	struct node_list list = {0};
@@ -140,9 +143,10 @@ read_collection(struct reader *r, const yaml_event_t *e, unsigned depth, struct 
 	if (!n)
 		return -1;
 	if (depth >= NODE_DEPTH)
-		return node_fail(&r->b, line(e), column(e), "nested deeper than %d levels", NODE_DEPTH);
+		return node_fail(
+		    &r->b, line(e), column(e), "nested deeper than %d levels", NODE_DEPTH);
 	failed = read_members(r, depth + 1, &list) < 0 ||
-	    (map ? node_fill_map(&r->b, n, &list) : node_fill_seq(&r->b, n, &list)) < 0;
+		 (map ? node_fill_map(&r->b, n, &list) : node_fill_seq(&r->b, n, &list)) < 0;
 	vec_fini(&list);
 	if (failed)
 		return -1;
@@ -197,7 +201,8 @@ read_document(struct reader *r, struct document *doc)
 }
 
 int
-yaml_parse(struct arena *a, const char *name, struct str text, struct document **out, struct diag *diag)
+yaml_parse(
+    struct arena *a, const char *name, struct str text, struct document **out, struct diag *diag)
 {
 	struct reader r = {.b = {.arena = a, .diag = diag}};
 	int result;

@@ -21,7 +21,7 @@
 
 struct json_out {
 	struct strb *to; /* borrowed */
-	bool pretty;     /* one space an indent, as Envoy's dumps */
+	bool pretty;	 /* one space an indent, as Envoy's dumps */
 	bool after_key;
 	unsigned depth;
 	struct {

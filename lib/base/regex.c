@@ -229,8 +229,8 @@ scan_pattern(struct scan *s)
 static pcre2_code *
 compile(struct str pattern, enum regex_mode mode, struct err *err)
 {
-	uint32_t options = PCRE2_DOLLAR_ENDONLY | PCRE2_NEVER_BACKSLASH_C | PCRE2_NEVER_UCP | PCRE2_UTF |
-	    PCRE2_MATCH_INVALID_UTF;
+	uint32_t options = PCRE2_DOLLAR_ENDONLY | PCRE2_NEVER_BACKSLASH_C | PCRE2_NEVER_UCP |
+			   PCRE2_UTF | PCRE2_MATCH_INVALID_UTF;
 	PCRE2_SIZE at;
 	int code;
 	char text[160];
@@ -282,12 +282,14 @@ regex_free(struct regex **rep)
 	mem_free(re);
 }
 
-/* Gives PCRE2's count of filled pairs, 0 when the expression has more groups than we keep, < 0 for no match. */
+/* Gives PCRE2's count of filled pairs, 0 when the expression has more groups than we keep, < 0 for
+ * no match. */
 static int
 run(const struct regex *re, struct str text)
 {
 	const PCRE2_SIZE *ov = pcre2_get_ovector_pointer(scratch.data);
-	int rc = pcre2_match(re->code, (PCRE2_SPTR)text.p, text.n, 0, 0, scratch.data, scratch.context);
+	int rc =
+	    pcre2_match(re->code, (PCRE2_SPTR)text.p, text.n, 0, 0, scratch.data, scratch.context);
 
 	if (rc < 0) {
 		if (rc != PCRE2_ERROR_NOMATCH)

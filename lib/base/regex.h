@@ -34,7 +34,7 @@ bool regex_match(const struct regex *re, struct str text);
  */
 int regex_capture(const struct regex *re, struct str text, struct str *groups, int max);
 
-uint64_t regex_limited(void);   /* matches given up at the limit */
-bool regex_has_jit(void);       /* false once JIT was refused, e.g. by MemoryDenyWriteExecute */
+uint64_t regex_limited(void); /* matches given up at the limit */
+bool regex_has_jit(void);     /* false once JIT was refused, e.g. by MemoryDenyWriteExecute */
 
 #endif

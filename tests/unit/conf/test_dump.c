@@ -38,8 +38,13 @@ well_known_messages_have_their_own_forms(void **state)
 		int32_t nanos;
 		const char *out;
 	} rows[] = {
-	    {6, 0, "\"6s\""}, {0, 250000000, "\"0.250s\""}, {1, 1000, "\"1.000001s\""}, {0, 1, "\"0.000000001s\""},
-	    {-1, -500000000, "\"-1.500s\""}, {0, -1, "\"-0.000000001s\""}, {0, 0, "\"0s\""},
+	    {6, 0, "\"6s\""},
+	    {0, 250000000, "\"0.250s\""},
+	    {1, 1000, "\"1.000001s\""},
+	    {0, 1, "\"0.000000001s\""},
+	    {-1, -500000000, "\"-1.500s\""},
+	    {0, -1, "\"-0.000000001s\""},
+	    {0, 0, "\"0s\""},
 	};
 	Google__Protobuf__UInt64Value u = GOOGLE__PROTOBUF__UINT64_VALUE__INIT;
 	Google__Protobuf__BytesValue b = GOOGLE__PROTOBUF__BYTES_VALUE__INIT;
@@ -61,13 +66,15 @@ well_known_messages_have_their_own_forms(void **state)
 static void
 what_is_not_set_is_left_out_unless_asked_for(void **state)
 {
-	Envoy__Config__Core__V3__HeaderValueOption o = ENVOY__CONFIG__CORE__V3__HEADER_VALUE_OPTION__INIT;
+	Envoy__Config__Core__V3__HeaderValueOption o =
+	    ENVOY__CONFIG__CORE__V3__HEADER_VALUE_OPTION__INIT;
 
 	assert_dumps(&o.base, (struct dump_options){0}, "{}");
 	assert_dumps(&o.base, (struct dump_options){.defaults = true},
 	    "{\"append_action\":\"APPEND_IF_EXISTS_OR_ADD\",\"keep_empty_value\":false}");
 	o.append_action = 99;
-	assert_dumps(&o.base, (struct dump_options){.type = "t/x"}, "{\"@type\":\"t/x\",\"append_action\":99}");
+	assert_dumps(&o.base, (struct dump_options){.type = "t/x"},
+	    "{\"@type\":\"t/x\",\"append_action\":99}");
 }
 
 static void

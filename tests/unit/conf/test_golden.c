@@ -68,7 +68,8 @@ compare(const char *name, const struct strb *got)
 	bool same;
 	FILE *f;
 
-	snprintf(expect_path, sizeof(expect_path), "%.*s.expect", (int)(strrchr(name, '.') - name), name);
+	snprintf(expect_path, sizeof(expect_path), "%.*s.expect", (int)(strrchr(name, '.') - name),
+	    name);
 	if (getenv("UPDATE_GOLDEN")) {
 		f = fopen(expect_path, "w");
 		assert_non_null(f);

@@ -76,9 +76,10 @@ the_command_line_is_merged_over_the_file_as_protobuf_merges(void **state)
 				     "admin: {address: {pipe: {path: /a, mode: 384}}}\n"
 				     "stats_config: {stats_matcher: {reject_all: true}}\n");
 	struct conf_source src = {.path = path,
-	    .inline_yaml = "{node: {id: inline}, static_resources: {clusters: [{name: b, " MEMBERS "}]}, "
-			   "admin: {address: {pipe: {path: /b}}}, "
-			   "stats_config: {stats_matcher: {inclusion_list: {patterns: [{prefix: x}]}}}}"};
+	    .inline_yaml =
+		"{node: {id: inline}, static_resources: {clusters: [{name: b, " MEMBERS "}]}, "
+		"admin: {address: {pipe: {path: /b}}}, "
+		"stats_config: {stats_matcher: {inclusion_list: {patterns: [{prefix: x}]}}}}"};
 	struct conf *conf = load(&src);
 	const Bootstrap *b = conf_bootstrap(conf);
 
@@ -100,7 +101,9 @@ static void
 options_name_the_node(void **state)
 {
 	struct conf_source src = {.inline_yaml = "node: {id: a, locality: {region: r}}",
-	    .service_node = "n", .service_cluster = "c", .service_zone = "z"};
+	    .service_node = "n",
+	    .service_cluster = "c",
+	    .service_zone = "z"};
 	struct conf *conf = load(&src);
 	const Bootstrap *b = conf_bootstrap(conf);
 
@@ -126,7 +129,8 @@ unknown_fields_are_errors_unless_allowed(void **state)
 	conf = load(&src);
 	assert_string_equal(conf_bootstrap(conf)->node->id, "b");
 	conf_free(&conf);
-	src.inline_yaml = "layered_runtime: {layers: []}"; /* known, and not carried out: never ignored */
+	src.inline_yaml =
+	    "layered_runtime: {layers: []}"; /* known, and not carried out: never ignored */
 	assert_refused(&src, "known to Envoy");
 }
 
@@ -135,7 +139,8 @@ files_that_cannot_be_read_are_named(void **state)
 {
 	struct conf_source src = {.path = "/no/such/file.yaml"};
 
-	assert_refused(&src, "/no/such/file.yaml: error: cannot be opened: No such file or directory");
+	assert_refused(
+	    &src, "/no/such/file.yaml: error: cannot be opened: No such file or directory");
 	src.path = "/tmp";
 	assert_refused(&src, "/tmp: error: is a directory");
 	src.path = NULL;

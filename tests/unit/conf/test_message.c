@@ -50,12 +50,13 @@ nest(struct strb *out, unsigned levels)
 	struct strb inner = {0}, more = {0};
 
 	for (unsigned i = 0; i < levels; i++) {
-		static const char tags[] = {0x2a, 0x12, 0x0a}; /* Value.struct_value, entry.value, Struct.fields */
+		static const char tags[] = {
+		    0x2a, 0x12, 0x0a}; /* Value.struct_value, entry.value, Struct.fields */
 
 		for (int k = 0; k < 3; k++) {
 			strb_reset(&more);
 			strb_addc(&more, tags[k]);
-			for (size_t n = inner.n; ; n >>= 7) {
+			for (size_t n = inner.n;; n >>= 7) {
 				strb_addc(&more, (char)(n > 127 ? (n & 127) | 128 : n));
 				if (n <= 127)
 					break;
@@ -83,7 +84,8 @@ deep_and_numerous_messages_are_refused_before_unpacking(void **state)
 	    message_unpack(&a, &google__protobuf__struct__descriptor, strb_str(&bytes), &err));
 	strb_reset(&bytes);
 	nest(&bytes, 2000);
-	assert_null(message_unpack(&a, &google__protobuf__struct__descriptor, strb_str(&bytes), &err));
+	assert_null(
+	    message_unpack(&a, &google__protobuf__struct__descriptor, strb_str(&bytes), &err));
 	assert_non_null(strstr(err.text, "nested deeper"));
 	strb_reset(&bytes);
 	strb_reserve(&bytes, 8u << 20);
@@ -103,8 +105,8 @@ a_map_entry_without_a_value_has_the_empty_one(void **state)
 	struct err err;
 
 	arena_init(&a);
-	s = (const void *)message_unpack(&a, &google__protobuf__struct__descriptor, STR("\x0a\x03\x0a\x01k"),
-	    &err);
+	s = (const void *)message_unpack(
+	    &a, &google__protobuf__struct__descriptor, STR("\x0a\x03\x0a\x01k"), &err);
 	assert_non_null(s);
 	assert_string_equal(s->fields[0]->key, "k");
 	assert_non_null(s->fields[0]->value);
@@ -118,8 +120,16 @@ broken_bytes_are_no_message(void **state)
 		const char *bytes;
 		size_t n;
 	} rows[] = {
-	    {"\x0a", 1}, {"\x0a\x05" "ab", 4}, {"\x00\x00", 2}, {"\x0b", 1}, {"\x0f", 1}, {"\x31", 1},
-	    {"\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff", 11}, {"\x0a\xff\xff\xff\xff\xff\xff\xff\xff\x7f", 10},
+	    {"\x0a", 1},
+	    {"\x0a\x05"
+	     "ab",
+		4},
+	    {"\x00\x00", 2},
+	    {"\x0b", 1},
+	    {"\x0f", 1},
+	    {"\x31", 1},
+	    {"\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff", 11},
+	    {"\x0a\xff\xff\xff\xff\xff\xff\xff\xff\x7f", 10},
 	    {"\x30", 1},
 	};
 	struct arena a;
@@ -193,7 +203,8 @@ binary_messages_are_checked_like_texts(void **state)
 	char *text = check_packed(CLUSTER, STR("\x0a\x01x\x30\x02\x42\x00\xca\xbb\x3f\x01y"));
 
 	/* lb_policy 2 (RING_HASH), health_checks (8), and a field that nobody knows. */
-	assert_non_null(strstr(text, "error: lb_policy: RING_HASH is known to Envoy but not supported"));
+	assert_non_null(
+	    strstr(text, "error: lb_policy: RING_HASH is known to Envoy but not supported"));
 	assert_non_null(strstr(text, "error: health_checks: known to Envoy but not supported"));
 	assert_non_null(strstr(text, "needs a load_assignment"));
 	assert_null(strstr(text, "unknown"));
@@ -211,8 +222,9 @@ messages_that_hold_themselves_end_somewhere(void **state)
 	for (int i = 0; i < 150; i++) { /* an HCM whose HTTP filter is an HCM … */
 		Envoy__Extensions__Filters__Network__HttpConnectionManager__V3__HttpConnectionManager h =
 		    ENVOY__EXTENSIONS__FILTERS__NETWORK__HTTP_CONNECTION_MANAGER__V3__HTTP_CONNECTION_MANAGER__INIT;
-		Envoy__Extensions__Filters__Network__HttpConnectionManager__V3__HttpFilter f =
-		    ENVOY__EXTENSIONS__FILTERS__NETWORK__HTTP_CONNECTION_MANAGER__V3__HTTP_FILTER__INIT, *fp = &f;
+		Envoy__Extensions__Filters__Network__HttpConnectionManager__V3__HttpFilter
+		    f = ENVOY__EXTENSIONS__FILTERS__NETWORK__HTTP_CONNECTION_MANAGER__V3__HTTP_FILTER__INIT,
+		    *fp = &f;
 		Google__Protobuf__Any any = GOOGLE__PROTOBUF__ANY__INIT;
 		struct strb outer = {0};
 

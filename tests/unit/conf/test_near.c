@@ -12,13 +12,22 @@
 static void
 slips_are_found_and_strangers_are_not(void **state)
 {
-	static const char *const names[] = {"connect_timeout", "cluster", "clusters", "id", "route"};
+	static const char *const names[] = {
+	    "connect_timeout", "cluster", "clusters", "id", "route"};
 	static const struct {
 		const char *wrote, *meant;
 	} rows[] = {
-	    {"conect_timeout", "connect_timeout"}, {"connectTimeout", "connect_timeout"}, {"Cluster", "cluster"},
-	    {"clutser", "cluster"}, {"clusterss", "clusters"}, {"idd", "id"}, {"connect-timeout", "connect_timeout"},
-	    {"ruote", "route"}, {"bananas", NULL}, {"", NULL}, {"x", NULL},
+	    {"conect_timeout", "connect_timeout"},
+	    {"connectTimeout", "connect_timeout"},
+	    {"Cluster", "cluster"},
+	    {"clutser", "cluster"},
+	    {"clusterss", "clusters"},
+	    {"idd", "id"},
+	    {"connect-timeout", "connect_timeout"},
+	    {"ruote", "route"},
+	    {"bananas", NULL},
+	    {"", NULL},
+	    {"x", NULL},
 	};
 	char huge[300];
 	struct near near;
@@ -45,11 +54,18 @@ the_json_name_is_made_from_the_field_name(void **state)
 		const char *field, *key;
 		bool same;
 	} rows[] = {
-	    {"connect_timeout", "connect_timeout", true}, {"connect_timeout", "connectTimeout", true},
-	    {"connect_timeout", "ConnectTimeout", false}, {"connect_timeout", "connecttimeout", false},
-	    {"connect_timeout", "connect_Timeout", false}, {"http2_protocol_options", "http2ProtocolOptions", true},
-	    {"proxy_100_continue", "proxy100Continue", true}, {"accept_http_10", "acceptHttp10", true},
-	    {"name", "Name", false}, {"name", "nam", false}, {"name", "names", false}, {"via", "", false},
+	    {"connect_timeout", "connect_timeout", true},
+	    {"connect_timeout", "connectTimeout", true},
+	    {"connect_timeout", "ConnectTimeout", false},
+	    {"connect_timeout", "connecttimeout", false},
+	    {"connect_timeout", "connect_Timeout", false},
+	    {"http2_protocol_options", "http2ProtocolOptions", true},
+	    {"proxy_100_continue", "proxy100Continue", true},
+	    {"accept_http_10", "acceptHttp10", true},
+	    {"name", "Name", false},
+	    {"name", "nam", false},
+	    {"name", "names", false},
+	    {"via", "", false},
 	};
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)

@@ -23,7 +23,8 @@ parse(struct parsed *p, bool json, const char *text, size_t n)
 {
 	arena_init(&p->arena);
 	diag_init(&p->diag);
-	p->result = (json ? json_parse : yaml_parse)(&p->arena, "t", str_make(text, n), &p->doc, &p->diag);
+	p->result =
+	    (json ? json_parse : yaml_parse)(&p->arena, "t", str_make(text, n), &p->doc, &p->diag);
 }
 
 static void

@@ -96,8 +96,14 @@ numbers_read_back_as_they_were(void **state)
 		double v;
 		const char *out;
 	} rows[] = {
-	    {0, "0"}, {1, "1"}, {-2.5, "-2.5"}, {0.1, "0.1"}, {1e21, "1e+21"},
-	    {1.0 / 3, "0.3333333333333333"}, {NAN, "null"}, {INFINITY, "null"},
+	    {0, "0"},
+	    {1, "1"},
+	    {-2.5, "-2.5"},
+	    {0.1, "0.1"},
+	    {1e21, "1e+21"},
+	    {1.0 / 3, "0.3333333333333333"},
+	    {NAN, "null"},
+	    {INFINITY, "null"},
 	};
 	struct json_out j;
 

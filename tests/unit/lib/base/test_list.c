@@ -17,8 +17,7 @@ sum(struct list *head)
 {
 	int digits = 0;
 
-	list_for_each (n, head)
-		digits = digits * 10 + list_entry(n, struct item, node)->n;
+	list_for_each(n, head) digits = digits * 10 + list_entry(n, struct item, node)->n;
 	return digits;
 }
 
@@ -59,7 +58,8 @@ the_current_item_may_leave_during_a_walk(void **state)
 		items[i] = (struct item){.n = i + 1};
 		list_push_back(&head, &items[i].node);
 	}
-	list_for_each (n, &head) {
+	list_for_each(n, &head)
+	{
 		seen++;
 		if (list_entry(n, struct item, node)->n % 2)
 			list_remove(n);

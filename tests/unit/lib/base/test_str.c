@@ -56,11 +56,19 @@ numbers_are_whole_or_nothing(void **state)
 		bool is_u64, is_i64;
 		int64_t value;
 	} rows[] = {
-	    {"0", true, true, 0}, {"18446744073709551615", true, false, -1}, {"18446744073709551616", false, false, 0},
-	    {"-1", false, true, -1}, {"-9223372036854775808", false, true, INT64_MIN},
-	    {"-9223372036854775809", false, false, 0}, {"9223372036854775808", true, false, INT64_MIN},
-	    {"", false, false, 0}, {"-", false, false, 0}, {"1 ", false, false, 0}, {"+1", false, false, 0},
-	    {"0x1", false, false, 0}, {"007", true, true, 7},
+	    {"0", true, true, 0},
+	    {"18446744073709551615", true, false, -1},
+	    {"18446744073709551616", false, false, 0},
+	    {"-1", false, true, -1},
+	    {"-9223372036854775808", false, true, INT64_MIN},
+	    {"-9223372036854775809", false, false, 0},
+	    {"9223372036854775808", true, false, INT64_MIN},
+	    {"", false, false, 0},
+	    {"-", false, false, 0},
+	    {"1 ", false, false, 0},
+	    {"+1", false, false, 0},
+	    {"0x1", false, false, 0},
+	    {"007", true, true, 7},
 	};
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
@@ -83,9 +91,17 @@ globs_match_the_whole_text(void **state)
 		const char *text, *pattern;
 		bool matches;
 	} rows[] = {
-	    {"cluster.api.x", "cluster.*", true}, {"cluster", "cluster.*", false}, {"", "", true}, {"", "*", true},
-	    {"abc", "a?c", true}, {"abc", "a?", false}, {"aXbXc", "a*b*c", true}, {"aXbX", "a*b*c", false},
-	    {"aaa", "*a", true}, {"ab", "**b", true}, {"x", "", false},
+	    {"cluster.api.x", "cluster.*", true},
+	    {"cluster", "cluster.*", false},
+	    {"", "", true},
+	    {"", "*", true},
+	    {"abc", "a?c", true},
+	    {"abc", "a?", false},
+	    {"aXbXc", "a*b*c", true},
+	    {"aXbX", "a*b*c", false},
+	    {"aaa", "*a", true},
+	    {"ab", "**b", true},
+	    {"x", "", false},
 	};
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
