@@ -42,8 +42,6 @@ sinks_init(struct loop *l, uint32_t flush_interval_ms)
 {
 	sinks.loop = l;
 	sinks.interval_ms = flush_interval_ms;
-	sinks.files = filesystem_stats_of("filesystem.");
-	sinks.logs = access_log_stats_of("access_log.");
 }
 
 static void
@@ -63,6 +61,9 @@ sink_at(struct str path)
 
 	if (s)
 		return s;
+	/* by now, when a configuration is built, the blocks are published */
+	sinks.files = filesystem_stats_of("filesystem.");
+	sinks.logs = access_log_stats_of("access_log.");
 	s = mem_new(struct sink);
 	s->path = str_dupz(path);
 	timer_init(&s->timer, flush_by_timer, s);
@@ -196,11 +197,10 @@ sink_line_done(struct sink *s)
 {
 	stat_inc(&sinks.logs->lines_written);
 	stat_inc(&sinks.files->write_buffered);
-	if (s->lines.n >= SINK_BUFFER && !s->stuck) {
+	if (s->lines.n >= SINK_BUFFER && !s->stuck)
 		flush(s);
-	} else {
+	else
 		count_waiting(s);
-	}
 	if (s->lines.n)
 		arm(s);
 }
