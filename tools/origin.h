@@ -78,7 +78,6 @@ void answer_put(struct client *c);
 void answer_put_head(struct client *c, const char *type, uint64_t length, bool chunked);
 void answer_generate(struct client *c); /* adds the next pieces while there is room */
 
-int hex_digit(char ch); /* -1: none */
 /* All that the input allows: 0, or -1 to cut the connection. */
 int read_advance(struct client *c);
 
