@@ -194,6 +194,38 @@ piped_it_prints_every_stat_once(void **state)
 	assert_shows(ARGS("-p"), "# HELP envoy_http_downstream_rq_total Requests\n");
 }
 
+/* What promtool may say: Envoy's names are not Prometheus' taste.  Nothing about format or help. */
+static bool
+is_about_a_name(struct str line)
+{
+	return str_contains(line, STR("should have \"_total\" suffix")) ||
+	       str_contains(line, STR("should not have \"_total\" suffix")) ||
+	       str_contains(line, STR("should not contain abbreviated units")) ||
+	       str_contains(line, STR("use base unit"));
+}
+
+static void
+promtool_finds_only_envoys_names_unusual(void **state)
+{
+	char command[2 * PATH_MAX], line[512];
+	bool any = false;
+	FILE *p;
+
+	if (system("command -v promtool >/dev/null") != 0)
+		skip();
+	snprintf(command, sizeof(command), "%s --runtime-dir %s -p | promtool check metrics 2>&1",
+	    program, dir);
+	p = popen(command, "r");
+	assert_non_null(p);
+	while (fgets(line, sizeof(line), p)) {
+		any = true;
+		if (!is_about_a_name(str_of(line)))
+			fail_msg("promtool: %s", line);
+	}
+	pclose(p);
+	assert_true(any);
+}
+
 static void
 filters_include_and_exclude(void **state)
 {
@@ -332,6 +364,8 @@ main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test_setup_teardown(piped_it_prints_every_stat_once, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(
+	        promtool_finds_only_envoys_names_unusual, set_up, tear_down),
 	    cmocka_unit_test_setup_teardown(filters_include_and_exclude, set_up, tear_down),
 	    cmocka_unit_test_setup_teardown(each_process_has_a_column, set_up, tear_down),
 	    cmocka_unit_test_setup_teardown(
