@@ -1,0 +1,226 @@
+/*
+ * What went wrong with the attempt, and what the client hears of it.
+ * Texts, flags and details are Envoy's.
+ */
+#include "lib/net/address.h"
+#include "shm/failures.h"
+#include "worker/router/router_private.h"
+
+struct failure_row {
+	unsigned status;
+	const char *reason;
+	uint32_t flag_bit;
+	bool blames_host;
+};
+
+static const struct failure_row pool_rows[] = {
+    [POOL_OVERFLOW] = {503, "overflow", FLAG_BIT_UO, false},
+    [POOL_CONNECT_FAILED] = {503, "remote connection failure", FLAG_BIT_UF, true},
+    [POOL_CONNECT_LOCAL] = {503, "local connection failure", FLAG_BIT_UF, true},
+    [POOL_CONNECT_TIMEOUT] = {503, "connection timeout", FLAG_BIT_UF, true},
+};
+
+static const struct failure_row reset_rows[] = {
+    [RESET_LOCAL] = {503, "local reset", FLAG_BIT_LR, true},
+    [RESET_LOCAL_REFUSED] = {503, "local refused stream reset", FLAG_BIT_LR, true},
+    [RESET_REMOTE] = {503, "remote reset", FLAG_BIT_UR, true},
+    [RESET_REMOTE_REFUSED] = {503, "remote refused stream reset", FLAG_BIT_UR, true},
+    [RESET_CONNECTION_CLOSED] = {503, "connection termination", FLAG_BIT_UC, true},
+    [RESET_PROTOCOL_ERROR] = {502, "protocol error", FLAG_BIT_UPE, true},
+    [RESET_OVERFLOW] = {503, "overflow", FLAG_BIT_UO, true},
+};
+
+/* ---- the ring of failed requests */
+
+static const char *const flag_letters[] = {
+#define FLAG(id, letters, name) [FLAG_BIT_##id] = letters,
+#include "worker/access_log/flags.def"
+#undef FLAG
+};
+
+static struct str
+flag_text(uint32_t flags)
+{
+	for (unsigned i = 0; i < RESPONSE_FLAGS; i++)
+		if (flags & (1u << i))
+			return str_of(flag_letters[i]);
+	return STR("-");
+}
+
+static void
+note_failure(struct router *r, const struct router_reply *reply)
+{
+	const struct stream_info *info = &r->stream->info;
+	char host[ADDRESS_TEXT] = "";
+
+	if (reply->status < 500)
+		return;
+	if (info->upstream)
+		address_format(info->upstream, host);
+	failure_note(&(struct failure){
+	    .kind = FAILURE_REQUEST,
+	    .wall_ns = loop_wall_ns(r->stream->loop),
+	    .status = reply->status,
+	    .flags = flag_text(reply->flag),
+	    .route = info->route_name,
+	    .cluster = info->cluster_name,
+	    .host = str_of(host),
+	    .details = reply->details,
+	});
+}
+
+/* ---- answering */
+
+struct decoration {
+	struct router *router;
+	bool overloaded;
+};
+
+static void
+decorate(void *arg, struct headers *h)
+{
+	struct decoration *d = arg;
+	struct router *r = d->router;
+
+	if (d->overloaded && !r->config->suppress_envoy_headers)
+		headers_set_id(h, HDR_X_ENVOY_OVERLOADED, STR("true"));
+	route_rewrite_response(r->route, h, &r->stream->info);
+}
+
+void
+router_reply(struct router *r, const struct router_reply *reply)
+{
+	struct decoration d = {r, reply->overloaded};
+
+	router_end(r);
+	if (r->cluster)
+		cluster_count_response(r->cluster, reply->host, reply->status, router_counts(r),
+		    r->stream->internal, false);
+	note_failure(r, reply);
+	stream_local_reply(
+	    r->stream, reply->status, reply->body, reply->flag, reply->details, decorate, &d);
+}
+
+void
+router_give_up(struct router *r, const struct router_reply *reply)
+{
+	stat_inc(&r->config->stats->rq_reset_after_downstream_response_started);
+	router_end(r);
+	note_failure(r, reply);
+	stream_respond_reset(r->stream, reply->flag, reply->details);
+}
+
+/* ---- resets and failed connections */
+
+/* "prefix{reason,transport}" without spaces. */
+static struct str
+details_of(struct router *r, const char *prefix, const char *reason, const char *transport)
+{
+	char *p = arena_printf(&r->stream->arena, "%s{%s%s%s}", prefix, reason,
+	    transport[0] ? "," : "", transport);
+
+	for (char *c = p; *c; c++)
+		if (*c == ' ')
+			*c = '_';
+	return str_of(p);
+}
+
+static struct str
+body_of(struct router *r, const char *reason, const char *transport)
+{
+	return str_of(arena_printf(&r->stream->arena,
+	    "upstream connect error or disconnect/reset before headers. reset reason: %s%s%s",
+	    reason, transport[0] ? ", transport failure reason: " : "", transport));
+}
+
+static void
+fail(struct router *r, const struct failure_row *row, const char *transport)
+{
+	struct router_reply reply = {
+	    .status = row->status,
+	    .flag = 1u << row->flag_bit,
+	    .host = row->blames_host ? r->attempt.host : NULL,
+	    .overloaded = row->flag_bit == FLAG_BIT_UO,
+	};
+
+	if (transport[0])
+		r->stream->info.transport_failure =
+		    str_of(arena_printf(&r->stream->arena, "%s", transport));
+	if (r->answered) {
+		reply.details = details_of(
+		    r, "upstream_reset_after_response_started", row->reason, transport);
+		router_give_up(r, &reply);
+		return;
+	}
+	reply.details =
+	    details_of(r, "upstream_reset_before_response_started", row->reason, transport);
+	reply.body = body_of(r, row->reason, transport);
+	router_reply(r, &reply);
+}
+
+/* ---- a connection that was dead before it was used */
+
+static bool
+is_idempotent(struct str method)
+{
+	static const char *const methods[] = {"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"};
+
+	for (size_t i = 0; i < ARRAY_LEN(methods); i++)
+		if (str_eqz(method, methods[i]))
+			return true;
+	return false;
+}
+
+/*
+ * The host closed a kept connection while the request was on its way, and
+ * sent nothing: it is sent once more, on a new connection, if the host
+ * cannot have acted on it or may act on it twice.
+ */
+static bool
+may_send_again(const struct router *r)
+{
+	const struct upstream_request *u = &r->attempt;
+
+	return u->was_stale && r->keeping && !r->sent_again &&
+	    (is_idempotent(headers_get(r->request, HDR_METHOD)) || !u->was_written ||
+	        !r->request_ended);
+}
+
+static void
+send_again(struct router *r)
+{
+	stat_inc(&r->cluster->stats->upstream_rq_stale_retry);
+	r->sent_again = true;
+	router_on_upstream_blocked(r, false);
+	router_try(r, true);
+}
+
+static void
+count_reset(struct router *r, enum stream_reset why)
+{
+	struct cluster_stats *s = r->cluster->stats;
+
+	if (why == RESET_REMOTE || why == RESET_REMOTE_REFUSED)
+		stat_inc(&s->upstream_rq_rx_reset);
+	else if (why != RESET_CONNECTION_CLOSED)
+		stat_inc(&s->upstream_rq_tx_reset);
+}
+
+void
+router_on_reset(struct router *r, enum stream_reset why)
+{
+	if (r->over) /* the response is complete already */
+		return;
+	count_reset(r, why);
+	if (may_send_again(r)) {
+		send_again(r);
+		return;
+	}
+	fail(r, &reset_rows[why], "");
+}
+
+void
+router_on_pool_failure(struct router *r, enum pool_failure why, const char *transport)
+{
+	fail(r, &pool_rows[why], transport);
+}

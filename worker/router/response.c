@@ -1,0 +1,119 @@
+/* The host's answer on its way to the client. */
+#include "lib/base/clock.h"
+#include "worker/router/router_private.h"
+
+bool
+router_counts(const struct router *r)
+{
+	return r->config->dynamic_stats && !r->stream->info.health_check;
+}
+
+/* Milliseconds since the request was complete here. */
+static uint64_t
+service_ms(const struct router *r)
+{
+	return (loop_now_ns(r->stream->loop) - r->request_ended_ns) / NS_PER_MS;
+}
+
+static struct str
+number(struct arena *a, uint64_t v)
+{
+	char *p = arena_alloc(a, 20);
+
+	return str_make(p, u64_write(p, v));
+}
+
+/* The host says something about itself: it is heard here and not passed on. */
+static void
+hear_health(struct router *r, struct headers *h)
+{
+	if (!headers_has(h, HDR_X_ENVOY_IMMEDIATE_HEALTH_CHECK_FAIL))
+		return;
+	headers_remove_id(h, HDR_X_ENVOY_IMMEDIATE_HEALTH_CHECK_FAIL);
+	if (r->cluster->has_active_health_checks)
+		host_fail_active_check(r->attempt.host);
+}
+
+static void
+count_headers(struct router *r, struct headers *h)
+{
+	struct stream_info *info = &r->stream->info;
+
+	info->response_first_ns = loop_now_ns(r->stream->loop);
+	r->canary = str_eqz(headers_get(h, HDR_X_ENVOY_UPSTREAM_CANARY), "true");
+	cluster_count_response(r->cluster, r->attempt.host, headers_status(h), router_counts(r),
+	    r->stream->internal, r->canary);
+	if (r->request_ended && !r->config->suppress_envoy_headers)
+		headers_set_id(h, HDR_X_ENVOY_UPSTREAM_SERVICE_TIME,
+		    number(&r->stream->arena, service_ms(r)));
+}
+
+/* Before the last part is passed on: that may end the stream. */
+static void
+count_complete(struct router *r)
+{
+	router_stop_timers(r);
+	if (r->request_ended)
+		cluster_count_time(r->cluster, service_ms(r), router_counts(r),
+		    r->stream->internal, r->canary);
+}
+
+/* After it: nobody wants the rest of a request that was answered early. */
+static void
+complete(struct router *r)
+{
+	r->over = true;
+	if (!r->request_ended)
+		upstream_request_cancel(&r->attempt);
+}
+
+/* An upgraded connection lasts as long as both sides like. */
+static void
+note_upgrade(struct router *r, const struct headers *h)
+{
+	if (headers_status(h) != 101)
+		return;
+	r->upgraded = true;
+	router_stop_timers(r);
+}
+
+void
+router_on_info(struct router *r, struct headers *h)
+{
+	stream_respond_info(r->stream, h);
+}
+
+void
+router_on_response(struct router *r, struct headers *h, bool end)
+{
+	r->keeping = false;
+	buf_drain(&r->held, r->held.len);
+	count_headers(r, h);
+	hear_health(r, h);
+	note_upgrade(r, h);
+	route_rewrite_response(r->route, h, &r->stream->info);
+	r->answered = true;
+	if (end)
+		count_complete(r);
+	stream_respond_headers(r->stream, h, end);
+	if (end)
+		complete(r);
+}
+
+void
+router_on_response_data(struct router *r, struct buf *data, bool end)
+{
+	if (end)
+		count_complete(r);
+	stream_respond_data(r->stream, data, end);
+	if (end)
+		complete(r);
+}
+
+void
+router_on_response_trailers(struct router *r, struct headers *t)
+{
+	count_complete(r);
+	stream_respond_trailers(r->stream, t);
+	complete(r);
+}

@@ -1,0 +1,350 @@
+#include "worker/router/router.h"
+
+#include "conf/defaults.h"
+#include "worker/router/router_private.h"
+#include "worker/snapshot.h"
+
+#include "envoy/extensions/filters/http/router/v3/router.pb-c.h"
+
+typedef Envoy__Extensions__Filters__Http__Router__V3__Router Router;
+
+/* ---- configuration */
+
+static int
+configure(void **config, const void *msg, const struct filter_build *b, struct err *err)
+{
+	struct router_config *c = arena_new(b->arena, struct router_config);
+	const Router *m = msg;
+	struct strb prefix = {0};
+
+	c->dynamic_stats = conf_bool(m ? m->dynamic_stats : NULL, true);
+	c->suppress_envoy_headers = m && m->suppress_envoy_headers;
+	c->respect_expected_rq_timeout = m && m->respect_expected_rq_timeout;
+	strb_addz(&prefix, "http.");
+	stat_name_add(&prefix, str_of(b->stat_prefix));
+	strb_addc(&prefix, '.');
+	c->stats = block_stats(SCOPE_http, strb_str(&prefix));
+	strb_fini(&prefix);
+	*config = c;
+	return 0;
+}
+
+static void *
+start(struct http_stream *s, const void *config)
+{
+	struct router *r = arena_new(&s->arena, struct router);
+
+	r->stream = s;
+	r->config = config;
+	buf_init(&r->held);
+	return r;
+}
+
+/* ---- answers of the route itself */
+
+static void
+add_route_headers(void *arg, struct headers *h)
+{
+	struct router *r = arg;
+
+	route_rewrite_response(r->route, h, &r->stream->info);
+}
+
+struct redirect {
+	struct router *router;
+	struct str location;
+};
+
+static void
+add_location(void *arg, struct headers *h)
+{
+	struct redirect *d = arg;
+
+	headers_set_id(h, HDR_LOCATION, d->location);
+	add_route_headers(d->router, h);
+}
+
+static void
+reply_redirect(struct router *r)
+{
+	struct http_stream *s = r->stream;
+	struct redirect d = {.router = r};
+	unsigned status = route_redirect(r->route, r->request, &s->arena, &d.location);
+
+	stat_inc(&r->config->stats->rq_redirect);
+	r->over = true;
+	stream_local_reply(s, status, STR(""), 0, STR("direct_response"), add_location, &d);
+}
+
+static void
+reply_direct(struct router *r)
+{
+	stat_inc(&r->config->stats->rq_direct_response);
+	r->over = true;
+	stream_local_reply(r->stream, r->route->direct_status, r->route->direct_body, 0,
+	    STR("direct_response"), add_route_headers, r);
+}
+
+static void
+reply_no_route(struct router *r)
+{
+	stat_inc(&r->config->stats->no_route);
+	r->over = true;
+	stream_local_reply(r->stream, 404, STR(""), FLAG_NR, STR("route_not_found"), NULL, NULL);
+}
+
+static void
+reply_no_cluster(struct router *r)
+{
+	stat_inc(&r->config->stats->no_cluster);
+	router_reply(r, &(struct router_reply){
+	    .status = r->route->cluster_not_found_status,
+	    .flag = FLAG_NC,
+	    .details = STR("cluster_not_found"),
+	});
+}
+
+static void
+reply_no_host(struct router *r)
+{
+	stat_inc(&r->cluster->stats->upstream_cx_none_healthy);
+	router_reply(r, &(struct router_reply){
+	    .status = 503,
+	    .body = STR("no healthy upstream"),
+	    .flag = FLAG_UH,
+	    .details = STR("no_healthy_upstream"),
+	});
+}
+
+/* ---- the attempt */
+
+void
+router_try(struct router *r, bool fresh)
+{
+	struct lb_context ctx = {.request = r->request};
+	struct host *h = cluster_pick(r->cluster, &ctx);
+
+	if (h == NULL) {
+		reply_no_host(r);
+		return;
+	}
+	r->stream->info.upstream = &h->address;
+	upstream_request_start(&r->attempt, r, h, r->route->high_priority, fresh);
+}
+
+static void
+pause_client(struct router *r, bool paused)
+{
+	if (r->pausing == paused)
+		return;
+	r->pausing = paused;
+	stream_pause_request(r->stream, paused);
+}
+
+static void
+forget_held(struct router *r)
+{
+	r->keeping = false;
+	buf_drain(&r->held, r->held.len);
+}
+
+/* A copy goes out when the body may be needed again. */
+static void
+send_held(struct router *r, bool end)
+{
+	struct buf out;
+
+	buf_init(&out);
+	if (r->keeping)
+		buf_copy_ref(&out, &r->held);
+	else
+		buf_move(&out, &r->held);
+	codec_send_data(r->attempt.stream, &out, end);
+	buf_fini(&out);
+}
+
+void
+router_on_connected(struct router *r)
+{
+	struct upstream_request *u = &r->attempt;
+	struct stream_info *info = &r->stream->info;
+	const struct address *local = pool_conn_local(u->conn);
+	bool end = r->request_ended && r->trailers == NULL;
+	bool body = !buf_empty(&r->held);
+
+	info->upstream_local = (const void *)arena_dup(&r->stream->arena, local, sizeof(*local));
+	r->keeping = pool_conn_reused(u->conn) && !r->sent_again;
+	router_start_duration(r);
+	if (r->blocked)
+		upstream_request_pause(u, true);
+	codec_send_headers(u->stream, r->request, end && !body);
+	if (body && upstream_request_is_open(u))
+		send_held(r, end);
+	if (r->trailers && upstream_request_is_open(u))
+		codec_send_trailers(u->stream, r->trailers);
+	pause_client(r, false);
+}
+
+void
+router_on_upstream_blocked(struct router *r, bool blocked)
+{
+	struct cluster_stats *s = r->cluster->stats;
+
+	if (r->upstream_blocked == blocked)
+		return;
+	r->upstream_blocked = blocked;
+	stat_inc(blocked ? &s->upstream_flow_control_backed_up_total
+	                 : &s->upstream_flow_control_drained_total);
+	stream_pause_request(r->stream, blocked);
+}
+
+void
+router_end(struct router *r)
+{
+	r->over = true;
+	router_stop_timers(r);
+	upstream_request_cancel(&r->attempt);
+	if (r->upstream_blocked)
+		stream_pause_request(r->stream, false);
+	r->upstream_blocked = false;
+	pause_client(r, false);
+	buf_fini(&r->held);
+}
+
+/* ---- the request */
+
+static void
+end_request(struct router *r)
+{
+	r->request_ended = true;
+	r->request_ended_ns = loop_now_ns(r->stream->loop);
+	router_start_timeout(r);
+}
+
+static void
+route_to_cluster(struct router *r)
+{
+	struct http_stream *s = r->stream;
+	struct cluster *c = snapshot_cluster(s->snapshot, r->route->cluster);
+
+	s->info.cluster_name = r->route->cluster;
+	if (c == NULL) {
+		reply_no_cluster(r);
+		return;
+	}
+	r->cluster = cluster_ref(c);
+	router_read_timeouts(r);
+	route_rewrite_request(
+	    r->route, r->request, &s->info, r->config->suppress_envoy_headers);
+	if (r->request_ended)
+		router_start_timeout(r);
+	router_try(r, false);
+}
+
+static enum filter_verdict
+on_request_headers(void *self, struct headers *h, bool end)
+{
+	struct router *r = self;
+
+	stat_inc(&r->config->stats->rq_total);
+	r->route = r->stream->route;
+	r->request = h;
+	if (end) {
+		r->request_ended = true;
+		r->request_ended_ns = loop_now_ns(r->stream->loop);
+	}
+	if (r->route == NULL)
+		reply_no_route(r);
+	else if (r->route->kind == ROUTE_REDIRECT)
+		reply_redirect(r);
+	else if (r->route->kind == ROUTE_DIRECT)
+		reply_direct(r);
+	else
+		route_to_cluster(r);
+	return FILTER_STOP;
+}
+
+/* Above the limit the client waits; what came is kept all the same. */
+static void
+hold(struct router *r, struct buf *data)
+{
+	buf_move(&r->held, data);
+	if (r->held.len > r->cluster->buffer_limit)
+		pause_client(r, true);
+}
+
+static void
+pass_on(struct router *r, struct buf *data, bool end)
+{
+	if (r->keeping && r->held.len + data->len > r->cluster->buffer_limit)
+		forget_held(r);
+	if (r->keeping)
+		buf_copy_ref(&r->held, data);
+	codec_send_data(r->attempt.stream, data, end);
+}
+
+static enum filter_verdict
+on_request_data(void *self, struct buf *data, bool end)
+{
+	struct router *r = self;
+
+	if (r->over) {
+		buf_drain(data, data->len);
+		return FILTER_STOP;
+	}
+	if (end)
+		end_request(r);
+	if (upstream_request_is_open(&r->attempt))
+		pass_on(r, data, end);
+	else
+		hold(r, data);
+	return FILTER_STOP;
+}
+
+static enum filter_verdict
+on_request_trailers(void *self, struct headers *t)
+{
+	struct router *r = self;
+
+	if (r->over)
+		return FILTER_STOP;
+	r->trailers = t;
+	end_request(r);
+	if (upstream_request_is_open(&r->attempt))
+		codec_send_trailers(r->attempt.stream, t);
+	return FILTER_STOP;
+}
+
+static void
+on_downstream_blocked(void *self, bool blocked)
+{
+	struct router *r = self;
+
+	if (!blocked && r->blocked == 0)
+		return;
+	r->blocked += blocked ? 1 : (unsigned)-1;
+	if (r->blocked == (blocked ? 1 : 0))
+		upstream_request_pause(&r->attempt, blocked);
+}
+
+static void
+on_done(void *self)
+{
+	struct router *r = self;
+
+	router_end(r);
+	cluster_unref(&r->cluster);
+}
+
+const struct http_filter router_filter = {
+    .name = "envoy.filters.http.router",
+    .type = "envoy.extensions.filters.http.router.v3.Router",
+    .terminal = true,
+    .configure = configure,
+    .start = start,
+    .on_request_headers = on_request_headers,
+    .on_request_data = on_request_data,
+    .on_request_trailers = on_request_trailers,
+    .on_downstream_blocked = on_downstream_blocked,
+    .on_done = on_done,
+};
