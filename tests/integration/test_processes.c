@@ -262,7 +262,11 @@ term_lets_requests_finish_and_takes_no_new_ones(void **state)
 	struct reply r;
 	int fd;
 
-	two_workers(&sc);
+	scene_init(&sc);
+	scene_origin(&sc, "one");
+	sc.extra[0] = "--drain-strategy";
+	sc.extra[1] = "immediate";
+	scene_proxy(&sc, CONF_SIMPLE);
 	fd = client_connect(sc.port);
 	client_send(fd, "GET /?delay_ms=700 HTTP/1.1\r\nHost: a\r\n\r\n");
 	scene_wait_stat(&sc, "cluster.api.upstream_rq_active", 1);

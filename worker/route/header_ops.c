@@ -2,6 +2,7 @@
 
 #include "conf/defaults.h"
 #include "envoy/config/core/v3/base.pb-c.h"
+#include "worker/access_log/format.h"
 
 typedef Envoy__Config__Core__V3__HeaderValueOption HeaderValueOption;
 
@@ -35,6 +36,15 @@ build_add(struct header_add *x, const HeaderValueOption *o, struct arena *a, str
 	x->action = action_of(o);
 	x->keep_empty = o->keep_empty_value;
 	x->value = arena_str(a, value);
+	if (memchr(value.p, '%', value.n)) {
+		/* Missing values are empty here, and an empty header is not added (Envoy). */
+		const struct format_options omit = {.omit_empty = true};
+		struct format *f;
+
+		if (format_compile_text(&f, x->value, &omit, a, err) < 0)
+			return err_in(err, "header '%s'", x->name.p);
+		x->format = f;
+	}
 	return 0;
 }
 
@@ -57,7 +67,15 @@ header_ops_build(struct header_ops *o, void *const *adds, size_t n_adds, char *c
 static struct str
 value_of(const struct header_add *x, struct headers *h, const struct stream_info *info)
 {
-	return x->value;
+	struct strb b = {0};
+	struct str v;
+
+	if (x->format == NULL)
+		return x->value;
+	format_write(x->format, info, &b);
+	v = arena_str(h->arena, strb_str(&b));
+	strb_fini(&b);
+	return v;
 }
 
 static void

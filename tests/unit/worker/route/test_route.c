@@ -457,6 +457,28 @@ header_levels_run_from_the_most_specific_or_the_other_way(void **state)
 }
 
 static void
+header_values_may_hold_operators(void **state)
+{
+	struct world w;
+	Route *r;
+	struct headers h;
+	struct stream_info info = {.request = &h};
+
+	start(&w);
+	r = add_route(&w, add_vhost(&w, "v", "*"), 'p', "/");
+	r->n_request_headers_to_add = 1;
+	r->request_headers_to_add = one_header(&w, "x-was", "100%% %REQ(:path)%", 2);
+	w.config->n_request_headers_to_add = 1;
+	w.config->request_headers_to_add = one_header(&w, "x-none", "%REQ(x-missing)%", 2);
+	build(&w);
+	h = request(&w, "h", "/p");
+	route_rewrite_request(route_table_find(w.table, &h), &h, &info, true);
+	assert_true(str_eqz(headers_get_name(&h, STR("x-was")), "100% /p"));
+	assert_null(headers_find(&h, STR("x-none")));
+	finish(&w);
+}
+
+static void
 ten_thousand_hosts_are_found(void **state)
 {
 	struct world w;
@@ -486,6 +508,7 @@ main(void)
 	    cmocka_unit_test(a_prefix_rewrite_replaces_what_matched_and_keeps_the_query),
 	    cmocka_unit_test(redirects_build_the_location),
 	    cmocka_unit_test(header_levels_run_from_the_most_specific_or_the_other_way),
+	    cmocka_unit_test(header_values_may_hold_operators),
 	    cmocka_unit_test(ten_thousand_hosts_are_found),
 	};
 
