@@ -11,7 +11,7 @@
 #define MAX_EXTENSION_BYTES (16 * 1024) /* a message: extensions are dropped, not free */
 
 enum step {
-	STEP_COUNT,    /* content-length */
+	STEP_COUNT, /* content-length */
 	STEP_ENDLESS,
 	STEP_SIZE,
 	STEP_EXTENSION,
@@ -26,11 +26,13 @@ enum step {
 void
 h1_body_start(struct h1_body *b, struct h1_judge *judge, const struct h1_message *m)
 {
-	static const enum step first[] = {[H1_NO_BODY] = STEP_COMPLETE, [H1_LENGTH] = STEP_COUNT,
-	    [H1_CHUNKED] = STEP_SIZE, [H1_UNTIL_CLOSE] = STEP_ENDLESS};
+	static const enum step first[] = {[H1_NO_BODY] = STEP_COMPLETE,
+	    [H1_LENGTH] = STEP_COUNT,
+	    [H1_CHUNKED] = STEP_SIZE,
+	    [H1_UNTIL_CLOSE] = STEP_ENDLESS};
 
-	*b = (struct h1_body){
-	    .judge = judge, .left = m->length, .step = (uint8_t)first[m->framing]};
+	*b =
+	    (struct h1_body){.judge = judge, .left = m->length, .step = (uint8_t)first[m->framing]};
 }
 
 bool
@@ -82,9 +84,9 @@ on_extension(struct h1_body *b, char c)
 		b->step = STEP_SIZE_LF;
 		return H1_OK;
 	}
-	return is_control((unsigned char)c) || ++b->extension_bytes > MAX_EXTENSION_BYTES ?
-		   H1_CHUNK_SIZE :
-		   H1_OK;
+	return is_control((unsigned char)c) || ++b->extension_bytes > MAX_EXTENSION_BYTES
+		   ? H1_CHUNK_SIZE
+		   : H1_OK;
 }
 
 /* One byte of framing. */

@@ -328,8 +328,7 @@ choose_framing(struct h1_stream *st, const struct headers *h, bool end, struct h
 static bool
 asks_upgrade(const struct headers *h)
 {
-	return headers_has(h, HDR_UPGRADE) &&
-	       str_ieqz(headers_get(h, HDR_CONNECTION), "upgrade");
+	return headers_has(h, HDR_UPGRADE) && str_ieqz(headers_get(h, HDR_CONNECTION), "upgrade");
 }
 
 /* Nothing was written: whoever made this request made it wrong. */

@@ -180,7 +180,8 @@ h1_encode_request(struct buf *out, const struct headers *h, const struct h1_enco
 
 	if (!can_write_request(h, e, connect))
 		return false;
-	begin = reserve(out, h, headers_get(h, HDR_AUTHORITY).n, &w); /* it may stand in the URL too */
+	begin =
+	    reserve(out, h, headers_get(h, HDR_AUTHORITY).n, &w); /* it may stand in the URL too */
 	put_str(&w, method);
 	PUT(&w, " ");
 	put_target(&w, h, e, connect);

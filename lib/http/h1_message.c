@@ -27,8 +27,8 @@ struct fields {
 static bool
 is_protected(struct str name)
 {
-	static const struct str names[] = {STR("content-length"), STR("host"),
-	    STR("authorization"), STR("cookie"), STR("x-forwarded-for"), STR("x-forwarded-host"),
+	static const struct str names[] = {STR("content-length"), STR("host"), STR("authorization"),
+	    STR("cookie"), STR("x-forwarded-for"), STR("x-forwarded-host"),
 	    STR("x-forwarded-proto")};
 
 	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
@@ -302,8 +302,8 @@ read_host(const struct h1_parse *p, const struct fields *f)
 
 /* CONNECT has an authority for a target, no path, and no body before the answer. */
 static enum h1_error
-check_connect(const struct h1_parse *p, const struct fields *f, struct str target,
-    struct h1_message *m)
+check_connect(
+    const struct h1_parse *p, const struct fields *f, struct str target, struct h1_message *m)
 {
 	if (f->lengths || f->encodings)
 		return H1_UPGRADE_BODY;
@@ -351,8 +351,7 @@ h1_check_request(const struct h1_parse *p, struct h1_message *m)
 	m->close = says_close(p, &f);
 	if (str_eqz(method, "CONNECT"))
 		return check_connect(p, &f, target, m);
-	if ((e = read_target(p, target, method)) != H1_OK ||
-	    (e = read_framing(p, &f, m)) != H1_OK)
+	if ((e = read_target(p, target, method)) != H1_OK || (e = read_framing(p, &f, m)) != H1_OK)
 		return e;
 	return read_upgrade(p, &f, m);
 }

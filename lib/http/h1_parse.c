@@ -11,7 +11,7 @@
 
 #define LONGEST_METHOD 32
 #define VERSION_LINE 10 /* "HTTP/1.1\r\n" */
-#define STATUS_LINE 13  /* "HTTP/1.1 200" and one more */
+#define STATUS_LINE 13	/* "HTTP/1.1 200" and one more */
 
 enum step {
 	STEP_METHOD,

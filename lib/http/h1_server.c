@@ -289,14 +289,13 @@ server_request(struct codec *codec)
 static bool
 is_tunnel_answer(const struct h1_stream *st, unsigned status)
 {
-	return (st->upgrade && status == 101) ||
-	       (st->connect && status >= 200 && status < 300);
+	return (st->upgrade && status == 101) || (st->connect && status >= 200 && status < 300);
 }
 
 /* Framing of the answer: one of length, chunks, the connection's end, or none. */
 static void
-choose_framing(struct h1_conn *c, const struct headers *h, unsigned status, bool end,
-    struct h1_encode *e)
+choose_framing(
+    struct h1_conn *c, const struct headers *h, unsigned status, bool end, struct h1_encode *e)
 {
 	struct h1_stream *st = &c->stream;
 	bool bodiless = st->s.head_request || status_is_bodiless(status);
@@ -335,7 +334,8 @@ choose_connection(struct h1_conn *c, bool end)
 	if (st->s.upgraded)
 		return NULL;
 	if (st->upgrade || st->connect || (end && !st->in_done) || c->reading == H1_READ_HEAD)
-		st->s.close_after = true; /* bytes of a refused tunnel or unread request may follow */
+		st->s.close_after =
+		    true; /* bytes of a refused tunnel or unread request may follow */
 	if (st->s.close_after)
 		return "close";
 	return st->s.protocol == HTTP_10 ? "keep-alive" : NULL;

@@ -117,8 +117,7 @@ headers_add_known(struct headers *h, enum header_id id, struct str name, struct 
 	x = &h->at[h->len++];
 	if (name.n && name.p[0] == ':' && h->len > 1 && !is_pseudo(x - 1))
 		x = open_pseudo(h);
-	*x = (struct header){
-	    name.p, value.p, (uint32_t)value.n, (uint16_t)name.n, (uint16_t)id};
+	*x = (struct header){name.p, value.p, (uint32_t)value.n, (uint16_t)name.n, (uint16_t)id};
 	h->have[id >> 6] |= 1ull << (id & 63);
 }
 
@@ -308,8 +307,8 @@ headers_copy(struct headers *to, const struct headers *from)
 		struct str name = header_name(x);
 
 		name = x->id != HDR_OTHER ? id_names[x->id] : arena_str(to->arena, name);
-		headers_add_known(to, (enum header_id)x->id, name,
-		    arena_str(to->arena, header_value(x)));
+		headers_add_known(
+		    to, (enum header_id)x->id, name, arena_str(to->arena, header_value(x)));
 	}
 }
 

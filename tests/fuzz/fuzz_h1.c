@@ -39,8 +39,8 @@ ask(struct tape *t, uint8_t flags)
 	if (!(flags & CLIENT) || t->stream)
 		return;
 	tape_request(t,
-	    flags & HEAD ? ":method: HEAD\n:path: /\n:authority: a" :
-			   ":method: GET\n:path: /\n:authority: a",
+	    flags & HEAD ? ":method: HEAD\n:path: /\n:authority: a"
+			 : ":method: GET\n:path: /\n:authority: a",
 	    true);
 }
 
@@ -103,8 +103,8 @@ count_complete(const char *text)
 
 /* Without an error, a tunnel, or a close that hides the rest, both must count alike. */
 static void
-compare_boundaries(const struct tape *t, uint8_t flags, const char *text, const uint8_t *data,
-    size_t n)
+compare_boundaries(
+    const struct tape *t, uint8_t flags, const char *text, const uint8_t *data, size_t n)
 {
 	if ((flags & (CLIENT | 8 | 16)) || t->error || t->broken || strstr(text, "upgrade") ||
 	    strstr(text, ":method=CONNECT"))

@@ -62,7 +62,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 	if (n == 0)
 		return 0;
 	arena_init(&arena);
-	o = (struct path_options){data[0] & 1, data[0] & 2, (enum escaped_slashes)(data[0] >> 2 & 3)};
+	o = (struct path_options){
+	    data[0] & 1, data[0] & 2, (enum escaped_slashes)(data[0] >> 2 & 3)};
 	path = str_make((const char *)data + 1, n - 1);
 	check_queries(&arena, path);
 	check_words(&arena, path);

@@ -49,7 +49,8 @@ requests_are_written_in_origin_form(void **state)
 	    {POST "content-length: 3\n", "abc",
 		"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 3\r\n\r\nabc"},
 	    {POST, "abc",
-		"POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n"},
+		"POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: "
+		"chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n"},
 	    {":method: DELETE\n:path: /\n:authority: a\n", NULL,
 		"DELETE / HTTP/1.1\r\nhost: a\r\n\r\n"},
 	    {":method: OPTIONS\n:path: *\n:authority: a\n", NULL,
@@ -63,7 +64,8 @@ requests_are_written_in_origin_form(void **state)
 			tape_send_data(&t, cases[i].body, true);
 		assert_string_equal(tape_out(&t), cases[i].out);
 		feed(OK_0);
-		assert_string_equal(tape_text(&t), "headers :status=200 content-length=0 end\ndone\n");
+		assert_string_equal(
+		    tape_text(&t), "headers :status=200 content-length=0 end\ndone\n");
 		assert_true(t.codec->reusable);
 	}
 }
@@ -73,8 +75,7 @@ a_whole_url_is_written_when_asked_for(void **state)
 {
 	t.config.h1.send_fully_qualified_url = true;
 	tape_request(&t, GET, true);
-	assert_string_equal(
-	    tape_out(&t), "GET http://a:80/x?y HTTP/1.1\r\nhost: a:80\r\n\r\n");
+	assert_string_equal(tape_out(&t), "GET http://a:80/x?y HTTP/1.1\r\nhost: a:80\r\n\r\n");
 }
 
 static void
@@ -106,16 +107,19 @@ responses_end_where_their_framing_says(void **state)
 	} cases[] = {
 	    {"GET", "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc",
 		"headers :status=200 content-length=3\ndata abc\nend\ndone\n", true, false},
-	    {"GET", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\nX: y\r\n\r\n",
+	    {"GET",
+		"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\nX: "
+		"y\r\n\r\n",
 		"headers :status=200\ndata abc\nend\ndone\n", true, false},
-	    {"GET", "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close, x-b\r\nX-B: 1\r\n\r\n",
+	    {"GET",
+		"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close, x-b\r\nX-B: 1\r\n\r\n",
 		"headers :status=200 content-length=0 end\ndone\n", false, false},
 	    {"GET", "HTTP/1.0 200 OK\r\nContent-Length: 0\r\n\r\n",
 		"headers :status=200 content-length=0 end\ndone\n", false, false},
 	    {"GET", "HTTP/1.0 200 OK\r\nContent-Length: 0\r\nConnection: Keep-Alive\r\n\r\n",
 		"headers :status=200 content-length=0 end\ndone\n", true, false},
-	    {"GET", "HTTP/1.1 200 OK\r\n\r\nabc", "headers :status=200\ndata abc\nend\ndone\n", false,
-		true},
+	    {"GET", "HTTP/1.1 200 OK\r\n\r\nabc", "headers :status=200\ndata abc\nend\ndone\n",
+		false, true},
 	    {"GET", "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nab",
 		"headers :status=200 content-length=3\ndata ab\nreset 4 \n", false, true},
 	    {"GET", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n",
@@ -133,8 +137,9 @@ responses_end_where_their_framing_says(void **state)
 		"info :status=100\ninfo :status=103 link=x\n"
 		"headers :status=200 content-length=0 end\ndone\n",
 		true, false},
-	    {"GET", "HTTP/1.1 200 OK\r\nConnection: Transfer-Encoding\r\n"
-		    "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+	    {"GET",
+		"HTTP/1.1 200 OK\r\nConnection: Transfer-Encoding\r\n"
+		"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
 		"headers :status=200\nend\ndone\n", true, false},
 	};
 
@@ -216,8 +221,9 @@ static void
 a_tunnel_is_asked_for_and_granted(void **state)
 {
 	tape_request(&t, GET "connection: upgrade\nupgrade: websocket\n", false);
-	assert_string_equal(tape_out(&t), "GET /x?y HTTP/1.1\r\nhost: a:80\r\nconnection: upgrade\r\n"
-					  "upgrade: websocket\r\n\r\n");
+	assert_string_equal(tape_out(&t),
+	    "GET /x?y HTTP/1.1\r\nhost: a:80\r\nconnection: upgrade\r\n"
+	    "upgrade: websocket\r\n\r\n");
 	tape_send_data(&t, "early", false);
 	assert_string_equal(tape_out(&t), "");
 	feed("HTTP/1.1 101 S\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\nhello");
@@ -357,7 +363,8 @@ go_round(size_t size, size_t piece, bool length, bool bytewise)
 static void
 bodies_survive_the_way_there_and_back(void **state)
 {
-	static const size_t sizes[][2] = {{1, 1}, {100, 7}, {4096, 4096}, {70000, 16000}, {200000, 65000}};
+	static const size_t sizes[][2] = {
+	    {1, 1}, {100, 7}, {4096, 4096}, {70000, 16000}, {200000, 65000}};
 
 	for (size_t i = 0; i < ARRAY_LEN(sizes); i++) {
 		for (int how = 0; how < 4; how++)

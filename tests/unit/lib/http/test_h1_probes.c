@@ -249,8 +249,8 @@ check_response(const struct probe *p, struct tape *t)
 		return;
 	}
 	if (t->broken == NULL || strcmp(t->broken, p->details) != 0)
-		fail_msg("%s: %s instead of %s", p->name, t->broken ? t->broken : WAITS,
-		    p->details);
+		fail_msg(
+		    "%s: %s instead of %s", p->name, t->broken ? t->broken : WAITS, p->details);
 	if (t->codec->reusable)
 		fail_msg("%s: would be used again", p->name);
 }

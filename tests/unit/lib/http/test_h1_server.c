@@ -53,8 +53,7 @@ requests_take_their_inner_shape(void **state)
 		BASE " te=trailers x=3 end\ndone\n"},
 	    {GET "TE: gzip\r\nUpgrade: h2,h2c\r\nProxy-Connection: keep-alive\r\n\r\n",
 		BASE " end\ndone\n"},
-	    {GET "Content-Length: 003\r\n\r\nabc",
-		BASE " content-length=3\ndata abc\nend\ndone\n"},
+	    {GET "Content-Length: 003\r\n\r\nabc", BASE " content-length=3\ndata abc\nend\ndone\n"},
 	    {GET "Content-Length: 0\r\n\r\n", BASE " content-length=0 end\ndone\n"},
 	    {GET "Transfer-Encoding: chunked\r\n\r\n3;x=y\r\nabc\r\nA\r\n0123456789\r\n0\r\n\r\n",
 		BASE "\ndata abc0123456789\nend\ndone\n"},
@@ -78,7 +77,8 @@ static void
 trailers_pass_when_they_are_enabled(void **state)
 {
 	t.config.h1.enable_trailers = true;
-	feed(GET "Transfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\nX-T: 1\r\nGrpc-Status: 0\r\n\r\n");
+	feed(GET
+	    "Transfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\nX-T: 1\r\nGrpc-Status: 0\r\n\r\n");
 	assert_string_equal(
 	    tape_text(&t), BASE "\ndata a\ntrailers x-t=1 grpc-status=0 end\ndone\n");
 }
@@ -107,8 +107,8 @@ bytes_behind_connection_close_are_counted_and_ignored(void **state)
 {
 	feed(GET "Connection: close\r\n\r\n" GET "\r\n");
 	assert_string_equal(tape_text(&t), BASE " end\ndone\n");
-	assert_string_equal(tape_out(&t),
-	    "HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+	assert_string_equal(
+	    tape_out(&t), "HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
 	assert_string_equal(t.broken, "");
 	assert_int_equal(t.stats.rejected_after_close.raw, 1);
 	assert_true(buf_empty(&t.in));
@@ -179,13 +179,13 @@ an_old_client_gets_an_old_answer_when_that_is_allowed(void **state)
 	feed("GET / HTTP/1.0\r\n\r\n");
 	assert_string_equal(tape_text(&t),
 	    "headers :method=GET :path=/ :authority=old.example :scheme=http end\ndone\n");
-	assert_string_equal(tape_out(&t),
-	    "HTTP/1.0 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+	assert_string_equal(
+	    tape_out(&t), "HTTP/1.0 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
 	stop(state);
 	start(state);
 	feed("GET http://b/x HTTP/1.0\r\n\r\n");
-	assert_string_equal(tape_text(&t),
-	    "headers :method=GET :path=/x :scheme=http :authority=b end\ndone\n");
+	assert_string_equal(
+	    tape_text(&t), "headers :method=GET :path=/x :scheme=http :authority=b end\ndone\n");
 }
 
 static void
@@ -226,7 +226,8 @@ nothing_in_a_value_can_break_out_of_its_line(void **state)
 		assert_null(strstr(out, "set-cookie"));
 		assert_null(strstr(out, "location"));
 		for (const char *p = out; *p; p++) {
-			assert_true(*p == '\r' || *p == '\n' || *p == '\t' || (unsigned char)*p >= ' ');
+			assert_true(
+			    *p == '\r' || *p == '\n' || *p == '\t' || (unsigned char)*p >= ' ');
 			if (*p == '\n') {
 				assert_true(p > line && p[-1] == '\r');
 				assert_null(memchr(line, '\r', (size_t)(p - 1 - line)));
@@ -302,8 +303,7 @@ underscores_are_allowed_dropped_or_refused(void **state)
 	feed(GET "a_b: 1\r\n\r\n");
 	t.config.underscores = UNDERSCORE_DROP;
 	feed(GET "a_b: 1\r\nc: 2\r\n\r\n");
-	assert_string_equal(
-	    tape_text(&t), BASE " a_b=1 end\ndone\n" BASE " c=2 end\ndone\n");
+	assert_string_equal(tape_text(&t), BASE " a_b=1 end\ndone\n" BASE " c=2 end\ndone\n");
 	assert_int_equal(t.stats.dropped_headers_with_underscores.raw, 1);
 	t.config.underscores = UNDERSCORE_REJECT;
 	feed(GET "a_b: 1\r\n\r\n");
@@ -339,10 +339,9 @@ a_tunnel_opens_with_101_and_not_before(void **state)
 {
 	t.answer = false;
 	feed(GET "Connection: Upgrade\r\nUpgrade: websocket\r\n\r\nearly");
-	assert_string_equal(
-	    tape_text(&t), BASE " connection=upgrade upgrade=websocket\n");
-	tape_send(&t, ":status: 101\nconnection: upgrade\nupgrade: websocket\ncontent-length: 1",
-	    false);
+	assert_string_equal(tape_text(&t), BASE " connection=upgrade upgrade=websocket\n");
+	tape_send(
+	    &t, ":status: 101\nconnection: upgrade\nupgrade: websocket\ncontent-length: 1", false);
 	tape_turn(&t);
 	assert_true(t.stream->upgraded);
 	assert_string_equal(tape_out(&t), "HTTP/1.1 101 Switching Protocols\r\n"
@@ -364,8 +363,7 @@ a_refused_tunnel_ends_the_connection(void **state)
 	feed(GET "Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n" GET "\r\n");
 	tape_send(&t, ":status: 403", true);
 	tape_turn(&t);
-	assert_string_equal(tape_text(&t),
-	    BASE " connection=upgrade upgrade=websocket\ndone\n");
+	assert_string_equal(tape_text(&t), BASE " connection=upgrade upgrade=websocket\ndone\n");
 	assert_string_equal(t.broken, "");
 	assert_non_null(strstr(tape_out(&t), "connection: close"));
 }

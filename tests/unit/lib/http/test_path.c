@@ -132,11 +132,11 @@ authorities_are_hosts_with_ports(void **state)
 	static const struct {
 		const char *text;
 		bool ok;
-	} t[] = {{"", true}, {"a", true}, {"a.b-c_d:80", true}, {"1.2.3.4:", true},
-	    {"[::1]", true}, {"[::1]:8080", true}, {"[fe80::1%25eth0]", true}, {"a:99999", false},
-	    {"a:b", false}, {"a:1:2", false}, {"u@h", false}, {"a/b", false}, {"a b", false},
-	    {"[::1", false}, {"[]", false}, {"[::1]x", false}, {":80", false}, {"a\\b", false},
-	    {"a?b", false}, {"a#b", false}, {"\xc3\xa9", false}, {"a,b", true}};
+	} t[] = {{"", true}, {"a", true}, {"a.b-c_d:80", true}, {"1.2.3.4:", true}, {"[::1]", true},
+	    {"[::1]:8080", true}, {"[fe80::1%25eth0]", true}, {"a:99999", false}, {"a:b", false},
+	    {"a:1:2", false}, {"u@h", false}, {"a/b", false}, {"a b", false}, {"[::1", false},
+	    {"[]", false}, {"[::1]x", false}, {":80", false}, {"a\\b", false}, {"a?b", false},
+	    {"a#b", false}, {"\xc3\xa9", false}, {"a,b", true}};
 
 	for (size_t i = 0; i < ARRAY_LEN(t); i++)
 		assert_int_equal(valid_authority(str_of(t[i].text)), t[i].ok);
