@@ -280,6 +280,8 @@ admin_fini(struct admin *a)
 {
 	stats_stop(a);
 	web_free(&a->web);
+	loop_turn(a->loop, false); /* what was put off to the end of a turn */
+	loop_turn(a->loop, false);
 	startup_free(&a->startup);
 	orphan_free(&a->orphan);
 	signals_close(&a->signals);

@@ -3,7 +3,6 @@
 #include "admin/config/address.h"
 #include "admin/config/store.h"
 #include "conf/defaults.h"
-#include "lib/base/assert.h"
 #include "lib/upstream/thresholds.h"
 
 typedef Envoy__Config__Cluster__V3__Cluster Cluster;
@@ -80,7 +79,7 @@ add_member(struct members *m, struct member_cluster *c, const Locality *l, const
 		x->sub_zone = str_of(l->locality->sub_zone);
 	}
 	x->health_status = e->health_status;
-	strb_printf(&prefix, "%s|%s|", c->message->name, text);
+	host_prefix(&prefix, c->name, str_of(text));
 	x->prefix = arena_take(&m->arena, &prefix);
 	return 0;
 }
@@ -208,36 +207,4 @@ members_count(struct members *m)
 		stat_set(&c->stats->membership_excluded, h.excluded);
 		stat_set(&c->stats->max_host_weight, h.max_weight);
 	}
-}
-
-void
-member_flags_write(uint32_t flags, struct strb *out)
-{
-	static const struct {
-		uint32_t flag;
-		const char *name;
-	} names[] = {
-	    {HOST_FAILED_ACTIVE_HC, "/failed_active_hc"},
-	    {HOST_FAILED_OUTLIER, "/failed_outlier_check"},
-	    {HOST_FAILED_EDS, "/failed_eds_health"},
-	    {HOST_DEGRADED_ACTIVE_HC, "/degraded_active_hc"},
-	    {HOST_DEGRADED_EDS, "/degraded_eds_health"},
-	    {HOST_PENDING_REMOVAL, "/pending_dynamic_removal"},
-	    {HOST_PENDING_ACTIVE_HC, "/pending_active_hc"},
-	    {HOST_EXCLUDED_IMMEDIATE_HC_FAIL, "/excluded_via_immediate_hc_fail"},
-	    {HOST_ACTIVE_HC_TIMEOUT, "/active_hc_timeout"},
-	    {HOST_EDS_DRAINING, "/eds_status_draining"},
-	    {HOST_OPERATOR_DRAIN, "/operator_drain"},
-	    {HOST_OPERATOR_FAIL, "/operator_fail"},
-	};
-	bool any = false;
-
-	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
-		if (flags & names[i].flag) {
-			strb_addz(out, names[i].name);
-			any = true;
-		}
-	}
-	if (!any)
-		strb_addz(out, "healthy");
 }

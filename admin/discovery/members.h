@@ -59,7 +59,5 @@ struct member *member_find(struct member_cluster *c, struct str address);
 struct member_health member_cluster_health(const struct member_cluster *c);
 /* Writes the membership gauges of every cluster. */
 void members_count(struct members *m);
-/* Envoy's words, then ours: "healthy", "/failed_active_hc/operator_drain". */
-void member_flags_write(uint32_t flags, struct strb *out);
 
 #endif

@@ -86,7 +86,7 @@ host_text(const struct clusters_job *job, const struct member_cluster *c, const 
 		    (long long)host_number(job, m, numbers[i]));
 	strb_printf(out, "%s::hostname::" STR_FMT "\n", at, STR_ARG(m->hostname));
 	strb_printf(out, "%s::health_flags::", at);
-	member_flags_write(host_cell_flags(m->cell), out);
+	host_flags_print(out, host_cell_flags(m->cell));
 	strb_printf(out, "\n%s::weight::%u\n", at, m->weight);
 	strb_printf(out, "%s::region::" STR_FMT "\n", at, STR_ARG(m->region));
 	strb_printf(out, "%s::zone::" STR_FMT "\n", at, STR_ARG(m->zone));

@@ -143,9 +143,47 @@ on_written(void *arg, size_t n)
 }
 
 static void
-free_later(void *arg)
+count_end(struct web_connection *c)
 {
-	web_connection_free(arg);
+	struct web *w = c->web;
+	uint64_t ms = (loop_now_ns(w->a->loop) - c->opened_ns) / 1000000;
+
+	stat_inc(&w->http->downstream_cx_destroy);
+	stat_down(&w->http->downstream_cx_active);
+	stat_record(&w->http->downstream_cx_length_ms, ms);
+	stat_add(&w->http->downstream_cx_rx_bytes_total, c->conn.bytes_in);
+	stat_add(&w->http->downstream_cx_tx_bytes_total, c->conn.bytes_out);
+	stat_inc(&w->listener->downstream_cx_destroy);
+	stat_down(&w->listener->downstream_cx_active);
+	stat_record(&w->listener->downstream_cx_length_ms, ms);
+	if (c->codec)
+		stat_down(c->codec->protocol == HTTP_2 ? &w->http->downstream_cx_http2_active
+						       : &w->http->downstream_cx_http1_active);
+}
+
+static void
+connection_free(void *arg)
+{
+	struct web_connection *c = arg;
+	struct web *w = c->web;
+
+	count_end(c);
+	codec_free(&c->codec); /* resets what is open: each exchange ends itself */
+	timer_stop(&c->timer);
+	flush_cancel(&c->flush);
+	list_remove(&c->node);
+	mem_free(c);
+	if (--w->count == 0 && w->ending)
+		mem_free(w);
+}
+
+void
+web_connection_abort(struct web_connection *c)
+{
+	if (c->conn.closed) /* on_closed is on its way */
+		return;
+	conn_abort(&c->conn);
+	loop_defer(c->web->a->loop, connection_free, c);
 }
 
 static void
@@ -157,7 +195,7 @@ on_closed(void *arg, enum conn_end why, int error)
 	bool remote = c->remote_ended || why == CONN_REMOTE_CLOSE || why == CONN_REMOTE_RESET;
 
 	stat_inc(remote ? &s->downstream_cx_destroy_remote : &s->downstream_cx_destroy_local);
-	loop_defer(c->web->a->loop, free_later, c);
+	loop_defer(c->web->a->loop, connection_free, c);
 }
 
 static void
@@ -214,35 +252,4 @@ web_connection_open(struct web *w, int fd)
 	stat_inc(&w->listener->downstream_cx_total);
 	stat_up(&w->listener->downstream_cx_active);
 	conn_open(&c->conn, w->a->loop, fd, &plain_transport, WRITE_HIGH, &events, c);
-}
-
-static void
-count_end(struct web_connection *c)
-{
-	struct web *w = c->web;
-	uint64_t ms = (loop_now_ns(w->a->loop) - c->opened_ns) / 1000000;
-
-	stat_inc(&w->http->downstream_cx_destroy);
-	stat_down(&w->http->downstream_cx_active);
-	stat_record(&w->http->downstream_cx_length_ms, ms);
-	stat_add(&w->http->downstream_cx_rx_bytes_total, c->conn.bytes_in);
-	stat_add(&w->http->downstream_cx_tx_bytes_total, c->conn.bytes_out);
-	stat_inc(&w->listener->downstream_cx_destroy);
-	stat_down(&w->listener->downstream_cx_active);
-	stat_record(&w->listener->downstream_cx_length_ms, ms);
-	if (c->codec)
-		stat_down(c->codec->protocol == HTTP_2 ? &w->http->downstream_cx_http2_active
-						       : &w->http->downstream_cx_http1_active);
-}
-
-void
-web_connection_free(struct web_connection *c)
-{
-	count_end(c);
-	codec_free(&c->codec); /* resets what is open: each exchange ends itself */
-	timer_stop(&c->timer);
-	flush_cancel(&c->flush);
-	list_remove(&c->node);
-	c->web->count--;
-	mem_free(c);
 }

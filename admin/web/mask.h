@@ -7,7 +7,6 @@
 
 #include <stdbool.h>
 
-
 #include "lib/base/arena.h"
 #include "lib/base/str.h"
 #include "lib/base/vec.h"

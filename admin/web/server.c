@@ -93,11 +93,9 @@ web_free(struct web **wp)
 		return;
 	io_del(&w->io);
 	close(w->fd);
-	list_for_each(n, &w->connections) {
-		struct web_connection *c = list_entry(n, struct web_connection, node);
-
-		conn_abort(&c->conn);
-		web_connection_free(c);
-	}
-	mem_free(w);
+	w->ending = true;
+	list_for_each(n, &w->connections)
+		web_connection_abort(list_entry(n, struct web_connection, node));
+	if (w->count == 0)
+		mem_free(w);
 }

@@ -14,6 +14,7 @@ struct web;
 
 /* Takes the listening socket; bound is its address as text.  NULL with the reason. */
 struct web *web_start(struct admin *a, int fd, struct str bound, struct err *err);
+/* Stops at once; what is left of its connections goes in the loop's next turns. */
 void web_free(struct web **wp);
 
 #endif

@@ -24,6 +24,7 @@ struct web {
 	struct io io;
 	int fd;
 	bool unix_socket;
+	bool ending; /* freed with its last connection */
 	struct list connections;
 	unsigned count;
 	struct codec_config codec;
@@ -49,7 +50,7 @@ struct web_connection {
 
 /* Takes fd. */
 void web_connection_open(struct web *w, int fd);
-void web_connection_free(struct web_connection *c);
+void web_connection_abort(struct web_connection *c);
 /* An exchange began, was answered, or ended: which clock runs now. */
 void web_connection_rearm(struct web_connection *c);
 
