@@ -33,6 +33,7 @@ struct origin_stream {
 	struct arena arena;
 	size_t body;
 	bool complete, reset;
+	struct headers *headers;
 };
 
 struct origin {
@@ -42,6 +43,8 @@ struct origin {
 	uint16_t port;
 	bool http2;
 	bool hold;       /* keep requests until origin_answer() */
+	bool hang_up;    /* close the connection instead of answering */
+	bool half;       /* headers of an answer with a body that never comes */
 	bool say_close;  /* HTTP/1: connection: close in each answer */
 	struct codec_config config;
 	struct http1_codec_stats h1_stats;
@@ -55,27 +58,31 @@ struct origin {
 static inline void
 origin_answer(struct origin_stream *t)
 {
+	bool half = t->c->o->half;
 	struct headers h;
 
 	headers_init(&h, &t->arena);
 	headers_set_status(&h, 200);
-	headers_add_id(&h, HDR_CONTENT_LENGTH, STR("0"));
+	headers_add_id(&h, HDR_CONTENT_LENGTH, half ? STR("9") : STR("0"));
 	if (t->c->o->say_close)
 		t->s->close_after = true;
-	codec_send_headers(t->s, &h, true);
+	codec_send_headers(t->s, &h, !half);
 }
 
 static inline void
 origin_stream_end(struct origin_stream *t, bool end)
 {
 	t->complete = end;
-	if (end && !t->c->o->hold)
+	if (end && t->c->o->hang_up)
+		conn_close(&t->c->conn, CLOSE_NOW, 0);
+	else if (end && !t->c->o->hold)
 		origin_answer(t);
 }
 
 static inline void
 origin_on_headers(void *arg, struct headers *h, bool end)
 {
+	((struct origin_stream *)arg)->headers = h;
 	origin_stream_end(arg, end);
 }
 
