@@ -30,19 +30,6 @@ struct snapshot {
 static unsigned living;
 
 struct snapshot *
-snapshot_empty(struct loop *l)
-{
-	struct snapshot *s = mem_new(struct snapshot);
-
-	s->refs = 1;
-	s->loop = l;
-	s->node_cluster = s->node_id = "";
-	arena_init(&s->arena);
-	living++;
-	return s;
-}
-
-struct snapshot *
 snapshot_ref(struct snapshot *s)
 {
 	s->refs++;
@@ -218,13 +205,26 @@ check_kinds(const struct journal_state *s, struct err *err)
 	return 0;
 }
 
+static struct snapshot *
+snapshot_new(struct loop *l)
+{
+	struct snapshot *s = mem_new(struct snapshot);
+
+	s->refs = 1;
+	s->loop = l;
+	s->node_cluster = s->node_id = "";
+	arena_init(&s->arena);
+	living++;
+	return s;
+}
+
 struct snapshot_build *
 snapshot_build_start(struct loop *l, unsigned worker, int journal_fd, uint64_t offset,
     struct snapshot *now, struct err *err)
 {
 	struct snapshot_build *b = mem_new(struct snapshot_build);
 
-	b->to = snapshot_empty(l);
+	b->to = snapshot_new(l);
 	b->to->offset = offset;
 	b->now = now ? snapshot_ref(now) : NULL;
 	b->worker = worker;

@@ -40,7 +40,4 @@ int snapshot_build_step(struct snapshot_build *b, struct err *err); /* 1: more, 
 struct snapshot *snapshot_build_take(struct snapshot_build *b);     /* when done; gives */
 void snapshot_build_free(struct snapshot_build **bp);
 
-/* Tests: nothing in it but what is put there. */
-struct snapshot *snapshot_empty(struct loop *l);
-
 #endif

@@ -1,0 +1,189 @@
+/* Sockets and configurations that meet in any order, lent sockets, and running out of descriptors. */
+#include "tests/unit/worker/world.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <sys/resource.h>
+
+#include "worker/listener/listener.h"
+
+static const struct str key = {"127.0.0.1:8000", 14};
+
+struct sockets {
+	struct world w;
+	struct listeners ls;
+	int port;
+};
+
+static int
+listening_socket(int *port)
+{
+	struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	socklen_t len = sizeof(a);
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+	assert_int_equal(bind(fd, (struct sockaddr *)&a, sizeof(a)), 0);
+	assert_int_equal(listen(fd, 64), 0);
+	getsockname(fd, (struct sockaddr *)&a, &len);
+	*port = ntohs(a.sin_port);
+	return fd;
+}
+
+static int
+call(int port)
+{
+	struct sockaddr_in a = {.sin_family = AF_INET,
+	    .sin_port = htons((uint16_t)port),
+	    .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	assert_int_equal(connect(fd, (struct sockaddr *)&a, sizeof(a)), 0);
+	return fd;
+}
+
+static void
+open_world(struct sockets *s)
+{
+	start(&s->w, "");
+	listeners_init(&s->ls, &s->w.hcm);
+}
+
+static void
+close_world(struct sockets *s)
+{
+	hcm_abort_all(&s->w.hcm);
+	turn(&s->w);
+	listeners_fini(&s->ls);
+	finish(&s->w);
+}
+
+static void
+a_socket_that_came_before_its_configuration_waits_for_it(void **state)
+{
+	struct sockets s;
+	int client, fd;
+
+	open_world(&s);
+	fd = listening_socket(&s.port);
+	listeners_add_socket(&s.ls, key, 0, fd);
+	client = call(s.port);
+	turn(&s.w);
+	assert_int_equal(s.w.hcm.held, 0);
+	listeners_use(&s.ls, s.w.snapshot);
+	turn(&s.w);
+	assert_int_equal(s.w.hcm.held, 1);
+	close(client);
+	close_world(&s);
+}
+
+static void
+an_accepted_connection_is_answered(void **state)
+{
+	static const char get[] = "GET /hello HTTP/1.1\r\nhost: a\r\n\r\n";
+	struct sockets s;
+	char text[512];
+	ssize_t n;
+	int client;
+
+	open_world(&s);
+	listeners_use(&s.ls, s.w.snapshot);
+	listeners_add_socket(&s.ls, key, 0, listening_socket(&s.port));
+	client = call(s.port);
+	assert_int_equal(write(client, get, sizeof(get) - 1), sizeof(get) - 1);
+	turn(&s.w);
+	n = read(client, text, sizeof(text) - 1);
+	assert_true(n > 0);
+	text[n] = '\0';
+	assert_non_null(strstr(text, "200 OK"));
+	close(client);
+	close_world(&s);
+}
+
+static void
+a_lent_socket_is_accepted_from_until_it_goes_back(void **state)
+{
+	struct sockets s;
+	int lent_port, kept, a, b;
+
+	open_world(&s);
+	listeners_use(&s.ls, s.w.snapshot);
+	listeners_add_socket(&s.ls, key, 0, listening_socket(&s.port));
+	kept = listening_socket(&lent_port);
+	listeners_add_socket(&s.ls, key, 1, dup(kept));
+	a = call(lent_port);
+	turn(&s.w);
+	assert_int_equal(s.w.hcm.held, 1);
+	listeners_take_back(&s.ls, key, 1);
+	b = call(lent_port); /* waits in the queue of its owner */
+	turn(&s.w);
+	assert_int_equal(s.w.hcm.held, 1);
+	close(a);
+	close(b);
+	close(kept);
+	close_world(&s);
+}
+
+static void
+a_stopped_worker_accepts_no_more(void **state)
+{
+	struct sockets s;
+	int client;
+
+	open_world(&s);
+	listeners_use(&s.ls, s.w.snapshot);
+	listeners_add_socket(&s.ls, key, 0, listening_socket(&s.port));
+	listeners_stop(&s.ls, true); /* inbound only: this one is not */
+	client = call(s.port);
+	turn(&s.w);
+	assert_int_equal(s.w.hcm.held, 1);
+	close(client);
+	listeners_stop(&s.ls, false);
+	client = call(s.port);
+	turn(&s.w);
+	turn(&s.w);
+	assert_int_equal(s.w.hcm.held, 0);
+	close(client);
+	close_world(&s);
+}
+
+static void
+out_of_descriptors_it_pauses_and_comes_back(void **state)
+{
+	struct rlimit was, none;
+	struct sockets s;
+	int client;
+
+	open_world(&s);
+	listeners_use(&s.ls, s.w.snapshot);
+	listeners_add_socket(&s.ls, key, 0, listening_socket(&s.port));
+	client = call(s.port);
+	getrlimit(RLIMIT_NOFILE, &was);
+	none = was;
+	none.rlim_cur = 3;
+	setrlimit(RLIMIT_NOFILE, &none);
+	turn(&s.w);
+	assert_int_equal(s.w.hcm.held, 0);
+	setrlimit(RLIMIT_NOFILE, &was);
+	turn(&s.w);
+	assert_int_equal(s.w.hcm.held, 0); /* still pausing: it does not spin */
+	set_time(&s.w, 400);
+	turn(&s.w);
+	assert_int_equal(s.w.hcm.held, 1);
+	close(client);
+	close_world(&s);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(a_socket_that_came_before_its_configuration_waits_for_it),
+	    cmocka_unit_test(an_accepted_connection_is_answered),
+	    cmocka_unit_test(a_lent_socket_is_accepted_from_until_it_goes_back),
+	    cmocka_unit_test(a_stopped_worker_accepts_no_more),
+	    cmocka_unit_test(out_of_descriptors_it_pauses_and_comes_back),
+	};
+
+	rand_seed(1);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
