@@ -110,7 +110,7 @@ read_integer(const struct node *n, bool *negative, uint64_t *magnitude, struct s
 static int
 read_unsigned(const struct node *n, uint64_t max, uint64_t *out, struct scalar_error *e)
 {
-	bool negative;
+	bool negative = false;
 
 	if (read_integer(n, &negative, out, e) < 0)
 		return -1;
@@ -127,8 +127,8 @@ read_unsigned(const struct node *n, uint64_t max, uint64_t *out, struct scalar_e
 static int
 read_signed(const struct node *n, int64_t max, int64_t *out, struct scalar_error *e)
 {
-	bool negative;
-	uint64_t u;
+	bool negative = false;
+	uint64_t u = 0;
 
 	if (read_integer(n, &negative, &u, e) < 0)
 		return -1;
