@@ -70,6 +70,9 @@ const struct address *pool_conn_local(const struct pool_conn *pc);
 /* No byte came since its request began (HTTP/1); HTTP/2 does not know and says yes. */
 bool pool_conn_silent(const struct pool_conn *pc);
 uint64_t pool_conn_id(const struct pool_conn *pc);
+/* Our direction of an upgraded HTTP/1 connection has ended: FIN after what waits.  HTTP/2 says it in
+ * its frames, there it does nothing. */
+void pool_conn_end_tunnel(struct pool_conn *pc);
 /* No on_data while paused; HTTP/1 stops reading from the socket too.  Not counted. */
 void pool_conn_pause(struct pool_conn *pc, struct codec_stream *s, bool paused);
 

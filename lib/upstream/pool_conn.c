@@ -165,6 +165,8 @@ on_flush(void *arg)
 
 	if (pc->output_wanted && pc->state < POOL_CONN_CLOSING && !pc->conn.closed)
 		fetch_output(pc);
+	if (pc->half_closed && pc->state < POOL_CONN_CLOSING)
+		conn_shutdown_write(&pc->conn);
 	if (!pc->conn.closed)
 		count_held(pc);
 	if (pc->unsettled)
@@ -500,4 +502,13 @@ pool_conn_pause(struct pool_conn *pc, struct codec_stream *s, bool paused)
 	if (s)
 		codec_pause(s, paused);
 	pc->pool->protocol->pause(pc, paused);
+}
+
+void
+pool_conn_end_tunnel(struct pool_conn *pc)
+{
+	if (pc->codec->protocol == HTTP_2)
+		return;
+	pc->half_closed = true;
+	loop_flush(pc->pool->loop, &pc->flush);
 }

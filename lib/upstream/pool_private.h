@@ -83,6 +83,7 @@ struct pool_conn {
 	bool unsettled;      /* something changed since the last pool_conn_settle() */
 	bool output_wanted;
 	bool paused;         /* HTTP/1: its stream does not want data */
+	bool half_closed;    /* HTTP/1: our direction of its tunnel has ended */
 	bool remote_end;     /* the host ended it */
 	bool cut;            /* it ended with requests open */
 	uint64_t opened_ns, idle_since_ms;

@@ -57,6 +57,8 @@ both_sides_in_all_four_combinations(void **state)
 	scene_origin(&back, "one");
 	scene_proxy(&back, CONF_SIMPLE);
 	scene_init(&front);
+	front.extra[0] = "--concurrency";
+	front.extra[1] = "1";
 	front.host_port[0] = back.port;
 	scene_proxy(&front, CONF_ADMIN CONF_LISTENER("",
 			       "              - {match: {prefix: /two}, route: {cluster: two}}\n"

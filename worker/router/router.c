@@ -280,6 +280,8 @@ pass_on(struct router *r, struct buf *data, bool end)
 		forget_held(r);
 	if (r->keeping)
 		buf_copy_ref(&r->held, data);
+	if (end && r->attempt.stream->upgraded)
+		pool_conn_end_tunnel(r->attempt.conn);
 	codec_send_data(r->attempt.stream, data, end);
 }
 
