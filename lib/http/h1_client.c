@@ -109,7 +109,7 @@ tell_response(struct h1_conn *c, struct buf *in)
 	if (st->upgrade || st->connect)
 		answer_tunnel(c, st->in.tunnel);
 	if (h1_alive(c, turn))
-		st->s.events->on_headers(st->s.arg, &st->headers, end);
+		st->s.events->on_headers(st->s.arg, h1_lasting(st, &st->headers), end);
 }
 
 static enum h1_error

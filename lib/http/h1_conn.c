@@ -195,6 +195,15 @@ tell_data(struct h1_conn *c, struct buf *data, bool end)
 	s->events->on_data(s->arg, data, end);
 }
 
+struct headers *
+h1_lasting(struct h1_stream *st, const struct headers *h)
+{
+	struct headers *copy = arena_alloc(st->s.arena, sizeof(*copy));
+
+	*copy = *h;
+	return copy;
+}
+
 enum h1_error
 h1_read_body(struct h1_conn *c, struct buf *in)
 {
@@ -220,7 +229,7 @@ h1_read_body(struct h1_conn *c, struct buf *in)
 	if (!h1_alive(c, turn))
 		return H1_OK;
 	if (trailers)
-		st->s.events->on_trailers(st->s.arg, &st->trailers);
+		st->s.events->on_trailers(st->s.arg, h1_lasting(st, &st->trailers));
 	return e;
 }
 

@@ -96,6 +96,8 @@ void h1_keep_scanned(struct h1_conn *c, struct buf *in);
 /* Tells the stream of body and trailers as far as they are there; in_done when complete. */
 enum h1_error h1_read_body(struct h1_conn *c, struct buf *in);
 void h1_read_tunnel(struct h1_conn *c, struct buf *in);
+/* What a receiver is shown: lives as long as the stream's arena, longer than the codec. */
+struct headers *h1_lasting(struct h1_stream *st, const struct headers *h);
 /* Their message ends where nothing else said so: by FIN. */
 void h1_end_by_eof(struct h1_conn *c);
 

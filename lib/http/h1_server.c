@@ -120,7 +120,7 @@ tell_request(struct h1_conn *c, struct buf *in)
 	st->in_done = end;
 	h1_body_start(&c->body, &c->judge, &st->in);
 	h1_read_enter(c, end || st->in.tunnel ? H1_READ_WAIT : H1_READ_BODY);
-	st->s.events->on_headers(st->s.arg, &st->headers, end);
+	st->s.events->on_headers(st->s.arg, h1_lasting(st, &st->headers), end);
 }
 
 /* True when the machine went on. */

@@ -17,6 +17,7 @@ struct tape {
 	struct codec_stream *stream; /* open now */
 	struct buf in, out;          /* out: everything written so far */
 	struct arena arena;
+	struct headers *headers;     /* the last ones that were told */
 	struct strb text, data;
 	bool answer;                 /* server: answers each complete request with an empty 200 */
 	bool sent;
@@ -62,6 +63,7 @@ on_headers(void *arg, struct headers *h, bool end)
 {
 	struct tape *t = arg;
 
+	t->headers = h;
 	write_headers(t, "headers", h, end);
 	if (end)
 		answer(t);

@@ -173,6 +173,24 @@ endless_1xx_are_cut(void **state)
 }
 
 static void
+headers_outlive_the_next_response_and_the_connection(void **state)
+{
+	struct headers *first;
+
+	assert_non_null(tape_request(&t, GET, true));
+	feed("HTTP/1.1 201 Created\r\nX-A: one\r\nContent-Length: 0\r\n\r\n");
+	first = t.headers;
+	assert_non_null(tape_request(&t, GET, true));
+	feed("HTTP/1.1 404 Not Found\r\nX-A: two\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+	codec_free(&t.codec);
+	assert_int_equal(headers_status(first), 201);
+	assert_true(str_eqz(headers_get_name(first, STR("x-a")), "one"));
+	assert_int_equal(headers_status(t.headers), 404);
+	tape_fini(&t);
+	tape_client(&t);
+}
+
+static void
 data_on_an_idle_connection_ends_it(void **state)
 {
 	feed("HTTP/1.1 408 Request Timeout\r\n\r\n");
@@ -402,6 +420,7 @@ main(void)
 	    T(what_cannot_be_written_is_not_written),
 	    T(responses_end_where_their_framing_says),
 	    T(endless_1xx_are_cut),
+	    T(headers_outlive_the_next_response_and_the_connection),
 	    T(data_on_an_idle_connection_ends_it),
 	    T(an_early_response_waits_for_the_request),
 	    T(a_stream_that_never_began_leaves_the_connection_alone),
