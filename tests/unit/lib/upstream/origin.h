@@ -45,6 +45,7 @@ struct origin {
 	bool hold;       /* keep requests until origin_answer() */
 	bool hang_up;    /* close the connection instead of answering */
 	bool half;       /* headers of an answer with a body that never comes */
+	size_t big;      /* bytes of body in each answer */
 	bool say_close;  /* HTTP/1: connection: close in each answer */
 	struct codec_config config;
 	struct http1_codec_stats h1_stats;
@@ -54,6 +55,44 @@ struct origin {
 	struct origin_stream *streams[ORIGIN_MOST];
 	unsigned streams_n;
 };
+
+static inline void
+origin_answer_big(struct origin_stream *t)
+{
+	static char block[65536];
+	size_t left = t->c->o->big;
+	char *length = arena_printf(&t->arena, "%zu", left);
+	struct headers h;
+	struct buf body;
+
+	headers_init(&h, &t->arena);
+	headers_set_status(&h, 200);
+	headers_add_id(&h, HDR_CONTENT_LENGTH, str_of(length));
+	codec_send_headers(t->s, &h, false);
+	memset(block, 'x', sizeof(block));
+	buf_init(&body);
+	while (left) {
+		size_t n = left < sizeof(block) ? left : sizeof(block);
+
+		buf_add(&body, block, n);
+		left -= n;
+	}
+	codec_send_data(t->s, &body, true);
+	buf_fini(&body);
+}
+
+/* Accepts a tunnel; what comes through it is sent back. */
+static inline void
+origin_upgrade(struct origin_stream *t)
+{
+	struct headers h;
+
+	headers_init(&h, &t->arena);
+	headers_set_status(&h, 101);
+	headers_add_id(&h, HDR_CONNECTION, STR("upgrade"));
+	headers_add_id(&h, HDR_UPGRADE, STR("websocket"));
+	codec_send_headers(t->s, &h, false);
+}
 
 static inline void
 origin_answer(struct origin_stream *t)
@@ -75,6 +114,8 @@ origin_stream_end(struct origin_stream *t, bool end)
 	t->complete = end;
 	if (end && t->c->o->hang_up)
 		conn_close(&t->c->conn, CLOSE_NOW, 0);
+	else if (end && t->c->o->big)
+		origin_answer_big(t);
 	else if (end && !t->c->o->hold)
 		origin_answer(t);
 }
@@ -83,7 +124,10 @@ static inline void
 origin_on_headers(void *arg, struct headers *h, bool end)
 {
 	((struct origin_stream *)arg)->headers = h;
-	origin_stream_end(arg, end);
+	if (headers_has(h, HDR_UPGRADE))
+		origin_upgrade(arg);
+	else
+		origin_stream_end(arg, end);
 }
 
 static inline void
@@ -92,6 +136,10 @@ origin_on_data(void *arg, struct buf *data, bool end)
 	struct origin_stream *t = arg;
 
 	t->body += data->len;
+	if (t->s->upgraded) {
+		codec_send_data(t->s, data, end);
+		return;
+	}
 	buf_drain(data, data->len);
 	origin_stream_end(t, end);
 }

@@ -311,6 +311,31 @@ kept_connections_are_used_again(void **state)
 	close_world(&w);
 }
 
+static void
+an_upgraded_connection_outlives_the_routes_timeout(void **state)
+{
+	static const bool http2[] = {false, true};
+
+	for (size_t i = 0; i < 2; i++) {
+		struct world w;
+
+		open_world(&w, http2[i], http2[i] ? H2 : "");
+		w.o.config.h2.allow_connect = true;
+		say(&w,
+		    "GET /fast HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\n"
+		    "upgrade: websocket\r\n\r\n");
+		WAIT_FOR(&w, "HTTP/1.1 101 ");
+		say(&w, "ping");
+		WAIT_FOR(&w, "\r\n\r\nping");
+		for (uint64_t from = loop_now_ms(w.l); loop_now_ms(w.l) < from + 60;)
+			loop_turn(w.l, false);
+		say(&w, "pong");
+		WAIT_FOR(&w, "pingpong");
+		assert_int_equal(VALUE(w.cluster->upstream_rq_timeout), 0);
+		close_world(&w);
+	}
+}
+
 /* ---- answers of the route */
 
 static void
@@ -615,6 +640,61 @@ a_slow_host_slows_the_client(void **state)
 	close_world(&w);
 }
 
+static void
+a_slow_client_slows_the_host(void **state)
+{
+	static const bool http2[] = {false, true};
+	static const char limit[] = "    per_connection_buffer_limit_bytes: 32768\n";
+	static const char http2_limit[] = "    http2_protocol_options:\n"
+	                                  "      initial_stream_window_size: 65536\n"
+	                                  "    per_connection_buffer_limit_bytes: 32768\n";
+
+	for (size_t i = 0; i < 2; i++) {
+		struct world w;
+		size_t total = 32 << 20;
+		uint64_t before, after;
+
+		open_world(&w, http2[i], http2[i] ? http2_limit : limit);
+		w.o.big = total;
+		get(&w, "/api");
+		UNTIL(w.l, VALUE(w.cluster->upstream_flow_control_paused_reading_total) > 0);
+		do { /* until nothing moves any more */
+			before = VALUE(w.cluster->upstream_cx_rx_bytes_total);
+			for (int k = 0; k < 100; k++)
+				loop_turn(w.l, false);
+			after = VALUE(w.cluster->upstream_cx_rx_bytes_total);
+		} while (after > before);
+		assert_true(after < total / 4);
+		while (w.got.n < total) {
+			receive(&w);
+			loop_turn(w.l, false);
+		}
+		assert_true(
+		    VALUE(w.cluster->upstream_flow_control_resumed_reading_total) > 0);
+		close_world(&w);
+	}
+}
+
+static void
+an_early_answer_does_not_wait_for_the_request(void **state)
+{
+	static const bool http2[] = {false, true};
+
+	for (size_t i = 0; i < 2; i++) {
+		struct world w;
+
+		open_world(&w, http2[i], http2[i] ? H2 : "");
+		say(&w, "POST /api HTTP/1.1\r\nhost: a\r\ncontent-length: 10\r\n\r\n12345");
+		UNTIL(w.l, w.o.streams_n == 1);
+		origin_answer(w.o.streams[0]);
+		WAIT_FOR(&w, "200 OK");
+		EXPECT(&w, "connection: close");
+		UNTIL(w.l, GAUGE(w.cluster->upstream_rq_active) == 0);
+		assert_int_equal(VALUE(w.http->downstream_rq_response_before_rq_complete), 1);
+		close_world(&w);
+	}
+}
+
 int
 main(void)
 {
@@ -622,6 +702,7 @@ main(void)
 	    cmocka_unit_test(a_request_goes_to_a_host_and_its_answer_comes_back),
 	    cmocka_unit_test(bodies_are_streamed_and_kept_in_order),
 	    cmocka_unit_test(kept_connections_are_used_again),
+	    cmocka_unit_test(an_upgraded_connection_outlives_the_routes_timeout),
 	    cmocka_unit_test(routes_answer_themselves),
 	    cmocka_unit_test(an_unknown_cluster_is_503),
 	    cmocka_unit_test(a_cluster_without_hosts_is_503),
@@ -638,6 +719,8 @@ main(void)
 	    cmocka_unit_test(a_stale_connection_is_tried_again_once),
 	    cmocka_unit_test(a_post_that_was_written_is_not_sent_again),
 	    cmocka_unit_test(a_slow_host_slows_the_client),
+	    cmocka_unit_test(a_slow_client_slows_the_host),
+	    cmocka_unit_test(an_early_answer_does_not_wait_for_the_request),
 	};
 
 	rand_init();
