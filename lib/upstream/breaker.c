@@ -42,7 +42,7 @@ is_full(struct breaker *b, uint64_t now_ns)
 
 	if (b->shared)
 		others = limit_in_use(&b->others, b->shared, b->max, now_ns) -
-		    stat_gauge_value(b->shared->raw);
+			 stat_gauge_value(b->shared->raw);
 	if (others < 0)
 		others = 0;
 	return b->used + (uint64_t)others >= b->max;

@@ -45,9 +45,11 @@ static void
 read_connection_options(struct cluster *c, const Cluster *msg)
 {
 	const Envoy__Config__Core__V3__TcpKeepalive *k =
-	    msg->upstream_connection_options ? msg->upstream_connection_options->tcp_keepalive : NULL;
+	    msg->upstream_connection_options ? msg->upstream_connection_options->tcp_keepalive
+					     : NULL;
 
-	c->connect_timeout_ms = (uint32_t)conf_duration_ms(msg->connect_timeout, CONNECT_TIMEOUT_MS);
+	c->connect_timeout_ms =
+	    (uint32_t)conf_duration_ms(msg->connect_timeout, CONNECT_TIMEOUT_MS);
 	c->buffer_limit = conf_u32(msg->per_connection_buffer_limit_bytes, BUFFER_LIMIT);
 	if (k == NULL)
 		return;
@@ -217,11 +219,21 @@ cluster_host_at(const struct cluster *c, uint32_t i)
 	do {                                                                                       \
 		stat_inc(&(s)->upstream_rq_completed);                                             \
 		switch ((status) / 100) {                                                          \
-		case 1: stat_inc(&(s)->upstream_rq_1xx); break;                                    \
-		case 2: stat_inc(&(s)->upstream_rq_2xx); break;                                    \
-		case 3: stat_inc(&(s)->upstream_rq_3xx); break;                                    \
-		case 4: stat_inc(&(s)->upstream_rq_4xx); break;                                    \
-		case 5: stat_inc(&(s)->upstream_rq_5xx); break;                                    \
+		case 1:                                                                            \
+			stat_inc(&(s)->upstream_rq_1xx);                                           \
+			break;                                                                     \
+		case 2:                                                                            \
+			stat_inc(&(s)->upstream_rq_2xx);                                           \
+			break;                                                                     \
+		case 3:                                                                            \
+			stat_inc(&(s)->upstream_rq_3xx);                                           \
+			break;                                                                     \
+		case 4:                                                                            \
+			stat_inc(&(s)->upstream_rq_4xx);                                           \
+			break;                                                                     \
+		case 5:                                                                            \
+			stat_inc(&(s)->upstream_rq_5xx);                                           \
+			break;                                                                     \
 		}                                                                                  \
 		stat_code(&(s)->upstream_rq, (status));                                            \
 	} while (0)
@@ -233,8 +245,8 @@ origin_codes(struct cluster *c, bool internal)
 }
 
 void
-cluster_count_response(struct cluster *c, struct host *h, unsigned status, bool dynamic,
-    bool internal, bool canary)
+cluster_count_response(
+    struct cluster *c, struct host *h, unsigned status, bool dynamic, bool internal, bool canary)
 {
 	struct cluster_codes_stats *origin = origin_codes(c, internal);
 

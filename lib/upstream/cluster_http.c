@@ -58,7 +58,8 @@ find_spelling(struct spelled *s, struct arena *a, const Cluster *c, struct err *
 		if (!str_eqz(str_of(c->typed_extension_protocol_options[i]->key), OPTIONS_KEY))
 			continue;
 		m = any_open(a, &c->typed_extension_protocol_options[i]->value->base,
-		    &envoy__extensions__upstreams__http__v3__http_protocol_options__descriptor, err);
+		    &envoy__extensions__upstreams__http__v3__http_protocol_options__descriptor,
+		    err);
 		if (m == NULL)
 			return err_in(err, "typed_extension_protocol_options");
 		from_typed(s, (const HttpOptions *)m);
@@ -85,8 +86,7 @@ read_common(struct cluster *c, const CommonOptions *o, const Cluster *msg)
 	const Google__Protobuf__UInt32Value *max = o ? o->max_requests_per_connection : NULL;
 
 	c->idle_timeout_ms = conf_duration_ms(o ? o->idle_timeout : NULL, IDLE_TIMEOUT_MS);
-	c->max_connection_duration_ms =
-	    conf_duration_ms(o ? o->max_connection_duration : NULL, 0);
+	c->max_connection_duration_ms = conf_duration_ms(o ? o->max_connection_duration : NULL, 0);
 	c->max_stream_duration_ms = conf_duration_ms(o ? o->max_stream_duration : NULL, 0);
 	c->max_requests_per_connection = conf_u32(max ? max : msg->max_requests_per_connection, 0);
 	c->codec.max_headers_count = conf_u32(o ? o->max_headers_count : NULL, MAX_HEADERS_COUNT);
@@ -105,9 +105,10 @@ read_http1(struct http1_settings *s, const Http1Options *o)
 	s->enable_trailers = o->enable_trailers;
 	s->allow_chunked_length = o->allow_chunked_length;
 	s->send_fully_qualified_url = o->send_fully_qualified_url;
-	s->proper_case = o->header_key_format &&
+	s->proper_case =
+	    o->header_key_format &&
 	    o->header_key_format->header_format_case ==
-	        ENVOY__CONFIG__CORE__V3__HTTP1_PROTOCOL_OPTIONS__HEADER_KEY_FORMAT__HEADER_FORMAT_PROPER_CASE_WORDS;
+		ENVOY__CONFIG__CORE__V3__HTTP1_PROTOCOL_OPTIONS__HEADER_KEY_FORMAT__HEADER_FORMAT_PROPER_CASE_WORDS;
 }
 
 static void
@@ -128,8 +129,8 @@ read_http2(struct http2_settings *s, const Http2Options *o)
 	set_u32(&s->initial_connection_window, o->initial_connection_window_size);
 	set_u32(&s->max_outbound_frames, o->max_outbound_frames);
 	set_u32(&s->max_outbound_control_frames, o->max_outbound_control_frames);
-	set_u32(&s->max_consecutive_empty_frames,
-	    o->max_consecutive_inbound_frames_with_empty_payload);
+	set_u32(
+	    &s->max_consecutive_empty_frames, o->max_consecutive_inbound_frames_with_empty_payload);
 	set_u32(&s->max_priority_frames_per_stream, o->max_inbound_priority_frames_per_stream);
 	set_u32(&s->max_window_updates_per_data_frame,
 	    o->max_inbound_window_update_frames_per_data_frame_sent);

@@ -102,8 +102,8 @@ loads_by_count(const struct priority_counts *counts, struct priority_load *loads
 }
 
 static void
-loads_by_health(const struct priority_counts *counts, struct priority_load *loads, unsigned n,
-    uint32_t total)
+loads_by_health(
+    const struct priority_counts *counts, struct priority_load *loads, unsigned n, uint32_t total)
 {
 	uint32_t left = 100;
 
@@ -137,7 +137,7 @@ priority_loads(const struct priority_counts *counts, struct priority_load *loads
 
 	for (unsigned i = 0; i < n; i++)
 		total += health_percent(counts[i].healthy, &counts[i]) +
-		    health_percent(counts[i].degraded, &counts[i]);
+			 health_percent(counts[i].degraded, &counts[i]);
 	total = least(total, 100);
 	for (unsigned i = 0; i < n; i++) {
 		loads[i].panic = total < 100 && in_panic(&counts[i]);
@@ -155,7 +155,7 @@ static uint8_t
 verdict(const struct host *h)
 {
 	return (uint8_t)((unsigned)host_health(h) | (host_is_excluded(h) ? SEEN_EXCLUDED : 0) |
-	    (host_is_drained(h) ? SEEN_DRAINED : 0));
+			 (host_is_drained(h) ? SEEN_DRAINED : 0));
 }
 
 static void

@@ -146,7 +146,8 @@ connect_as_needed(struct pool *p, bool new_request)
 static struct pool_conn *
 find_ready(struct pool *p, bool fresh)
 {
-	list_for_each(n, &p->ready) {
+	list_for_each(n, &p->ready)
+	{
 		struct pool_conn *pc = list_entry(n, struct pool_conn, node);
 
 		if (pool_conn_usable(pc) && (!fresh || pc->served == 0))
@@ -159,7 +160,8 @@ find_ready(struct pool *p, bool fresh)
 static struct pool_request *
 find_servable(struct pool *p, struct pool_conn **pc)
 {
-	list_for_each(n, &p->pending) {
+	list_for_each(n, &p->pending)
+	{
 		struct pool_request *r = list_entry(n, struct pool_request, node);
 
 		*pc = find_ready(p, r->fresh);
@@ -272,10 +274,8 @@ pool_reset(struct pool_conn *pc, struct codec_stream *s)
 static void
 each_conn(struct pool *p, void (*fn)(struct pool_conn *))
 {
-	list_for_each(n, &p->ready)
-		fn(list_entry(n, struct pool_conn, node));
-	list_for_each(m, &p->others)
-		fn(list_entry(m, struct pool_conn, node));
+	list_for_each(n, &p->ready) fn(list_entry(n, struct pool_conn, node));
+	list_for_each(m, &p->others) fn(list_entry(m, struct pool_conn, node));
 }
 
 void
@@ -309,7 +309,8 @@ on_idle(void *arg)
 	uint64_t now_ms = loop_now_ms(p->loop), limit_ms = p->cluster->idle_timeout_ms;
 	uint64_t next_ms = UINT64_MAX;
 
-	list_for_each(n, &p->ready) {
+	list_for_each(n, &p->ready)
+	{
 		struct pool_conn *pc = list_entry(n, struct pool_conn, node);
 		uint64_t idle_ms = now_ms - pc->idle_since_ms;
 

@@ -43,7 +43,7 @@ bool
 pool_conn_usable(const struct pool_conn *pc)
 {
 	return pc->state == POOL_CONN_READY && !pc->conn.closed && !pc->codec->broken &&
-	    !pc->conn.eof && pc->left > 0 && pc->pool->protocol->room(pc) > 0;
+	       !pc->conn.eof && pc->left > 0 && pc->pool->protocol->room(pc) > 0;
 }
 
 void
@@ -295,8 +295,8 @@ on_connected(void *arg)
 	struct pool *p = pc->pool;
 	struct cluster *c = p->cluster;
 
-	stat_record(&c->stats->upstream_cx_connect_ms,
-	    (loop_now_ns(p->loop) - pc->opened_ns) / NS_PER_MS);
+	stat_record(
+	    &c->stats->upstream_cx_connect_ms, (loop_now_ns(p->loop) - pc->opened_ns) / NS_PER_MS);
 	address_local(&pc->local, pc->conn.fd);
 	pc->codec = p->protocol->codec_new(&c->codec, &codec_events, pc);
 	enter(pc, POOL_CONN_READY);
@@ -319,11 +319,11 @@ count_end(struct pool_conn *pc, bool remote)
 	if (pc->cut) {
 		stat_inc(&s->upstream_cx_destroy_with_active_rq);
 		stat_inc(remote ? &s->upstream_cx_destroy_remote_with_active_rq
-		                : &s->upstream_cx_destroy_local_with_active_rq);
+				: &s->upstream_cx_destroy_local_with_active_rq);
 	}
 	stat_record(&s->upstream_rq_per_cx, pc->served);
-	stat_record(&s->upstream_cx_length_ms,
-	    (loop_now_ns(pc->pool->loop) - pc->opened_ns) / NS_PER_MS);
+	stat_record(
+	    &s->upstream_cx_length_ms, (loop_now_ns(pc->pool->loop) - pc->opened_ns) / NS_PER_MS);
 	stat_down(&s->upstream_cx_active);
 	stat_down(&pc->host->stats->cx_active);
 	breaker_remove(pc->pool->breakers, BREAKER_CONNECTIONS);
@@ -333,7 +333,7 @@ static bool
 is_local_error(int error)
 {
 	return error == EADDRNOTAVAIL || error == EADDRINUSE || error == EMFILE ||
-	    error == ENFILE || error == ENOBUFS || error == ENOMEM || error == EAGAIN;
+	       error == ENFILE || error == ENOBUFS || error == ENOMEM || error == EAGAIN;
 }
 
 static void
@@ -372,7 +372,7 @@ on_closed(void *arg, enum conn_end why, int error)
 	p->conns--;
 	pc->cut |= pc->streams > 0;
 	count_end(pc, pc->remote_end || why == CONN_REMOTE_CLOSE || why == CONN_REMOTE_RESET ||
-	        why == CONN_CONNECT_FAILED);
+			  why == CONN_CONNECT_FAILED);
 	codec_free(&pc->codec);
 	flush_cancel(&pc->flush);
 	ASSERT(pc->streams == 0);
@@ -400,8 +400,8 @@ count_open(struct pool_conn *pc)
 	struct cluster_stats *s = pc->pool->cluster->stats;
 
 	stat_inc(&s->upstream_cx_total);
-	stat_inc(pc->pool->cluster->http2 ? &s->upstream_cx_http2_total
-	                                  : &s->upstream_cx_http1_total);
+	stat_inc(
+	    pc->pool->cluster->http2 ? &s->upstream_cx_http2_total : &s->upstream_cx_http1_total);
 	stat_up(&s->upstream_cx_active);
 	stat_inc(&pc->host->stats->cx_total);
 	stat_up(&pc->host->stats->cx_active);

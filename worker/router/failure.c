@@ -116,8 +116,8 @@ router_give_up(struct router *r, const struct router_reply *reply)
 static struct str
 details_of(struct router *r, const char *prefix, const char *reason, const char *transport)
 {
-	char *p = arena_printf(&r->stream->arena, "%s{%s%s%s}", prefix, reason,
-	    transport[0] ? "," : "", transport);
+	char *p = arena_printf(
+	    &r->stream->arena, "%s{%s%s%s}", prefix, reason, transport[0] ? "," : "", transport);
 
 	for (char *c = p; *c; c++)
 		if (*c == ' ')
@@ -147,8 +147,8 @@ fail(struct router *r, const struct failure_row *row, const char *transport)
 		r->stream->info.transport_failure =
 		    str_of(arena_printf(&r->stream->arena, "%s", transport));
 	if (r->answered) {
-		reply.details = details_of(
-		    r, "upstream_reset_after_response_started", row->reason, transport);
+		reply.details =
+		    details_of(r, "upstream_reset_after_response_started", row->reason, transport);
 		router_give_up(r, &reply);
 		return;
 	}
@@ -182,8 +182,8 @@ may_send_again(const struct router *r)
 	const struct upstream_request *u = &r->attempt;
 
 	return u->was_stale && r->keeping && !r->sent_again &&
-	    (is_idempotent(headers_get(r->request, HDR_METHOD)) || !u->was_written ||
-	        !r->request_ended);
+	       (is_idempotent(headers_get(r->request, HDR_METHOD)) || !u->was_written ||
+		   !r->request_ended);
 }
 
 static void

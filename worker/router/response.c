@@ -44,8 +44,8 @@ count_headers(struct router *r, struct headers *h)
 	cluster_count_response(r->cluster, r->attempt.host, headers_status(h), router_counts(r),
 	    r->stream->internal, r->canary);
 	if (r->request_ended && !r->config->suppress_envoy_headers)
-		headers_set_id(h, HDR_X_ENVOY_UPSTREAM_SERVICE_TIME,
-		    number(&r->stream->arena, service_ms(r)));
+		headers_set_id(
+		    h, HDR_X_ENVOY_UPSTREAM_SERVICE_TIME, number(&r->stream->arena, service_ms(r)));
 }
 
 /* Before the last part is passed on: that may end the stream. */
@@ -54,8 +54,8 @@ count_complete(struct router *r)
 {
 	router_stop_timers(r);
 	if (r->request_ended)
-		cluster_count_time(r->cluster, service_ms(r), router_counts(r),
-		    r->stream->internal, r->canary);
+		cluster_count_time(
+		    r->cluster, service_ms(r), router_counts(r), r->stream->internal, r->canary);
 }
 
 /* After it: nobody wants the rest of a request that was answered early. */

@@ -98,10 +98,10 @@ reply_no_cluster(struct router *r)
 {
 	stat_inc(&r->config->stats->no_cluster);
 	router_reply(r, &(struct router_reply){
-	    .status = r->route->cluster_not_found_status,
-	    .flag = FLAG_NC,
-	    .details = STR("cluster_not_found"),
-	});
+			    .status = r->route->cluster_not_found_status,
+			    .flag = FLAG_NC,
+			    .details = STR("cluster_not_found"),
+			});
 }
 
 static void
@@ -109,11 +109,11 @@ reply_no_host(struct router *r)
 {
 	stat_inc(&r->cluster->stats->upstream_cx_none_healthy);
 	router_reply(r, &(struct router_reply){
-	    .status = 503,
-	    .body = STR("no healthy upstream"),
-	    .flag = FLAG_UH,
-	    .details = STR("no_healthy_upstream"),
-	});
+			    .status = 503,
+			    .body = STR("no healthy upstream"),
+			    .flag = FLAG_UH,
+			    .details = STR("no_healthy_upstream"),
+			});
 }
 
 /* ---- the attempt */
@@ -194,7 +194,7 @@ router_on_upstream_blocked(struct router *r, bool blocked)
 		return;
 	r->upstream_blocked = blocked;
 	stat_inc(blocked ? &s->upstream_flow_control_backed_up_total
-	                 : &s->upstream_flow_control_drained_total);
+			 : &s->upstream_flow_control_drained_total);
 	stream_pause_request(r->stream, blocked);
 }
 
@@ -234,8 +234,7 @@ route_to_cluster(struct router *r)
 	}
 	r->cluster = cluster_ref(c);
 	router_read_timeouts(r);
-	route_rewrite_request(
-	    r->route, r->request, &s->info, r->config->suppress_envoy_headers);
+	route_rewrite_request(r->route, r->request, &s->info, r->config->suppress_envoy_headers);
 	if (r->request_ended)
 		router_start_timeout(r);
 	router_try(r, false);

@@ -70,7 +70,8 @@ router_read_timeouts(struct router *r)
 	read_route_timeout(r, &expected_stands);
 	r->duration_ms = r->cluster->max_stream_duration_ms;
 	read_ms(h, HDR_X_ENVOY_UPSTREAM_STREAM_DURATION_MS, &r->duration_ms);
-	r->timeout_status = headers_has(h, HDR_X_ENVOY_UPSTREAM_RQ_TIMEOUT_ALT_RESPONSE) ? 204 : 504;
+	r->timeout_status =
+	    headers_has(h, HDR_X_ENVOY_UPSTREAM_RQ_TIMEOUT_ALT_RESPONSE) ? 204 : 504;
 	strip(h);
 	if (r->timeout_ms && !expected_stands && !r->config->suppress_envoy_headers)
 		say_expected(r);

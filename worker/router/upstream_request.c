@@ -91,7 +91,7 @@ on_reset(void *arg, enum stream_reset why, const char *details)
 	struct upstream_request *u = arg;
 
 	u->was_stale = why == RESET_CONNECTION_CLOSED && u->state == UPSTREAM_SENDING &&
-	    !u->informed && pool_conn_reused(u->conn) && pool_conn_silent(u->conn);
+		       !u->informed && pool_conn_reused(u->conn) && pool_conn_silent(u->conn);
 	u->was_written = pool_conn_all_written(u->conn);
 	let_go(u, why == RESET_CONNECTION_CLOSED);
 	if (!u->left)
@@ -173,8 +173,8 @@ on_finish(void *arg)
 }
 
 void
-upstream_request_start(struct upstream_request *u, struct router *r, struct host *h,
-    bool high_priority, bool fresh)
+upstream_request_start(
+    struct upstream_request *u, struct router *r, struct host *h, bool high_priority, bool fresh)
 {
 	enter(u, UPSTREAM_WAITING);
 	u->router = r;
@@ -219,6 +219,6 @@ upstream_request_pause(struct upstream_request *u, bool paused)
 	if (!upstream_request_is_open(u))
 		return;
 	stat_inc(paused ? &s->upstream_flow_control_paused_reading_total
-	                : &s->upstream_flow_control_resumed_reading_total);
+			: &s->upstream_flow_control_resumed_reading_total);
 	pool_conn_pause(u->conn, u->stream, paused);
 }

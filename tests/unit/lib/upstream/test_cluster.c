@@ -63,7 +63,8 @@ http_options_are_read_in_both_spellings(void **state)
 	    "max_requests_per_connection: 6\n",
 	    "typed_extension_protocol_options:\n"
 	    "  envoy.extensions.upstreams.http.v3.HttpProtocolOptions:\n"
-	    "    '@type': type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions\n"
+	    "    '@type': "
+	    "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions\n"
 	    "    common_http_protocol_options:\n"
 	    "      idle_timeout: 3s\n"
 	    "      max_connection_duration: 4s\n"
@@ -92,7 +93,8 @@ an_empty_explicit_http1_is_http1(void **state)
 	struct cluster *c = cluster_from_yaml(*state,
 	    "typed_extension_protocol_options:\n"
 	    "  envoy.extensions.upstreams.http.v3.HttpProtocolOptions:\n"
-	    "    '@type': type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions\n"
+	    "    '@type': "
+	    "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions\n"
 	    "    explicit_http_config: {http_protocol_options: {enable_trailers: true}}\n");
 
 	assert_false(c->http2);
@@ -109,20 +111,22 @@ policies_are_chosen_in_every_spelling(void **state)
 	} rows[] = {
 	    {"lb_policy: RANDOM\n", "random", 2},
 	    {"lb_policy: LEAST_REQUEST\nleast_request_lb_config: {choice_count: 5}\n",
-	        "least_request", 5},
+		"least_request", 5},
 	    {"load_balancing_policy:\n"
 	     "  policies:\n"
 	     "  - typed_extension_config: {name: envoy.load_balancing_policies.random}\n",
-	        "random", 2},
+		"random", 2},
 	    {"lb_policy: RANDOM\n"
 	     "load_balancing_policy:\n"
 	     "  policies:\n"
 	     "  - typed_extension_config:\n"
 	     "      name: x\n"
 	     "      typed_config:\n"
-	     "        '@type': type.googleapis.com/envoy.extensions.load_balancing_policies.least_request.v3.LeastRequest\n"
+	     "        '@type': "
+	     "type.googleapis.com/"
+	     "envoy.extensions.load_balancing_policies.least_request.v3.LeastRequest\n"
 	     "        choice_count: 3\n",
-	        "least_request", 3},
+		"least_request", 3},
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
@@ -249,15 +253,14 @@ a_wrong_assignment_says_where(void **state)
 	struct cluster *c;
 	struct err err;
 
-	cluster_yaml_open(&y,
-	    "load_assignment:\n"
-	    "  cluster_name: api\n"
-	    "  endpoints:\n"
-	    "  - lb_endpoints: [{endpoint: {address: {pipe: {path: /a}}}}]\n");
+	cluster_yaml_open(&y, "load_assignment:\n"
+			      "  cluster_name: api\n"
+			      "  endpoints:\n"
+			      "  - lb_endpoints: [{endpoint: {address: {pipe: {path: /a}}}}]\n");
 	y.msg->load_assignment->endpoints[0]->priority = MEMBER_PRIORITIES;
 	assert_int_equal(cluster_build(&c, y.msg, *state, &err), -1);
-	assert_string_equal(err.text,
-	    "cluster 'api': endpoints[0].lb_endpoints[0]: priority 128 is above 127");
+	assert_string_equal(
+	    err.text, "cluster 'api': endpoints[0].lb_endpoints[0]: priority 128 is above 127");
 	cluster_yaml_close(&y);
 }
 
@@ -267,17 +270,17 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test_setup_teardown(defaults_are_those_of_envoy, setup, teardown),
 	    cmocka_unit_test_setup_teardown(
-	        http_options_are_read_in_both_spellings, setup, teardown),
+		http_options_are_read_in_both_spellings, setup, teardown),
 	    cmocka_unit_test_setup_teardown(an_empty_explicit_http1_is_http1, setup, teardown),
 	    cmocka_unit_test_setup_teardown(policies_are_chosen_in_every_spelling, setup, teardown),
 	    cmocka_unit_test_setup_teardown(
-	        an_address_stands_once_and_the_last_one_wins, setup, teardown),
+		an_address_stands_once_and_the_last_one_wins, setup, teardown),
 	    cmocka_unit_test_setup_teardown(
-	        health_is_what_configuration_and_verdicts_say, setup, teardown),
+		health_is_what_configuration_and_verdicts_say, setup, teardown),
 	    cmocka_unit_test_setup_teardown(
-	        responses_are_counted_by_code_origin_and_canary, setup, teardown),
+		responses_are_counted_by_code_origin_and_canary, setup, teardown),
 	    cmocka_unit_test_setup_teardown(
-	        circuit_breakers_of_the_default_priority_are_read, setup, teardown),
+		circuit_breakers_of_the_default_priority_are_read, setup, teardown),
 	    cmocka_unit_test_setup_teardown(a_wrong_assignment_says_where, setup, teardown),
 	};
 

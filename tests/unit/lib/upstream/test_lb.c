@@ -288,21 +288,21 @@ main(void)
 	    cmocka_unit_test_setup_teardown(round_robin_with_weights_is_exact, setup, teardown),
 	    cmocka_unit_test_setup_teardown(round_robin_visits_each_host_in_turn, setup, teardown),
 	    cmocka_unit_test_setup_teardown(
-	        uneven_weights_without_a_small_multiple_still_spread, setup, teardown),
+		uneven_weights_without_a_small_multiple_still_spread, setup, teardown),
 	    cmocka_unit_test_setup_teardown(
-	        random_reaches_all_and_ignores_weights, setup, teardown),
+		random_reaches_all_and_ignores_weights, setup, teardown),
 	    cmocka_unit_test_setup_teardown(least_request_prefers_the_idle_host, setup, teardown),
 	    cmocka_unit_test_setup_teardown(
-	        least_request_with_weights_leans_by_open_requests, setup, teardown),
+		least_request_with_weights_leans_by_open_requests, setup, teardown),
 	    cmocka_unit_test(loads_follow_health_and_panic),
 	    cmocka_unit_test_setup_teardown(
-	        a_host_that_failed_is_not_picked_again, setup, teardown),
+		a_host_that_failed_is_not_picked_again, setup, teardown),
 	    cmocka_unit_test_setup_teardown(
-	        a_host_that_recovered_is_seen_at_the_next_scan, setup, teardown),
+		a_host_that_recovered_is_seen_at_the_next_scan, setup, teardown),
 	    cmocka_unit_test_setup_teardown(
-	        in_panic_all_are_picked_but_those_the_operator_drained, setup, teardown),
+		in_panic_all_are_picked_but_those_the_operator_drained, setup, teardown),
 	    cmocka_unit_test_setup_teardown(
-	        a_cluster_without_usable_hosts_gives_none, setup, teardown),
+		a_cluster_without_usable_hosts_gives_none, setup, teardown),
 	    cmocka_unit_test_setup_teardown(the_second_priority_takes_over, setup, teardown),
 	};
 

@@ -145,7 +145,8 @@ forget(struct attempt *a, unsigned n)
 #define H2                                                                                         \
 	"typed_extension_protocol_options:\n"                                                      \
 	"  envoy.extensions.upstreams.http.v3.HttpProtocolOptions:\n"                              \
-	"    '@type': type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions\n" \
+	"    '@type': "                                                                            \
+	"type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions\n"             \
 	"    explicit_http_config: {http2_protocol_options: {}}\n"
 
 static void
@@ -686,7 +687,8 @@ a_host_that_answers_no_ping_is_dropped(void **state)
 	open_scene(&sc, true,
 	    "typed_extension_protocol_options:\n"
 	    "  envoy.extensions.upstreams.http.v3.HttpProtocolOptions:\n"
-	    "    '@type': type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions\n"
+	    "    '@type': "
+	    "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions\n"
 	    "    explicit_http_config:\n"
 	    "      http2_protocol_options:\n"
 	    "        connection_keepalive: {interval: 0.02s, timeout: 0.02s}\n");

@@ -47,7 +47,9 @@ static const char config_text[] =
     "    - filters:\n"
     "      - name: envoy.filters.network.http_connection_manager\n"
     "        typed_config:\n"
-    "          '@type': type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager\n"
+    "          '@type': "
+    "type.googleapis.com/"
+    "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager\n"
     "          stat_prefix: in\n"
     "          upgrade_configs: [{upgrade_type: websocket}]\n"
     "          route_config:\n"
@@ -56,7 +58,8 @@ static const char config_text[] =
     "              domains: ['*']\n"
     "              response_headers_to_add: [{header: {key: x-vhost, value: all}}]\n"
     "              routes:\n"
-    "              - {match: {prefix: /direct}, direct_response: {status: 418, body: {inline_string: tea}}}\n"
+    "              - {match: {prefix: /direct}, direct_response: {status: 418, body: "
+    "{inline_string: tea}}}\n"
     "              - {match: {prefix: /move}, redirect: {path_redirect: /there}}\n"
     "              - {match: {prefix: /fast}, route: {cluster: api, timeout: 0.03s}}\n"
     "              - {match: {prefix: /api}, route: {cluster: api}}\n"
@@ -70,7 +73,8 @@ static const char config_text[] =
 #define H2                                                                                         \
 	"    typed_extension_protocol_options:\n"                                                  \
 	"      envoy.extensions.upstreams.http.v3.HttpProtocolOptions:\n"                          \
-	"        '@type': type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions\n" \
+	"        '@type': "                                                                        \
+	"type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions\n"             \
 	"        explicit_http_config: {http2_protocol_options: {}}\n"
 
 /* ---- building */
@@ -150,7 +154,8 @@ connect_client(struct world *w)
 }
 
 static void
-open_with(struct world *w, bool http2, const char *cluster_fields, bool with_cluster, bool with_host)
+open_with(
+    struct world *w, bool http2, const char *cluster_fields, bool with_cluster, bool with_host)
 {
 	struct strb text = {0};
 	const struct listener_config *lc;
@@ -166,7 +171,8 @@ open_with(struct world *w, bool http2, const char *cluster_fields, bool with_clu
 		strb_printf(&text,
 		    "      endpoints:\n"
 		    "      - lb_endpoints:\n"
-		    "        - endpoint: {address: {socket_address: {address: 127.0.0.1, port_value: %u}}}\n",
+		    "        - endpoint: {address: {socket_address: {address: 127.0.0.1, "
+		    "port_value: %u}}}\n",
 		    w->o.port);
 	w->place.snapshot = snapshot_of(w->l, strb_z(&text), with_cluster);
 	strb_fini(&text);
@@ -269,7 +275,8 @@ a_request_goes_to_a_host_and_its_answer_comes_back(void **state)
 		open_world(&w, http2[i], http2[i] ? H2 : "");
 		get(&w, "/api?x=1");
 		WAIT_FOR(&w, "\r\n\r\n");
-		EXPECT(&w, "HTTP/1.1 200 OK\r\n", "x-envoy-upstream-service-time: ", "x-vhost: all");
+		EXPECT(
+		    &w, "HTTP/1.1 200 OK\r\n", "x-envoy-upstream-service-time: ", "x-vhost: all");
 		seen = w.o.streams[0]->headers;
 		assert_true(str_eqz(headers_get(seen, HDR_PATH), "/api?x=1"));
 		assert_true(
@@ -321,9 +328,8 @@ an_upgraded_connection_outlives_the_routes_timeout(void **state)
 
 		open_world(&w, http2[i], http2[i] ? H2 : "");
 		w.o.config.h2.allow_connect = true;
-		say(&w,
-		    "GET /fast HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\n"
-		    "upgrade: websocket\r\n\r\n");
+		say(&w, "GET /fast HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\n"
+			"upgrade: websocket\r\n\r\n");
 		WAIT_FOR(&w, "HTTP/1.1 101 ");
 		say(&w, "ping");
 		WAIT_FOR(&w, "\r\n\r\nping");
@@ -402,8 +408,8 @@ a_refused_connection_says_so(void **state)
 	origin_refuse(&w.o);
 	get(&w, "/api");
 	WAIT_FOR(&w, "upstream connect error or disconnect/reset before headers. reset reason: "
-	             "remote connection failure, transport failure reason: "
-	             "delayed connect error: Connection refused");
+		     "remote connection failure, transport failure reason: "
+		     "delayed connect error: Connection refused");
 	EXPECT(&w, "HTTP/1.1 503 ");
 	assert_int_equal(VALUE(w.cluster->upstream_rq_5xx), 1);
 	close_world(&w);
@@ -414,8 +420,7 @@ a_full_circuit_breaker_says_overloaded(void **state)
 {
 	struct world w;
 
-	open_world(&w, false,
-	    "    circuit_breakers: {thresholds: [{max_pending_requests: 0}]}\n");
+	open_world(&w, false, "    circuit_breakers: {thresholds: [{max_pending_requests: 0}]}\n");
 	get(&w, "/api");
 	WAIT_FOR(&w, "reset reason: overflow");
 	EXPECT(&w, "HTTP/1.1 503 ", "x-envoy-overloaded: true\r\n");
@@ -505,8 +510,7 @@ the_longest_duration_of_a_stream_is_kept(void **state)
 {
 	struct world w;
 
-	open_world(&w, false,
-	    "    common_http_protocol_options: {max_stream_duration: 0.03s}\n");
+	open_world(&w, false, "    common_http_protocol_options: {max_stream_duration: 0.03s}\n");
 	w.o.hold = true;
 	get(&w, "/api");
 	WAIT_FOR(&w, "upstream max stream duration reached");
@@ -614,7 +618,7 @@ a_slow_host_slows_the_client(void **state)
 	UNTIL(w.l, w.o.streams_n == 1);
 	conn_pause(&w.o.conns[0]->conn);
 	while (GAUGE(w.cluster->upstream_cx_tx_bytes_buffered) == 0 ||
-	    VALUE(w.cluster->upstream_flow_control_backed_up_total) == 0) {
+	       VALUE(w.cluster->upstream_flow_control_backed_up_total) == 0) {
 		if ((n = write(w.client, block, sizeof(block))) > 0)
 			sent += (size_t)n;
 		loop_turn(w.l, false);
@@ -646,8 +650,8 @@ a_slow_client_slows_the_host(void **state)
 	static const bool http2[] = {false, true};
 	static const char limit[] = "    per_connection_buffer_limit_bytes: 32768\n";
 	static const char http2_limit[] = "    http2_protocol_options:\n"
-	                                  "      initial_stream_window_size: 65536\n"
-	                                  "    per_connection_buffer_limit_bytes: 32768\n";
+					  "      initial_stream_window_size: 65536\n"
+					  "    per_connection_buffer_limit_bytes: 32768\n";
 
 	for (size_t i = 0; i < 2; i++) {
 		struct world w;
@@ -669,8 +673,7 @@ a_slow_client_slows_the_host(void **state)
 			receive(&w);
 			loop_turn(w.l, false);
 		}
-		assert_true(
-		    VALUE(w.cluster->upstream_flow_control_resumed_reading_total) > 0);
+		assert_true(VALUE(w.cluster->upstream_flow_control_resumed_reading_total) > 0);
 		close_world(&w);
 	}
 }
