@@ -7,6 +7,7 @@
 #include "admin/discovery/members.h"
 #include "lib/base/assert.h"
 #include "lib/ipc/process.h"
+#include "lib/upstream/blocks.h"
 #include "shm/block.h"
 
 #define HEALTH_CHECK_FILTER "envoy.extensions.filters.http.health_check.v3.HealthCheck"
@@ -105,14 +106,12 @@ put_listener(struct segment *seg, const struct settings *settings, const struct 
 static int
 put_cluster(struct segment *seg, const struct member_cluster *c, struct err *err)
 {
-	static const char *const codes[] = {"retry.", "canary.", "internal.", "external."};
-
 	if (put(seg, SCOPE_cluster, c->prefix, "", err) < 0 ||
 	    put(seg, SCOPE_http1_codec, c->prefix, "http1.", err) < 0 ||
 	    put(seg, SCOPE_http2_codec, c->prefix, "http2.", err) < 0)
 		return -1;
-	for (size_t i = 0; i < ARRAY_LEN(codes); i++)
-		if (put(seg, SCOPE_cluster_codes, c->prefix, codes[i], err) < 0)
+	for (size_t i = 0; i < CODES_SETS; i++)
+		if (put(seg, SCOPE_cluster_codes, c->prefix, codes_set_names[i], err) < 0)
 			return -1;
 	for (size_t i = 0; i < c->members.len; i++)
 		if (put(seg, SCOPE_host, c->members.at[i].prefix, "", err) < 0)

@@ -67,14 +67,15 @@ startup_is_again(const struct startup *s)
 	return s->again;
 }
 
-/* The one place where a start ends badly.  `logged`: the reason was said already. */
+/* The one place where a start ends badly.  */
 static void
-fail(struct startup *s, const char *why, bool logged)
+fail(struct startup *s, const char *why)
 {
 	struct message m;
 
-	if (!logged)
-		log_critical(LOG_INIT, "start-up: %s", why);
+	if (s->state == STARTUP_FAILED) /* the first reason counts */
+		return;
+	log_critical(LOG_INIT, "start-up: %s", why);
 	startup_enter(s, STARTUP_FAILED);
 	if (!s->again) { /* master ends the generation; a replaced admin only itself */
 		message_init(&m, MSG_FAILED);
@@ -139,7 +140,7 @@ startup_on_published(struct startup *s, const char *refused)
 	}
 	journal_rewind(s->a->store.journal, s->journal_before);
 	err_set(&err, "configuration refused: %s", refused);
-	fail(s, err.text, false);
+	fail(s, err.text);
 }
 
 /* ---- GATHERING */
@@ -184,7 +185,7 @@ write_address_path(const struct admin *a, struct str bound)
 
 	if (path == NULL)
 		return;
-	fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0644);
+	fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
 	if (fd < 0 || write(fd, bound.p, bound.n) != (ssize_t)bound.n)
 		log_critical(LOG_ADMIN, "cannot open admin address output file %s for writing", path);
 	if (fd >= 0)
@@ -244,7 +245,7 @@ admin_listened(struct startup *s, bool ok, struct str text)
 	}
 	err_set(&err, "admin: cannot bind '%s': " STR_FMT, strb_z(&s->admin_key), STR_ARG(text));
 	if (!s->again) {
-		fail(s, err.text, false);
+		fail(s, err.text);
 		return;
 	}
 	log_error(LOG_ADMIN, "%s", err.text);
@@ -267,7 +268,7 @@ startup_on_listened(struct startup *s, struct str key, bool ok, struct str text)
 		err_set(&err, "error adding listener: '" STR_FMT "': cannot bind '" STR_FMT "': " STR_FMT,
 		    STR_ARG(l->name), STR_ARG(l->address), STR_ARG(text));
 		if (!s->again && s->state == STARTUP_LISTENING)
-			fail(s, err.text, false);
+			fail(s, err.text);
 		else
 			log_error(LOG_CONFIG, "%s", err.text);
 	}
@@ -429,7 +430,7 @@ on_resolved(void *arg)
 
 	resolve_free(&s->resolve);
 	if (prepare_parts(s, &err) < 0 || write_journal(s, &err) < 0) {
-		fail(s, err.text, false);
+		fail(s, err.text);
 		return;
 	}
 	files_send(s->a, SEAT_ALL);
@@ -458,18 +459,18 @@ begin_first(struct startup *s)
 	struct err err = {""};
 
 	if (load_from_source(s, &err) < 0) {
-		fail(s, err.text, false);
+		fail(s, err.text);
 		return;
 	}
 	if (stats_config_apply(s->a->store.bootstrap, &err) < 0) {
-		fail(s, err.text, false);
+		fail(s, err.text);
 		return;
 	}
 	startup_enter(s, STARTUP_RESOLVING);
 	set_state(SERVER_INITIALIZING);
 	s->resolve = resolve_start(s->a->loop, &s->a->store, on_resolved, s, &err);
 	if (s->resolve == NULL)
-		fail(s, err.text, false);
+		fail(s, err.text);
 }
 
 /* What is in force is the journal; blocks, sockets and workers are there. */
@@ -482,7 +483,7 @@ begin_again(struct startup *s)
 	s->again = true;
 	if (store_read(&a->store, a->start->journal_use, shm_flags()->started_wall_ns, &err) < 0 ||
 	    stats_config_apply(a->store.bootstrap, &err) < 0 || admin_key(s, &err) < 0) {
-		fail(s, err.text, false);
+		fail(s, err.text);
 		return;
 	}
 	publish_set_used(a->publish, a->start->journal_use);
@@ -506,7 +507,7 @@ startup_begin(struct admin *a)
 		a->store.journal = journal_adopt(a->start->journal_fd, a->start->journal_use, &err);
 		if (a->store.journal == NULL) {
 			s->again = a->start->journal_use > 0;
-			fail(s, err.text, false);
+			fail(s, err.text);
 			return s;
 		}
 	}

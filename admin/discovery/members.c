@@ -3,6 +3,7 @@
 #include "admin/config/address.h"
 #include "admin/config/store.h"
 #include "conf/defaults.h"
+#include "lib/upstream/blocks.h"
 #include "lib/upstream/thresholds.h"
 
 typedef Envoy__Config__Cluster__V3__Cluster Cluster;
@@ -48,9 +49,7 @@ cluster_prefix(struct arena *a, const Cluster *c)
 {
 	struct strb b = {0};
 
-	strb_addz(&b, "cluster.");
-	stat_name_add(&b, str_of(c->alt_stat_name[0] ? c->alt_stat_name : c->name));
-	strb_addc(&b, '.');
+	cluster_block_prefix(&b, c);
 	return arena_take(a, &b);
 }
 

@@ -3,11 +3,9 @@
 #include "admin/reading.h"
 #include "admin/web/endpoints.h"
 #include "admin/web/json.h"
-#include "conf/defaults.h"
 #include "lib/base/mem.h"
 #include "lib/base/regex.h"
-
-typedef Envoy__Config__Cluster__V3__CircuitBreakers__Thresholds Thresholds;
+#include "lib/upstream/thresholds.h"
 
 struct clusters_job {
 	struct admin *a;
@@ -17,29 +15,6 @@ struct clusters_job {
 	bool as_json;
 	struct json_out json;
 };
-
-struct limits {
-	uint32_t connections, pending, requests, retries;
-};
-
-static struct limits
-limits_of(const struct member_cluster *c, bool high)
-{
-	const Envoy__Config__Cluster__V3__CircuitBreakers *b = c->message->circuit_breakers;
-	struct limits l = {1024, 1024, 1024, 3};
-
-	for (size_t i = 0; b && i < b->n_thresholds; i++) {
-		const Thresholds *t = b->thresholds[i];
-
-		if ((t->priority == ENVOY__CONFIG__CORE__V3__ROUTING_PRIORITY__HIGH) != high)
-			continue;
-		l.connections = conf_u32(t->max_connections, l.connections);
-		l.pending = conf_u32(t->max_pending_requests, l.pending);
-		l.requests = conf_u32(t->max_requests, l.requests);
-		l.retries = conf_u32(t->max_retries, l.retries);
-	}
-	return l;
-}
 
 static int64_t
 host_number(const struct clusters_job *job, const struct member *m, const char *name)
@@ -60,16 +35,22 @@ host_number(const struct clusters_job *job, const struct member *m, const char *
 
 /* ---- text */
 
+static const char *const limit_names[BREAKER_KINDS] = {
+    [BREAKER_CONNECTIONS] = "max_connections",
+    [BREAKER_PENDING] = "max_pending_requests",
+    [BREAKER_REQUESTS] = "max_requests",
+    [BREAKER_RETRIES] = "max_retries",
+};
+
 static void
 limits_text(const struct member_cluster *c, bool high, struct strb *out)
 {
-	struct limits l = limits_of(c, high);
-	const char *p = high ? "high" : "default";
+	uint64_t max[BREAKER_KINDS];
 
-	strb_printf(out, "%s::%s_priority::max_connections::%u\n", c->message->name, p, l.connections);
-	strb_printf(out, "%s::%s_priority::max_pending_requests::%u\n", c->message->name, p, l.pending);
-	strb_printf(out, "%s::%s_priority::max_requests::%u\n", c->message->name, p, l.requests);
-	strb_printf(out, "%s::%s_priority::max_retries::%u\n", c->message->name, p, l.retries);
+	thresholds_read(max, c->message, high);
+	for (size_t i = 0; i < BREAKER_KINDS; i++)
+		strb_printf(out, "%s::%s_priority::%s::%llu\n", c->message->name,
+		    high ? "high" : "default", limit_names[i], (unsigned long long)max[i]);
 }
 
 static void
@@ -115,15 +96,14 @@ cluster_text(const struct clusters_job *job, const struct member_cluster *c, str
 static void
 limits_json(struct json_out *j, const struct member_cluster *c, bool high)
 {
-	struct limits l = limits_of(c, high);
+	uint64_t max[BREAKER_KINDS];
 
+	thresholds_read(max, c->message, high);
 	json_object(j);
 	if (high)
 		json_field(j, "priority", "HIGH");
-	json_field_u32(j, "max_connections", l.connections);
-	json_field_u32(j, "max_pending_requests", l.pending);
-	json_field_u32(j, "max_requests", l.requests);
-	json_field_u32(j, "max_retries", l.retries);
+	for (size_t i = 0; i < BREAKER_KINDS; i++)
+		json_field_u32(j, limit_names[i], (uint32_t)max[i]);
 	json_end(j);
 }
 

@@ -26,6 +26,10 @@ quit(struct admin *a)
 {
 	struct message m;
 
+	if (a->channel == NULL) { /* an orphan ends itself */
+		admin_stop(a, 0);
+		return;
+	}
 	message_init(&m, MSG_QUIT);
 	admin_send(a, &m);
 }

@@ -53,7 +53,7 @@ static const char config[] =
     "  listeners:\n"
     "  - name: ingress\n"
     "    address: {socket_address: {address: 127.0.0.1, port_value: 18000}}\n"
-    "    filter_chains:\n"
+    "    filter_chains: &chains\n"
     "    - filters:\n"
     "      - name: envoy.filters.network.http_connection_manager\n"
     "        typed_config:\n"
@@ -127,7 +127,7 @@ on_message(void *arg, struct message_view *v)
 
 	note(s, v);
 	x = &s->seen.at[s->seen.len - 1];
-	if (v->type == MSG_LISTEN && str_starts(strb_str(&x->text), STR("127.0.0.1:18000")))
+	if (v->type == MSG_LISTEN && str_starts(strb_str(&x->text), STR("127.0.0.1:1800")))
 		answer_listen(s, strb_str(&x->text));
 	if (v->type == MSG_JOURNAL) {
 		s->journal_fd = message_take_fd(v);
@@ -386,6 +386,32 @@ a_port_in_use_ends_the_start(void **state)
 	assert_int_equal(WEXITSTATUS(status), 1);
 }
 
+/* Both answers may be read in one turn: the first reason counts. */
+static void
+two_ports_in_use_are_one_failure(void **state)
+{
+	struct stage *s = *state;
+	struct strb two = {0};
+	const char *clusters = strstr(config, "  clusters:");
+	size_t failures = 0;
+
+	strb_add(&two, config, (size_t)(clusters - config));
+	strb_addz(&two, "  - name: second\n"
+			"    address: {socket_address: {address: 127.0.0.1, port_value: 18003}}\n"
+			"    filter_chains: *chains\n");
+	strb_addz(&two, clusters);
+	s->settings.config_yaml = strb_z(&two);
+	s->refuse_listen = true;
+	start_admin(s);
+	while (!s->closed)
+		loop_turn(s->loop, true);
+	assert_int_equal(WEXITSTATUS(end_admin(s)), 1);
+	for (size_t i = 0; i < s->seen.len; i++)
+		failures += s->seen.at[i].type == MSG_FAILED;
+	assert_int_equal(failures, 1);
+	strb_fini(&two);
+}
+
 static void
 a_refusal_of_one_worker_puts_nothing_in_force(void **state)
 {
@@ -473,6 +499,7 @@ main(void)
 	    cmocka_unit_test_setup_teardown(a_configuration_is_published_and_serves, setup, teardown),
 	    cmocka_unit_test_setup_teardown(a_new_admin_goes_on_without_touching_workers, setup, teardown),
 	    cmocka_unit_test_setup_teardown(a_port_in_use_ends_the_start, setup, teardown),
+	    cmocka_unit_test_setup_teardown(two_ports_in_use_are_one_failure, setup, teardown),
 	    cmocka_unit_test_setup_teardown(a_refusal_of_one_worker_puts_nothing_in_force, setup, teardown),
 	    cmocka_unit_test_setup_teardown(a_wrong_configuration_asks_for_no_socket, setup, teardown),
 	    cmocka_unit_test_setup_teardown(validate_and_print_end_by_themselves, setup, teardown),
