@@ -17,11 +17,11 @@
 struct shm_flags;
 
 struct drain {
-	bool immediate;        /* --drain-strategy immediate */
-	uint64_t window_ns;    /* --drain-time-s */
-	uint64_t started_ns;   /* 0: not draining */
+	bool immediate;	     /* --drain-strategy immediate */
+	uint64_t window_ns;  /* --drain-time-s */
+	uint64_t started_ns; /* 0: not draining */
 	bool draining;
-	bool stopped;          /* accepting was stopped for good */
+	bool stopped; /* accepting was stopped for good */
 	/* health as of the last look at the flags */
 	bool health_failed;
 	uint64_t health_changed_ns;

@@ -200,7 +200,8 @@ check_kinds(const struct journal_state *s, struct err *err)
 {
 	for (size_t i = 0; i < s->live.len; i++)
 		if (!is_known(s->live.at[i].kind))
-			return err_set(err, "record '" STR_FMT "' is of kind %u, which a worker does not take",
+			return err_set(err,
+			    "record '" STR_FMT "' is of kind %u, which a worker does not take",
 			    STR_ARG(s->live.at[i].name), s->live.at[i].kind);
 	return 0;
 }
@@ -240,8 +241,8 @@ build_record(struct snapshot_build *b, const struct journal_record *j, struct er
 	struct resource r;
 
 	if (resource_read(j->bytes, &r, err) < 0 || passes[b->pass].build(b, &r, err) < 0)
-		return err_in(err, "%s '" STR_FMT "'",
-		    resource_kind_name(passes[b->pass].kind), STR_ARG(j->name));
+		return err_in(err, "%s '" STR_FMT "'", resource_kind_name(passes[b->pass].kind),
+		    STR_ARG(j->name));
 	return 0;
 }
 

@@ -22,7 +22,8 @@ struct cluster *snapshot_cluster(const struct snapshot *s, struct str name); /* 
 struct snapshot *snapshot_ref(struct snapshot *s);
 void snapshot_unref(struct snapshot **sp);
 
-const struct listener_config *snapshot_listener(const struct snapshot *s, unsigned i); /* NULL past the end */
+const struct listener_config *snapshot_listener(
+    const struct snapshot *s, unsigned i); /* NULL past the end */
 const struct listener_config *snapshot_listener_by_key(const struct snapshot *s, struct str key);
 uint64_t snapshot_offset(const struct snapshot *s); /* of the journal it was built from */
 
@@ -36,8 +37,9 @@ struct snapshot_build;
  * shared.  NULL with the reason. */
 struct snapshot_build *snapshot_build_start(struct loop *l, unsigned worker, int journal_fd,
     uint64_t offset, struct snapshot *now, struct err *err);
-int snapshot_build_step(struct snapshot_build *b, struct err *err); /* 1: more, 0: done, -1: refused */
-struct snapshot *snapshot_build_take(struct snapshot_build *b);     /* when done; gives */
+int snapshot_build_step(
+    struct snapshot_build *b, struct err *err);			/* 1: more, 0: done, -1: refused */
+struct snapshot *snapshot_build_take(struct snapshot_build *b); /* when done; gives */
 void snapshot_build_free(struct snapshot_build **bp);
 
 #endif

@@ -144,7 +144,8 @@ judge(const struct health_check *f)
 		return (struct verdict){503, "health_check_failed", false};
 	if (c->pass_through) {
 		stat_inc(&c->stats->cached_response);
-		return (struct verdict){c->cache->status, "health_check_cached", c->cache->degraded};
+		return (struct verdict){
+		    c->cache->status, "health_check_cached", c->cache->degraded};
 	}
 	for (size_t i = 0; i < c->clusters_n; i++)
 		if (!cluster_is_enough(f, &c->clusters[i], &v))

@@ -27,8 +27,8 @@ chain_start(struct stream *s)
 	for (unsigned i = 0; i < config->filters_n; i++) {
 		f[i].filter = config->filters[i].filter;
 		f[i].self = f[i].filter->start
-		    ? f[i].filter->start(&s->s, config->filters[i].config)
-		    : NULL;
+				? f[i].filter->start(&s->s, config->filters[i].config)
+				: NULL;
 	}
 	s->request.filters = s->response.filters = f;
 	s->request.n = s->response.n = config->filters_n;
@@ -124,8 +124,8 @@ refuse(struct chain *c)
 		return;
 	}
 	stat_inc(&s->s.config->stats->downstream_rq_too_large);
-	stream_local_reply(&s->s, 413, STR("Payload Too Large"), 0,
-	    STR("request_payload_too_large"), NULL, NULL);
+	stream_local_reply(
+	    &s->s, 413, STR("Payload Too Large"), 0, STR("request_payload_too_large"), NULL, NULL);
 }
 
 static void

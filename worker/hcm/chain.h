@@ -30,17 +30,17 @@ struct chain {
 	struct stream *stream;
 	struct chain_filter *filters; /* in configuration order; shared by both directions */
 	unsigned n;
-	bool response;                /* reverse order, codec at the end */
-	bool started;                 /* headers entered */
-	bool stopped;                 /* the filter at stop_at holds the message */
-	bool buffering;               /* it holds for the body's sake */
-	bool ended;                   /* the end of the message has entered */
-	bool closed;                  /* nothing goes in any more */
-	bool own;                     /* an answer of ours: it is as large as it is */
+	bool response;	/* reverse order, codec at the end */
+	bool started;	/* headers entered */
+	bool stopped;	/* the filter at stop_at holds the message */
+	bool buffering; /* it holds for the body's sake */
+	bool ended;	/* the end of the message has entered */
+	bool closed;	/* nothing goes in any more */
+	bool own;	/* an answer of ours: it is as large as it is */
 	bool sender_paused;
 	unsigned headers_at, trailers_at; /* next position to see them */
 	unsigned stop_at;
-	uint32_t run;                 /* moves when the message is replaced: stale callers stop */
+	uint32_t run; /* moves when the message is replaced: stale callers stop */
 	struct headers *headers, *trailers;
 	struct buf held;
 };

@@ -50,7 +50,7 @@ read_stats(struct hcm_config *c, const struct hcm_build *b)
 /* ---- codecs */
 
 static void
-read_http1(struct http1_settings *s, const CORE(Http1ProtocolOptions) *m, struct arena *a)
+read_http1(struct http1_settings *s, const CORE(Http1ProtocolOptions) * m, struct arena *a)
 {
 	s->allow_absolute_url = true;
 	if (m == NULL)
@@ -62,13 +62,14 @@ read_http1(struct http1_settings *s, const CORE(Http1ProtocolOptions) *m, struct
 	s->enable_trailers = m->enable_trailers;
 	s->allow_chunked_length = m->allow_chunked_length;
 	s->send_fully_qualified_url = m->send_fully_qualified_url;
-	s->proper_case = m->header_key_format != NULL &&
+	s->proper_case =
+	    m->header_key_format != NULL &&
 	    m->header_key_format->header_format_case ==
-	        ENVOY__CONFIG__CORE__V3__HTTP1_PROTOCOL_OPTIONS__HEADER_KEY_FORMAT__HEADER_FORMAT_PROPER_CASE_WORDS;
+		ENVOY__CONFIG__CORE__V3__HTTP1_PROTOCOL_OPTIONS__HEADER_KEY_FORMAT__HEADER_FORMAT_PROPER_CASE_WORDS;
 }
 
 static void
-read_keepalive(struct hcm_config *c, const CORE(KeepaliveSettings) *m)
+read_keepalive(struct hcm_config *c, const CORE(KeepaliveSettings) * m)
 {
 	if (m == NULL)
 		return;
@@ -78,7 +79,7 @@ read_keepalive(struct hcm_config *c, const CORE(KeepaliveSettings) *m)
 }
 
 static void
-read_http2(struct hcm_config *c, const CORE(Http2ProtocolOptions) *m)
+read_http2(struct hcm_config *c, const CORE(Http2ProtocolOptions) * m)
 {
 	struct http2_settings *s = &c->codec.h2;
 
@@ -96,15 +97,16 @@ read_http2(struct hcm_config *c, const CORE(Http2ProtocolOptions) *m)
 		    conf_u32(m->max_inbound_priority_frames_per_stream, 0);
 		s->max_window_updates_per_data_frame =
 		    conf_u32(m->max_inbound_window_update_frames_per_data_frame_sent, 0);
-		s->stream_error_on_invalid = conf_bool(m->override_stream_error_on_invalid_http_message,
-		    m->stream_error_on_invalid_http_messaging || c->stream_error_on_invalid);
+		s->stream_error_on_invalid =
+		    conf_bool(m->override_stream_error_on_invalid_http_message,
+			m->stream_error_on_invalid_http_messaging || c->stream_error_on_invalid);
 		read_keepalive(c, m->connection_keepalive);
 	}
 	http2_settings_defaults(s);
 }
 
 static enum underscore_action
-underscores(const CORE(HttpProtocolOptions) *m)
+underscores(const CORE(HttpProtocolOptions) * m)
 {
 	if (m == NULL)
 		return UNDERSCORE_ALLOW;
@@ -119,16 +121,15 @@ underscores(const CORE(HttpProtocolOptions) *m)
 }
 
 static void
-read_codecs(struct hcm_config *c, const HCM(HttpConnectionManager) *m, const struct hcm_build *b)
+read_codecs(struct hcm_config *c, const HCM(HttpConnectionManager) * m, const struct hcm_build *b)
 {
 	const CORE(HttpProtocolOptions) *common = m->common_http_protocol_options;
 
-	c->codec_choice = m->codec_type == HCM_ENUM(CODEC_TYPE__HTTP1) ? CODEC_HTTP1
-	    : m->codec_type == HCM_ENUM(CODEC_TYPE__HTTP2)             ? CODEC_HTTP2
-	                                                               : CODEC_AUTO;
+	c->codec_choice = m->codec_type == HCM_ENUM(CODEC_TYPE__HTTP1)	 ? CODEC_HTTP1
+			  : m->codec_type == HCM_ENUM(CODEC_TYPE__HTTP2) ? CODEC_HTTP2
+									 : CODEC_AUTO;
 	c->stream_error_on_invalid = conf_bool(m->stream_error_on_invalid_http_message, false);
-	c->codec.max_headers_bytes =
-	    conf_u32(m->max_request_headers_kb, DEFAULT_HEADERS_KB) * 1024;
+	c->codec.max_headers_bytes = conf_u32(m->max_request_headers_kb, DEFAULT_HEADERS_KB) * 1024;
 	c->codec.max_headers_count =
 	    conf_u32(common ? common->max_headers_count : NULL, DEFAULT_HEADERS_COUNT);
 	c->codec.underscores = underscores(common);
@@ -142,7 +143,7 @@ read_codecs(struct hcm_config *c, const HCM(HttpConnectionManager) *m, const str
 /* ---- times and limits */
 
 static void
-read_times(struct hcm_config *c, const HCM(HttpConnectionManager) *m)
+read_times(struct hcm_config *c, const HCM(HttpConnectionManager) * m)
 {
 	const CORE(HttpProtocolOptions) *common = m->common_http_protocol_options;
 
@@ -163,7 +164,7 @@ read_times(struct hcm_config *c, const HCM(HttpConnectionManager) *m)
 /* ---- what may be believed */
 
 static int
-read_internal(struct forward_config *f, const HCM(HttpConnectionManager__InternalAddressConfig) *m,
+read_internal(struct forward_config *f, const HCM(HttpConnectionManager__InternalAddressConfig) * m,
     struct arena *a, struct err *err)
 {
 	if (m == NULL)
@@ -173,8 +174,8 @@ read_internal(struct forward_config *f, const HCM(HttpConnectionManager__Interna
 	for (size_t i = 0; i < m->n_cidr_ranges; i++) {
 		const CORE(CidrRange) *r = m->cidr_ranges[i];
 
-		if (cidr_from(&f->internal[i], str_of(r->address_prefix), conf_u32(r->prefix_len, 0),
-		        err) < 0)
+		if (cidr_from(&f->internal[i], str_of(r->address_prefix),
+			conf_u32(r->prefix_len, 0), err) < 0)
 			return err_in(err, "internal_address_config.cidr_ranges[%zu]", i);
 	}
 	f->internal_n = (unsigned)m->n_cidr_ranges;
@@ -182,7 +183,7 @@ read_internal(struct forward_config *f, const HCM(HttpConnectionManager__Interna
 }
 
 static int
-read_forward(struct forward_config *f, const HCM(HttpConnectionManager) *m,
+read_forward(struct forward_config *f, const HCM(HttpConnectionManager) * m,
     const struct hcm_build *b, struct err *err)
 {
 	struct arena *a = b->arena;
@@ -199,22 +200,23 @@ read_forward(struct forward_config *f, const HCM(HttpConnectionManager) *m,
 	f->via = text(a, m->via);
 	if (m->scheme_header_transformation &&
 	    m->scheme_header_transformation->transformation_case ==
-	        ENVOY__CONFIG__CORE__V3__SCHEME_HEADER_TRANSFORMATION__TRANSFORMATION_SCHEME_TO_OVERWRITE)
+		ENVOY__CONFIG__CORE__V3__SCHEME_HEADER_TRANSFORMATION__TRANSFORMATION_SCHEME_TO_OVERWRITE)
 		f->scheme = text(a, m->scheme_header_transformation->scheme_to_overwrite);
 	f->node_cluster = text(a, b->node_cluster);
 	f->node_id = text(a, b->node_id);
 	f->server_name = conf_string(m->server_name) ? text(a, m->server_name) : STR("envoy");
-	f->server_header =
-	    m->server_header_transformation == HCM_ENUM(SERVER_HEADER_TRANSFORMATION__APPEND_IF_ABSENT)
-	    ? SERVER_APPEND_IF_ABSENT
-	    : m->server_header_transformation == HCM_ENUM(SERVER_HEADER_TRANSFORMATION__PASS_THROUGH)
-	    ? SERVER_PASS_THROUGH
-	    : SERVER_OVERWRITE;
+	f->server_header = m->server_header_transformation ==
+				   HCM_ENUM(SERVER_HEADER_TRANSFORMATION__APPEND_IF_ABSENT)
+			       ? SERVER_APPEND_IF_ABSENT
+			   : m->server_header_transformation ==
+				   HCM_ENUM(SERVER_HEADER_TRANSFORMATION__PASS_THROUGH)
+			       ? SERVER_PASS_THROUGH
+			       : SERVER_OVERWRITE;
 	return read_internal(f, m->internal_address_config, a, err);
 }
 
 static enum escaped_slashes
-escaped_slashes(const HCM(HttpConnectionManager) *m)
+escaped_slashes(const HCM(HttpConnectionManager) * m)
 {
 	switch (m->path_with_escaped_slashes_action) {
 	case HCM_ENUM(PATH_WITH_ESCAPED_SLASHES_ACTION__REJECT_REQUEST):
@@ -229,7 +231,7 @@ escaped_slashes(const HCM(HttpConnectionManager) *m)
 }
 
 static void
-read_target(struct hcm_config *c, const HCM(HttpConnectionManager) *m, const struct hcm_build *b)
+read_target(struct hcm_config *c, const HCM(HttpConnectionManager) * m, const struct hcm_build *b)
 {
 	c->path.normalize = conf_bool(m->normalize_path, false);
 	c->path.merge_slashes = m->merge_slashes;
@@ -243,7 +245,7 @@ read_target(struct hcm_config *c, const HCM(HttpConnectionManager) *m, const str
 }
 
 static void
-read_upgrades(struct hcm_config *c, const HCM(HttpConnectionManager) *m, struct arena *a)
+read_upgrades(struct hcm_config *c, const HCM(HttpConnectionManager) * m, struct arena *a)
 {
 	c->upgrades = arena_zalloc(a, m->n_upgrade_configs * sizeof(*c->upgrades));
 	for (size_t i = 0; i < m->n_upgrade_configs; i++) {
@@ -256,7 +258,7 @@ read_upgrades(struct hcm_config *c, const HCM(HttpConnectionManager) *m, struct 
 /* ---- filters */
 
 static const struct http_filter *
-find_filter(const HCM(HttpFilter) *m, const ProtobufCMessage *config)
+find_filter(const HCM(HttpFilter) * m, const ProtobufCMessage *config)
 {
 	const struct http_filter *f;
 	const struct message_type *t;
@@ -271,13 +273,13 @@ find_filter(const HCM(HttpFilter) *m, const ProtobufCMessage *config)
 }
 
 static int
-read_filter(struct filter_config *out, const HCM(HttpFilter) *m, const struct filter_build *b,
+read_filter(struct filter_config *out, const HCM(HttpFilter) * m, const struct filter_build *b,
     struct err *err)
 {
 	const ProtobufCMessage *config = NULL;
 
 	if (m->config_type_case ==
-	        ENVOY__EXTENSIONS__FILTERS__NETWORK__HTTP_CONNECTION_MANAGER__V3__HTTP_FILTER__CONFIG_TYPE_TYPED_CONFIG &&
+		ENVOY__EXTENSIONS__FILTERS__NETWORK__HTTP_CONNECTION_MANAGER__V3__HTTP_FILTER__CONFIG_TYPE_TYPED_CONFIG &&
 	    conf_string(m->typed_config->type_url)) {
 		config = any_open(b->arena, &m->typed_config->base, NULL, err);
 		if (config == NULL)
@@ -292,7 +294,7 @@ read_filter(struct filter_config *out, const HCM(HttpFilter) *m, const struct fi
 }
 
 static int
-read_filters(struct hcm_config *c, const HCM(HttpConnectionManager) *m, const struct hcm_build *b,
+read_filters(struct hcm_config *c, const HCM(HttpConnectionManager) * m, const struct hcm_build *b,
     struct err *err)
 {
 	struct filter_build fb = {
@@ -319,8 +321,8 @@ read_filters(struct hcm_config *c, const HCM(HttpConnectionManager) *m, const st
 }
 
 static int
-read_access_logs(struct hcm_config *c, const HCM(HttpConnectionManager) *m, struct arena *a,
-    struct err *err)
+read_access_logs(
+    struct hcm_config *c, const HCM(HttpConnectionManager) * m, struct arena *a, struct err *err)
 {
 	c->access_logs = arena_zalloc(a, m->n_access_log * sizeof(*c->access_logs));
 	for (size_t i = 0; i < m->n_access_log; i++)
@@ -331,8 +333,8 @@ read_access_logs(struct hcm_config *c, const HCM(HttpConnectionManager) *m, stru
 }
 
 static int
-read_routes(struct hcm_config *c, const HCM(HttpConnectionManager) *m, struct arena *a,
-    struct err *err)
+read_routes(
+    struct hcm_config *c, const HCM(HttpConnectionManager) * m, struct arena *a, struct err *err)
 {
 	if (m->route_specifier_case != HCM_ENUM(ROUTE_SPECIFIER_ROUTE_CONFIG))
 		return err_set(err, "route_config: required");

@@ -59,7 +59,7 @@ may_be_named(struct str name)
 		return false;
 	default:
 		return name.n > 0 && name.p[0] != ':' && !str_starts(name, STR("x-forwarded-")) &&
-		    !str_starts(name, STR("x-envoy-"));
+		       !str_starts(name, STR("x-envoy-"));
 	}
 }
 
@@ -152,7 +152,8 @@ parse_entry(struct address *a, struct str s)
 	if (s.n == 0)
 		return false;
 	return address_from_ip(a, s, 0, NULL) == 0 ||
-	    (s.p[0] != '@' && s.p[0] != '/' && address_parse(a, s, NULL) == 0 && address_is_ip(a));
+	       (s.p[0] != '@' && s.p[0] != '/' && address_parse(a, s, NULL) == 0 &&
+		   address_is_ip(a));
 }
 
 static bool
@@ -217,8 +218,7 @@ set_port(const struct forward *f, struct headers *h)
 
 	if (f->config->trusted_hops && headers_has(h, HDR_X_FORWARDED_PORT))
 		return;
-	headers_set_id(
-	    h, HDR_X_FORWARDED_PORT, str_make(p, u64_write(p, address_port(f->local))));
+	headers_set_id(h, HDR_X_FORWARDED_PORT, str_make(p, u64_write(p, address_port(f->local))));
 }
 
 static void
@@ -291,13 +291,15 @@ authority_of(struct str s)
 static bool
 referer_is_valid(struct str v)
 {
-	size_t scheme = str_istarts(v, STR("http://")) ? 7 : str_istarts(v, STR("https://")) ? 8 : 0;
+	size_t scheme = str_istarts(v, STR("http://"))	  ? 7
+			: str_istarts(v, STR("https://")) ? 8
+							  : 0;
 	struct str rest = str_make(v.p + scheme, v.n - scheme);
 	struct str authority = authority_of(rest);
 
 	if (scheme)
 		return authority.n > 0 && memchr(authority.p, '@', authority.n) == NULL &&
-		    memchr(rest.p, '#', rest.n) == NULL;
+		       memchr(rest.p, '#', rest.n) == NULL;
 	return authority.n == 0 || memchr(authority.p, ':', authority.n) == NULL;
 }
 
@@ -328,8 +330,7 @@ set_external(struct forward *f, struct headers *h)
 		return;
 	}
 	n = address_format_ip(f->remote, text);
-	headers_set_id(
-	    h, HDR_X_ENVOY_EXTERNAL_ADDRESS, str_make(arena_dup(h->arena, text, n), n));
+	headers_set_id(h, HDR_X_ENVOY_EXTERNAL_ADDRESS, str_make(arena_dup(h->arena, text, n), n));
 }
 
 void
@@ -374,8 +375,8 @@ set_server(const struct forward_config *c, struct headers *h)
 }
 
 void
-forward_response(const struct forward_config *c, struct headers *h,
-    const struct headers *request, bool upgraded, struct str date)
+forward_response(const struct forward_config *c, struct headers *h, const struct headers *request,
+    bool upgraded, struct str date)
 {
 	struct str id;
 

@@ -22,15 +22,15 @@ enum server_header {
 struct forward_config {
 	bool use_remote_address, skip_xff_append;
 	uint32_t trusted_hops;
-	bool ipv4_mapped;         /* write IPv4 addresses as IPv4-mapped IPv6 ones */
+	bool ipv4_mapped; /* write IPv4 addresses as IPv4-mapped IPv6 ones */
 	bool add_user_agent;
 	bool generate_request_id, preserve_request_id, request_id_in_response;
 	bool append_forwarded_port;
 	bool internal_unix;
-	struct cidr *internal;    /* none: no address is internal */
+	struct cidr *internal; /* none: no address is internal */
 	unsigned internal_n;
-	struct str via;           /* "" when not given */
-	struct str scheme;        /* scheme_to_overwrite, "" when not given */
+	struct str via;	   /* "" when not given */
+	struct str scheme; /* scheme_to_overwrite, "" when not given */
 	struct str node_cluster, node_id;
 	struct str server_name;
 	enum server_header server_header;
@@ -40,9 +40,9 @@ struct forward_config {
 struct forward {
 	const struct forward_config *config;
 	const struct address *peer, *local;
-	struct str peer_ip;           /* text of peer, no port; "" for a Unix socket; borrowed */
+	struct str peer_ip; /* text of peer, no port; "" for a Unix socket; borrowed */
 	bool tls;
-	bool upgrade;                 /* keeps connection and upgrade */
+	bool upgrade; /* keeps connection and upgrade */
 
 	const struct address *remote; /* the trusted client: peer, or found */
 	struct address found;

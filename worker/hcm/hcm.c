@@ -60,8 +60,8 @@ static void
 hcm_enter(struct hcm_conn *c, enum hcm_state next)
 {
 	STATE_CHECK(hcm, c->state, next);
-	log_trace(LOG_HTTP, "connection: [C%" PRIu64 "] %s -> %s", c->id,
-	    hcm_state_names[c->state], hcm_state_names[next]);
+	log_trace(LOG_HTTP, "connection: [C%" PRIu64 "] %s -> %s", c->id, hcm_state_names[c->state],
+	    hcm_state_names[next]);
 	c->state = next;
 }
 
@@ -193,7 +193,7 @@ count_closed(struct hcm_conn *c, bool local)
 	if (c->streams_n) {
 		stat_inc(&st->downstream_cx_destroy_active_rq);
 		stat_inc(local ? &st->downstream_cx_destroy_local_active_rq
-		               : &st->downstream_cx_destroy_remote_active_rq);
+			       : &st->downstream_cx_destroy_remote_active_rq);
 	}
 	stat_down(&st->downstream_cx_active);
 	stat_record(&st->downstream_cx_length_ms, length_ms);
@@ -203,7 +203,7 @@ count_closed(struct hcm_conn *c, bool local)
 	stat_down(&p->worker_stats->downstream_cx_active);
 	if (c->codec)
 		stat_down(is_http2(c) ? &st->downstream_cx_http2_active
-		                      : &st->downstream_cx_http1_active);
+				      : &st->downstream_cx_http1_active);
 }
 
 static void
@@ -286,8 +286,8 @@ hcm_response_says_close(struct hcm_conn *c)
 		stat_inc(&c->config->stats->downstream_cx_max_requests_reached);
 		hcm_tell(c);
 	} else if (c->state == HCM_SERVING &&
-	    ((c->tell_ns && now_ns >= c->tell_ns) ||
-	        (d->draining && drain_decides(d, now_ns, rand_u64())))) {
+		   ((c->tell_ns && now_ns >= c->tell_ns) ||
+		       (d->draining && drain_decides(d, now_ns, rand_u64())))) {
 		count_drain(c);
 		hcm_tell(c);
 	}
@@ -299,8 +299,7 @@ draw_moment(struct hcm_conn *c)
 {
 	struct drain *d = c->hcm->drain;
 
-	c->tell_ns = drain_moment(
-	    d, c->place->modify_only, loop_now_ns(c->hcm->loop), rand_u64());
+	c->tell_ns = drain_moment(d, c->place->modify_only, loop_now_ns(c->hcm->loop), rand_u64());
 	if (c->tell_ns)
 		hcm_wake_by(c, c->tell_ns);
 	if (d->draining)
@@ -310,7 +309,8 @@ draw_moment(struct hcm_conn *c)
 void
 hcm_tell_all(struct hcm *m)
 {
-	list_for_each (n, &m->conns) {
+	list_for_each(n, &m->conns)
+	{
 		draw_moment(list_entry(n, struct hcm_conn, node));
 	}
 }
@@ -322,7 +322,8 @@ hcm_tell_place(struct hcm *m, struct hcm_place *p)
 	struct drain d = *m->drain;
 
 	drain_start(&d, now_ns, d.window_ns / NS_PER_S, d.immediate);
-	list_for_each (n, &m->conns) {
+	list_for_each(n, &m->conns)
+	{
 		struct hcm_conn *c = list_entry(n, struct hcm_conn, node);
 
 		if (c->place != p)
@@ -345,7 +346,8 @@ check_streams(struct hcm_conn *c, uint64_t now_ns)
 {
 	uint64_t next = NEVER;
 
-	list_for_each (n, &c->streams) {
+	list_for_each(n, &c->streams)
+	{
 		next = earlier(next, stream_check(list_entry(n, struct stream, node), now_ns));
 		if (is_ending(c))
 			return NEVER;
@@ -377,7 +379,8 @@ check_duration(struct hcm_conn *c, uint64_t now_ns)
 {
 	uint64_t at_ns = c->opened_ns + c->config->max_connection_ms * NS_PER_MS;
 
-	if (c->config->max_connection_ms == 0 || (c->state != HCM_SERVING && c->state != HCM_SNIFFING))
+	if (c->config->max_connection_ms == 0 ||
+	    (c->state != HCM_SERVING && c->state != HCM_SNIFFING))
 		return NEVER;
 	if (now_ns < at_ns)
 		return at_ns;
@@ -583,7 +586,7 @@ choose_codec(struct hcm_conn *c, bool http2)
 	struct http_stats *st = c->config->stats;
 
 	c->codec = http2 ? h2_server_new(&c->config->codec, &codec_events, c)
-	                 : h1_server_new(&c->config->codec, &codec_events, c);
+			 : h1_server_new(&c->config->codec, &codec_events, c);
 	hcm_enter(c, HCM_SERVING);
 	stat_inc(http2 ? &st->downstream_cx_http2_total : &st->downstream_cx_http1_total);
 	stat_up(http2 ? &st->downstream_cx_http2_active : &st->downstream_cx_http1_active);
@@ -635,14 +638,14 @@ count_received(struct hcm_conn *c)
 	c->rx_counted = c->conn.bytes_in;
 }
 
-/* HTTP/1 took what it may for now: what is behind stays in the kernel until the codec says on_more. */
+/* HTTP/1 took what it may for now: what is behind stays in the kernel until the codec says on_more.
+ */
 static void
 pause_behind(struct hcm_conn *c)
 {
 	struct stream *s;
 
-	if (is_http2(c) || is_ending(c) || c->behind || c->streams_n == 0 ||
-	    buf_empty(&c->conn.in))
+	if (is_http2(c) || is_ending(c) || c->behind || c->streams_n == 0 || buf_empty(&c->conn.in))
 		return;
 	s = list_entry(list_first(&c->streams), struct stream, node);
 	if (!s->s.request_complete && !s->paused && !(s->s.upgrade && !s->s.response_started))
@@ -779,7 +782,8 @@ hcm_open(struct hcm *m, struct hcm_place *p, int fd, const struct address *remot
 	list_init(&c->streams);
 	list_push_back(&m->conns, &c->node);
 	count_opened(c);
-	conn_open(&c->conn, m->loop, fd, &plain_transport, c->config->buffer_limit, &conn_events, c);
+	conn_open(
+	    &c->conn, m->loop, fd, &plain_transport, c->config->buffer_limit, &conn_events, c);
 	arm(c);
 	conn_kick(&c->conn);
 }
@@ -787,7 +791,8 @@ hcm_open(struct hcm *m, struct hcm_place *p, int fd, const struct address *remot
 void
 hcm_abort_all(struct hcm *m)
 {
-	list_for_each (n, &m->conns) {
+	list_for_each(n, &m->conns)
+	{
 		struct hcm_conn *c = list_entry(n, struct hcm_conn, node);
 
 		if (c->conn.closed)

@@ -25,7 +25,7 @@ struct snapshot;
 
 struct hcm {
 	struct loop *loop;
-	struct drain *drain;   /* borrowed from the worker */
+	struct drain *drain; /* borrowed from the worker */
 	const char *hostname;
 	struct list conns;
 	uint64_t next_id, id_step; /* connection ids: no two workers give the same */
@@ -35,11 +35,11 @@ struct hcm {
 
 struct hcm_place {
 	const struct hcm_config *config; /* NULL: none in force; borrowed from snapshot */
-	struct snapshot *snapshot;       /* one reference */
+	struct snapshot *snapshot;	 /* one reference */
 	struct listener_stats *stats;
 	struct listener_worker_stats *worker_stats;
-	bool modify_only;                /* failed health does not concern it */
-	uint32_t conns;                  /* open connections that point here */
+	bool modify_only; /* failed health does not concern it */
+	uint32_t conns;	  /* open connections that point here */
 };
 
 void hcm_init(struct hcm *m, struct loop *l, struct drain *d, const char *hostname);

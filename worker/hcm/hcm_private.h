@@ -20,7 +20,8 @@
 #define HCM_STATES(STATE)                                                                          \
 	STATE(HCM_SNIFFING, "waiting for the first bytes",                                         \
 	    TO(HCM_SERVING) | TO(HCM_CLOSING) | TO(HCM_CLOSED))                                    \
-	STATE(HCM_SERVING, "serving", TO(HCM_TOLD) | TO(HCM_LAST) | TO(HCM_CLOSING) | TO(HCM_CLOSED)) \
+	STATE(HCM_SERVING, "serving",                                                              \
+	    TO(HCM_TOLD) | TO(HCM_LAST) | TO(HCM_CLOSING) | TO(HCM_CLOSED))                        \
 	STATE(HCM_TOLD, "told to go", TO(HCM_LAST) | TO(HCM_CLOSING) | TO(HCM_CLOSED))             \
 	STATE(HCM_LAST, "finishing the last requests", TO(HCM_CLOSING) | TO(HCM_CLOSED))           \
 	STATE(HCM_CLOSING, "flushing", TO(HCM_CLOSED))                                             \
@@ -35,30 +36,30 @@ struct hcm_conn {
 	struct hcm_place *place;
 	const struct hcm_config *config; /* of the codec; borrowed from snapshot */
 	struct snapshot *snapshot;
-	struct codec *codec;             /* NULL while sniffing */
+	struct codec *codec; /* NULL while sniffing */
 	enum hcm_state state;
 	uint64_t id;
 	uint64_t opened_ns, idle_since_ns;
-	uint64_t tell_ns;     /* when it is told to go; 0 never */
-	uint64_t goaway_ns;   /* when the final GOAWAY is due; 0 none */
-	uint64_t ping_ns;     /* HTTP/2 keepalive: next PING, or the answer's deadline */
-	uint64_t pings;       /* sent */
+	uint64_t tell_ns;   /* when it is told to go; 0 never */
+	uint64_t goaway_ns; /* when the final GOAWAY is due; 0 none */
+	uint64_t ping_ns;   /* HTTP/2 keepalive: next PING, or the answer's deadline */
+	uint64_t pings;	    /* sent */
 	struct timer timer;
-	uint64_t wake_ns;     /* what the timer is set to; UINT64_MAX: not set */
+	uint64_t wake_ns; /* what the timer is set to; UINT64_MAX: not set */
 	struct flush flush;
 	struct list streams;
 	uint32_t streams_n;
-	uint32_t requests;    /* begun */
-	uint32_t upgrades;    /* tunnels open now */
+	uint32_t requests;	 /* begun */
+	uint32_t upgrades;	 /* tunnels open now */
 	size_t rx_held, tx_held; /* what the gauges were told */
 	uint64_t rx_counted;
-	bool reading_paused;  /* HTTP/1: input waits in conn.in until the stream goes on */
-	bool behind;          /* HTTP/1: the next request waits in conn.in, reading is paused */
-	bool client_done;     /* FIN came */
-	bool half_close;      /* our side of a tunnel ended: FIN when it is written */
-	bool remote_end;      /* it was the client who ended it */
+	bool reading_paused; /* HTTP/1: input waits in conn.in until the stream goes on */
+	bool behind;	     /* HTTP/1: the next request waits in conn.in, reading is paused */
+	bool client_done;    /* FIN came */
+	bool half_close;     /* our side of a tunnel ended: FIN when it is written */
+	bool remote_end;     /* it was the client who ended it */
 	bool ping_pending;
-	uint32_t end_flags;   /* why we close, for the streams that are left */
+	uint32_t end_flags; /* why we close, for the streams that are left */
 	struct str end_details;
 	struct str remote_ip;
 	char remote_ip_text[48];

@@ -32,9 +32,9 @@ enum filter_verdict {
 
 /* What a filter may need while its configuration is read. */
 struct filter_build {
-	struct arena *arena;      /* lives as long as the snapshot */
+	struct arena *arena;	  /* lives as long as the snapshot */
 	const char *stat_prefix;  /* HCM's */
-	const char *stat_block;   /* "http.<prefix>.": what the names of blocks begin with */
+	const char *stat_block;	  /* "http.<prefix>.": what the names of blocks begin with */
 	const char *node_cluster; /* node.cluster, "" when none */
 	struct snapshot *snapshot;
 };

@@ -14,8 +14,8 @@
 struct local_reply {
 	unsigned status;
 	struct str body; /* may be empty; borrowed */
-	bool grpc;       /* the request was gRPC */
-	bool head;       /* the request was HEAD: lengths are told, no body follows */
+	bool grpc;	 /* the request was gRPC */
+	bool head;	 /* the request was HEAD: lengths are told, no body follows */
 };
 
 /* Fills h; what is to follow goes to body (empty: the headers are all). */

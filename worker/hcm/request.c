@@ -98,8 +98,8 @@ normalize(struct stream *s)
 		return false;
 	case PATH_REDIRECT:
 		stat_inc(&st->downstream_rq_redirected_with_normalized_path);
-		stream_local_reply(&s->s, 307, STR(""), 0, STR("path_normalization_failed"),
-		    add_location, s);
+		stream_local_reply(
+		    &s->s, 307, STR(""), 0, STR("path_normalization_failed"), add_location, s);
 		return false;
 	}
 	return true;

@@ -131,8 +131,9 @@ stream_respond_headers(struct http_stream *hs, struct headers *h, bool end)
 		return;
 	stream_touch(s);
 	if (headers_status(h) == 101 && !hs->upgrade) {
-		stream_local_reply(hs, 502, STR("upstream connect error or disconnect/reset before "
-		                                "headers. reset reason: protocol error"),
+		stream_local_reply(hs, 502,
+		    STR("upstream connect error or disconnect/reset before "
+			"headers. reset reason: protocol error"),
 		    FLAG_UPE, STR("upstream_reset_before_response_started{protocol_error}"), NULL,
 		    NULL);
 		return;

@@ -24,14 +24,14 @@ struct http_stream {
 	struct stream_info info;
 	const struct hcm_config *config;
 	struct snapshot *snapshot;
-	const struct route *route;     /* NULL: none matched */
-	struct headers *request;       /* as filters left them */
+	const struct route *route;					 /* NULL: none matched */
+	struct headers *request;					 /* as filters left them */
 	struct headers *request_trailers, *response, *response_trailers; /* NULL until there */
-	bool internal;                 /* x-envoy-internal request */
-	bool upgrade;                  /* a valid, allowed upgrade (WebSocket) */
-	bool grpc;                     /* request content-type application/grpc* */
-	bool request_complete;         /* its last byte was received */
-	bool response_started;         /* headers went to the client */
+	bool internal;	       /* x-envoy-internal request */
+	bool upgrade;	       /* a valid, allowed upgrade (WebSocket) */
+	bool grpc;	       /* request content-type application/grpc* */
+	bool request_complete; /* its last byte was received */
+	bool response_started; /* headers went to the client */
 };
 
 /* ---- for filters that answered FILTER_STOP */
@@ -50,9 +50,9 @@ void stream_local_reply(struct http_stream *s, unsigned status, struct str body,
 
 /* ---- for the terminal filter: the response, in this order */
 struct headers *stream_new_headers(struct http_stream *s); /* empty, in the stream's arena */
-void stream_respond_info(struct http_stream *s, struct headers *h); /* 1xx but 101 */
+void stream_respond_info(struct http_stream *s, struct headers *h);		 /* 1xx but 101 */
 void stream_respond_headers(struct http_stream *s, struct headers *h, bool end); /* takes h */
-void stream_respond_data(struct http_stream *s, struct buf *data, bool end);     /* takes all bytes */
+void stream_respond_data(struct http_stream *s, struct buf *data, bool end); /* takes all bytes */
 void stream_respond_trailers(struct http_stream *s, struct headers *t);
 /* The response cannot be completed: reset (HTTP/1: close) with this flag. */
 void stream_respond_reset(struct http_stream *s, uint32_t flag, struct str details);

@@ -26,26 +26,26 @@ enum response_flag {
 #undef FLAG
 
 struct stream_info {
-	uint64_t start_wall_ns, start_ns;  /* first byte of the request; wall and monotonic */
-	uint64_t request_done_ns;          /* last byte of the request; 0 = not yet */
-	uint64_t response_first_ns;        /* first byte of the upstream's response; 0 = none */
-	uint64_t end_ns;                   /* the stream's end; 0 = still alive */
+	uint64_t start_wall_ns, start_ns; /* first byte of the request; wall and monotonic */
+	uint64_t request_done_ns;	  /* last byte of the request; 0 = not yet */
+	uint64_t response_first_ns;	  /* first byte of the upstream's response; 0 = none */
+	uint64_t end_ns;		  /* the stream's end; 0 = still alive */
 	enum http_protocol protocol;
 	const struct headers *request, *response, *trailers; /* NULL until known */
-	unsigned status;                   /* 0: no response headers were sent */
-	uint32_t flags;                    /* FLAG_xx */
-	struct str details;                /* RESPONSE_CODE_DETAILS; {0} = "-" */
-	uint64_t bytes_in, bytes_out;      /* body */
+	unsigned status;				     /* 0: no response headers were sent */
+	uint32_t flags;					     /* FLAG_xx */
+	struct str details;				     /* RESPONSE_CODE_DETAILS; {0} = "-" */
+	uint64_t bytes_in, bytes_out;			     /* body */
 	struct str route_name, cluster_name;
 	struct str vhost_name;
-	const struct address *upstream;    /* host of the last attempt, NULL */
+	const struct address *upstream; /* host of the last attempt, NULL */
 	const struct address *upstream_local;
 	struct str transport_failure;
-	struct str termination;            /* CONNECTION_TERMINATION_DETAILS */
+	struct str termination; /* CONNECTION_TERMINATION_DETAILS */
 	uint64_t connection_id;
 	const struct address *local, *remote, *direct_remote; /* remote: after XFF */
-	const char *hostname;              /* of this machine */
-	bool health_check;                 /* marked by the health_check filter */
+	const char *hostname;				      /* of this machine */
+	bool health_check; /* marked by the health_check filter */
 };
 
 #endif

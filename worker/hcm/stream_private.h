@@ -29,17 +29,17 @@ struct hcm_conn;
 enum stream_state { STREAM_STATES(STATE_ENUM) };
 
 struct stream {
-	struct http_stream s;        /* first */
+	struct http_stream s; /* first */
 	struct hcm_conn *conn;
-	struct codec_stream *codec;  /* NULL: the codec has forgotten it */
-	struct list node;            /* conn->streams */
+	struct codec_stream *codec; /* NULL: the codec has forgotten it */
+	struct list node;	    /* conn->streams */
 	enum stream_state state;
 	struct chain request, response;
-	uint64_t active_ns;          /* last event in either direction */
-	uint64_t sent;               /* body bytes that had left at the last look */
+	uint64_t active_ns;	     /* last event in either direction */
+	uint64_t sent;		     /* body bytes that had left at the last look */
 	uint64_t idle_ms, max_ms;    /* in force for this stream, 0 = off */
-	unsigned paused;             /* reasons why the client is not read */
-	bool close_after;            /* HTTP/1: this response is the connection's last */
+	unsigned paused;	     /* reasons why the client is not read */
+	bool close_after;	     /* HTTP/1: this response is the connection's last */
 	struct address found_remote; /* the client by x-forwarded-for */
 };
 

@@ -24,7 +24,7 @@ static uint64_t
 headers_deadline(const struct stream *s)
 {
 	return s->state == STREAM_HEAD ? after(s->s.info.start_ns, s->s.config->request_headers_ms)
-	                               : NEVER;
+				       : NEVER;
 }
 
 static uint64_t
@@ -114,8 +114,7 @@ stream_check(struct stream *s, uint64_t now_ns)
 		stat_inc(&st->downstream_rq_idle_timeout);
 		if (s->state == STREAM_REPLIED && s->s.info.protocol == HTTP_2)
 			stat_inc(&s->s.config->codec.h2_stats->tx_flush_timeout);
-		end_late(s, late_status(s), "stream timeout", FLAG_SI, "stream_idle_timeout",
-		    NULL);
+		end_late(s, late_status(s), "stream timeout", FLAG_SI, "stream_idle_timeout", NULL);
 	}
 	if (!stream_is_open(s))
 		return NEVER;

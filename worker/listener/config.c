@@ -19,19 +19,19 @@
 #define DEFAULT_ACCEPT_BUDGET 64u
 
 static int
-read_address(struct address *a, const CORE(Address) *m, struct err *err)
+read_address(struct address *a, const CORE(Address) * m, struct err *err)
 {
 	if (m && m->address_case == CORE_ENUM(ADDRESS__ADDRESS_PIPE))
 		return address_from_pipe(a, str_of(m->pipe->path), err);
 	if (m == NULL || m->address_case != CORE_ENUM(ADDRESS__ADDRESS_SOCKET_ADDRESS))
 		return err_set(err, "address: required");
-	return address_from_ip(a, str_of(m->socket_address->address),
-	    (uint16_t)m->socket_address->port_value, err);
+	return address_from_ip(
+	    a, str_of(m->socket_address->address), (uint16_t)m->socket_address->port_value, err);
 }
 
 /* "listener.127.0.0.1_8000." */
 static const char *
-stat_block(const LISTENER(Listener) *m, struct str address, struct arena *a)
+stat_block(const LISTENER(Listener) * m, struct str address, struct arena *a)
 {
 	struct strb b = {0};
 	const char *out;
@@ -57,7 +57,7 @@ socket_key(struct str address, struct str name, struct arena *a)
 }
 
 static void
-read_options(struct listener_config *c, const LISTENER(Listener) *m)
+read_options(struct listener_config *c, const LISTENER(Listener) * m)
 {
 	const CORE(TcpKeepalive) *k = m->tcp_keepalive;
 
@@ -78,11 +78,11 @@ read_options(struct listener_config *c, const LISTENER(Listener) *m)
 
 /* The one filter of the one chain. */
 static const ProtobufCMessage *
-find_hcm(const LISTENER(Listener) *m, struct arena *a, struct err *err)
+find_hcm(const LISTENER(Listener) * m, struct arena *a, struct err *err)
 {
 	const LISTENER(FilterChain) *chain =
 	    m->n_filter_chains ? m->filter_chains[0] : m->default_filter_chain;
-	const LISTENER(Filter) *f;
+	const LISTENER(Filter) * f;
 
 	if (chain == NULL || chain->n_filters != 1) {
 		err_set(err, "filter_chains: one chain with one filter is needed");

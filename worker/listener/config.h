@@ -15,14 +15,14 @@ struct snapshot;
 
 struct listener_config {
 	struct str name;
-	struct str key;       /* of its sockets: lib/ipc/listen.h */
+	struct str key; /* of its sockets: lib/ipc/listen.h */
 	struct hcm_config *hcm;
 	struct listener_stats *stats;
 	struct listener_worker_stats *worker_stats;
 	uint32_t accept_budget; /* connections in one socket event */
-	bool on_port;         /* false: nobody listens */
-	bool modify_only;     /* drain_type */
-	bool inbound;         /* traffic_direction */
+	bool on_port;		/* false: nobody listens */
+	bool modify_only;	/* drain_type */
+	bool inbound;		/* traffic_direction */
 	bool keepalive;
 	struct socket_keepalive keepalive_options;
 };

@@ -29,7 +29,7 @@ struct accept_socket {
 
 struct listener {
 	struct listeners *all;
-	struct str key; /* owned */
+	struct str key;			      /* owned */
 	const struct listener_config *config; /* NULL: no configuration yet, or no more */
 	struct hcm_place place;
 	VEC(struct accept_socket *) sockets;
@@ -50,7 +50,7 @@ static bool
 should_poll(const struct listener *l)
 {
 	return l->config && l->config->on_port && !l->stopped && !l->all->stopped &&
-	    !timer_armed(&l->pause);
+	       !timer_armed(&l->pause);
 }
 
 static void

@@ -17,14 +17,14 @@ static const struct {
 	bool immediate, told;
 } decisions[] = {
     {600, 0, 0, false, false},
-    {600, 999, 0, false, false},      /* whole seconds */
-    {600, 1000, 0, false, true},      /* 1 > 0 */
-    {600, 1000, 1, false, false},     /* 1 > 1 is not so */
+    {600, 999, 0, false, false},  /* whole seconds */
+    {600, 1000, 0, false, true},  /* 1 > 0 */
+    {600, 1000, 1, false, false}, /* 1 > 1 is not so */
     {600, 300000, 299, false, true},
     {600, 300000, 300, false, false},
-    {600, 300000, 600, false, true},  /* the dice are taken modulo the window */
+    {600, 300000, 600, false, true}, /* the dice are taken modulo the window */
     {600, 599000, 599, false, false},
-    {600, 600000, 599, false, true},  /* over */
+    {600, 600000, 599, false, true}, /* over */
     {600, 0, 599, true, true},
     {0, 0, 5, false, true},
 };
@@ -39,7 +39,7 @@ the_later_the_likelier(void **state)
 		assert_false(drain_decides(&d, START, 0));
 		drain_start(&d, START, decisions[i].window_s, decisions[i].immediate);
 		assert_int_equal(drain_decides(&d, START + decisions[i].elapsed_ms * NS_PER_MS,
-		                     decisions[i].dice),
+				     decisions[i].dice),
 		    decisions[i].told);
 	}
 }

@@ -3,12 +3,11 @@
 
 #include "lib/upstream/cluster.h"
 
-static const char yaml[] =
-    "  clusters:\n"
-    "  - name: one\n"
-    "    load_assignment: { cluster_name: one }\n"
-    "  - name: two\n"
-    "    load_assignment: { cluster_name: two }\n";
+static const char yaml[] = "  clusters:\n"
+			   "  - name: one\n"
+			   "    load_assignment: { cluster_name: one }\n"
+			   "  - name: two\n"
+			   "    load_assignment: { cluster_name: two }\n";
 
 static struct journal *
 journal_with(const char *more)

@@ -19,21 +19,25 @@ yaml_of(const char *options)
 	    "%s"
 	    "          - name: envoy.filters.http.router\n"
 	    "            typed_config:\n"
-	    "              '@type': type.googleapis.com/envoy.extensions.filters.http.router.v3.Router\n"
+	    "              '@type': "
+	    "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router\n"
 	    "  clusters:\n"
 	    "  - name: full\n"
 	    "    load_assignment:\n"
 	    "      cluster_name: full\n"
 	    "      endpoints:\n"
 	    "      - lb_endpoints:\n"
-	    "        - { endpoint: { address: { socket_address: { address: 127.0.0.1, port_value: 1 } } } }\n"
+	    "        - { endpoint: { address: { socket_address: { address: 127.0.0.1, port_value: "
+	    "1 } } } }\n"
 	    "  - name: half\n"
 	    "    load_assignment:\n"
 	    "      cluster_name: half\n"
 	    "      endpoints:\n"
 	    "      - lb_endpoints:\n"
-	    "        - { endpoint: { address: { socket_address: { address: 127.0.0.1, port_value: 1 } } } }\n"
-	    "        - { endpoint: { address: { socket_address: { address: 127.0.0.1, port_value: 2 } } },"
+	    "        - { endpoint: { address: { socket_address: { address: 127.0.0.1, port_value: "
+	    "1 } } } }\n"
+	    "        - { endpoint: { address: { socket_address: { address: 127.0.0.1, port_value: "
+	    "2 } } },"
 	    " health_status: UNHEALTHY }\n"
 	    "  - name: empty\n"
 	    "    load_assignment: { cluster_name: empty }\n",
@@ -94,35 +98,36 @@ static const struct {
     {"itself", "              pass_through_mode: false\n", false, "200 OK"},
     {"itself, failed", "              pass_through_mode: false\n", true, "503 Service Unavailable"},
     {"a healthy cluster",
-        "              pass_through_mode: false\n"
-        "              cluster_min_healthy_percentages: { full: { value: 100 } }\n",
-        false, "200 OK"},
+	"              pass_through_mode: false\n"
+	"              cluster_min_healthy_percentages: { full: { value: 100 } }\n",
+	false, "200 OK"},
     {"half is enough",
-        "              pass_through_mode: false\n"
-        "              cluster_min_healthy_percentages: { half: { value: 50 } }\n",
-        false, "200 OK"},
+	"              pass_through_mode: false\n"
+	"              cluster_min_healthy_percentages: { half: { value: 50 } }\n",
+	false, "200 OK"},
     {"half is too little",
-        "              pass_through_mode: false\n"
-        "              cluster_min_healthy_percentages: { half: { value: 51 } }\n",
-        false, "503 Service Unavailable"},
+	"              pass_through_mode: false\n"
+	"              cluster_min_healthy_percentages: { half: { value: 51 } }\n",
+	false, "503 Service Unavailable"},
     {"a percentage is cut to a whole number",
-        "              pass_through_mode: false\n"
-        "              cluster_min_healthy_percentages: { half: { value: 50.9 } }\n",
-        false, "200 OK"},
+	"              pass_through_mode: false\n"
+	"              cluster_min_healthy_percentages: { half: { value: 50.9 } }\n",
+	false, "200 OK"},
     {"an empty cluster",
-        "              pass_through_mode: false\n"
-        "              cluster_min_healthy_percentages: { empty: { value: 1 } }\n",
-        false, "503 Service Unavailable"},
+	"              pass_through_mode: false\n"
+	"              cluster_min_healthy_percentages: { empty: { value: 1 } }\n",
+	false, "503 Service Unavailable"},
     {"an empty cluster of which nothing is asked",
-        "              pass_through_mode: false\n"
-        "              cluster_min_healthy_percentages: { empty: { value: 0 } }\n",
-        false, "200 OK"},
+	"              pass_through_mode: false\n"
+	"              cluster_min_healthy_percentages: { empty: { value: 0 } }\n",
+	false, "200 OK"},
     {"one of two clusters is enough to fail",
-        "              pass_through_mode: false\n"
-        "              cluster_min_healthy_percentages: { full: { value: 1 }, half: { value: 99 } }\n",
-        false, "503 Service Unavailable"},
+	"              pass_through_mode: false\n"
+	"              cluster_min_healthy_percentages: { full: { value: 1 }, half: { value: 99 } "
+	"}\n",
+	false, "503 Service Unavailable"},
     {"pass through, failed", "              pass_through_mode: true\n", true,
-        "503 Service Unavailable"},
+	"503 Service Unavailable"},
 };
 
 static void

@@ -7,11 +7,11 @@
 /* What a filter answers to each thing it is shown. */
 struct script {
 	char id;
-	enum filter_verdict headers, data, trailers;    /* of requests */
-	enum filter_verdict r_headers, r_data;          /* of responses */
-	bool go_on_at_end; /* data: FILTER_CONTINUE once the end came */
-	bool reply;        /* answers 418 at the headers */
-	const char *body;  /* terminal: the response's body, in two pieces */
+	enum filter_verdict headers, data, trailers; /* of requests */
+	enum filter_verdict r_headers, r_data;	     /* of responses */
+	bool go_on_at_end;			     /* data: FILTER_CONTINUE once the end came */
+	bool reply;				     /* answers 418 at the headers */
+	const char *body; /* terminal: the response's body, in two pieces */
 };
 
 struct fake {

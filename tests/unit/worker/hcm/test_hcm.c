@@ -8,69 +8,66 @@
 
 struct exchange {
 	const char *name, *yaml, *request;
-	const char *has[4], *not;
+	const char *has[4], *not ;
 	bool ends;
 };
 
 static const struct exchange exchanges[] = {
     {"an ordinary request", "", "GET /hello HTTP/1.1\r\nhost: a\r\n\r\n",
-        {"HTTP/1.1 200 OK\r\n", "server: envoy\r\n", "content-length: 6\r\n", "\r\n\r\nhello\n"},
-        "connection: close", false},
+	{"HTTP/1.1 200 OK\r\n", "server: envoy\r\n", "content-length: 6\r\n", "\r\n\r\nhello\n"},
+	"connection: close", false},
     {"the date is there", "", "GET /hello HTTP/1.1\r\nhost: a\r\n\r\n",
-        {"date: Tue, 14 Nov 2023 22:13:20 GMT\r\n"}, "transfer-encoding", false},
+	{"date: Tue, 14 Nov 2023 22:13:20 GMT\r\n"}, "transfer-encoding", false},
     {"HEAD has lengths and no body", "", "HEAD /hello HTTP/1.1\r\nhost: a\r\n\r\n",
-        {"200 OK", "content-length: 6"}, "\r\n\r\nhello", false},
-    {"another server name", "          server_name: me\n",
-        "GET /hello HTTP/1.1\r\nhost: a\r\n\r\n", {"server: me\r\n"}, "envoy", false},
+	{"200 OK", "content-length: 6"}, "\r\n\r\nhello", false},
+    {"another server name", "          server_name: me\n", "GET /hello HTTP/1.1\r\nhost: a\r\n\r\n",
+	{"server: me\r\n"}, "envoy", false},
     {"via is added", "          via: v1\n", "GET /hello HTTP/1.1\r\nhost: a\r\n\r\n",
-        {"via: v1\r\n"}, NULL, false},
+	{"via: v1\r\n"}, NULL, false},
     {"the request id is shown when asked for",
-        "          always_set_request_id_in_response: true\n",
-        "GET /hello HTTP/1.1\r\nhost: a\r\nx-request-id: abc\r\n\r\n", {"x-request-id: abc\r\n"},
-        NULL, false},
-    {"the client says it closes", "",
-        "GET /hello HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n",
-        {"200 OK", "connection: close\r\n"}, NULL, true},
+	"          always_set_request_id_in_response: true\n",
+	"GET /hello HTTP/1.1\r\nhost: a\r\nx-request-id: abc\r\n\r\n", {"x-request-id: abc\r\n"},
+	NULL, false},
+    {"the client says it closes", "", "GET /hello HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n",
+	{"200 OK", "connection: close\r\n"}, NULL, true},
     {"a broken header line", "", "GET /hello HTTP/1.1\r\nhost: a\r\nbad header: x\r\n\r\n",
-        {"400 Bad Request", "connection: close", "\r\n\r\nBad Request"}, "hello", true},
+	{"400 Bad Request", "connection: close", "\r\n\r\nBad Request"}, "hello", true},
     {"another transfer coding", "",
-        "POST /hello HTTP/1.1\r\nhost: a\r\ntransfer-encoding: gzip\r\n\r\n",
-        {"501 Not Implemented", "connection: close"}, "hello", true},
+	"POST /hello HTTP/1.1\r\nhost: a\r\ntransfer-encoding: gzip\r\n\r\n",
+	{"501 Not Implemented", "connection: close"}, "hello", true},
     {"HTTP/1.0 is not accepted", "", "GET /hello HTTP/1.0\r\nhost: a\r\n\r\n",
-        {"426 Upgrade Required", "connection: close"}, "hello", true},
-    {"HTTP/1.0 when it is accepted",
-        "          http_protocol_options: { accept_http_10: true }\n",
-        "GET /hello HTTP/1.0\r\nhost: a\r\n\r\n", {"200 OK", "connection: close", "hello"}, NULL,
-        true},
+	{"426 Upgrade Required", "connection: close"}, "hello", true},
+    {"HTTP/1.0 when it is accepted", "          http_protocol_options: { accept_http_10: true }\n",
+	"GET /hello HTTP/1.0\r\nhost: a\r\n\r\n", {"200 OK", "connection: close", "hello"}, NULL,
+	true},
     {"no such route", "", "GET /nothing HTTP/1.1\r\nhost: a\r\n\r\n",
-        {"404 Not Found", "content-length: 0\r\n"}, "connection: close", false},
+	{"404 Not Found", "content-length: 0\r\n"}, "connection: close", false},
     {"an upgrade that nobody allows", "",
-        "GET /hello HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n",
-        {"403 Forbidden"}, "hello", true},
+	"GET /hello HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n",
+	{"403 Forbidden"}, "hello", true},
     {"an expectation is met", "",
-        "POST /hello HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\ncontent-length: 0\r\n\r\n",
-        {"HTTP/1.1 100 Continue\r\n\r\n", "200 OK"}, NULL, false},
+	"POST /hello HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\ncontent-length: 0\r\n\r\n",
+	{"HTTP/1.1 100 Continue\r\n\r\n", "200 OK"}, NULL, false},
     {"an answer before the body came ends the connection", "",
-        "POST /hello HTTP/1.1\r\nhost: a\r\ncontent-length: 100\r\n\r\nabc",
-        {"200 OK", "connection: close", "hello"}, NULL, true},
+	"POST /hello HTTP/1.1\r\nhost: a\r\ncontent-length: 100\r\n\r\nabc",
+	{"200 OK", "connection: close", "hello"}, NULL, true},
     {"a gRPC client gets its status in the headers", "          normalize_path: true\n",
-        "POST /%00 HTTP/1.1\r\nhost: a\r\ncontent-type: application/grpc\r\n"
-        "content-length: 0\r\n\r\n",
-        {"200 OK", "grpc-status: 13\r\n", "content-type: application/grpc\r\n"}, NULL, false},
+	"POST /%00 HTTP/1.1\r\nhost: a\r\ncontent-type: application/grpc\r\n"
+	"content-length: 0\r\n\r\n",
+	{"200 OK", "grpc-status: 13\r\n", "content-type: application/grpc\r\n"}, NULL, false},
     {"the path is normalised", "          normalize_path: true\n",
-        "GET /x/../hello HTTP/1.1\r\nhost: a\r\n\r\n", {"200 OK", "hello"}, NULL, false},
+	"GET /x/../hello HTTP/1.1\r\nhost: a\r\n\r\n", {"200 OK", "hello"}, NULL, false},
     {"slashes are merged", "          merge_slashes: true\n",
-        "GET //hello HTTP/1.1\r\nhost: a\r\n\r\n", {"200 OK", "hello"}, NULL, false},
-    {"an escaped slash is refused",
-        "          path_with_escaped_slashes_action: REJECT_REQUEST\n",
-        "GET /a%2fb HTTP/1.1\r\nhost: a\r\n\r\n", {"400 Bad Request"}, NULL, false},
+	"GET //hello HTTP/1.1\r\nhost: a\r\n\r\n", {"200 OK", "hello"}, NULL, false},
+    {"an escaped slash is refused", "          path_with_escaped_slashes_action: REJECT_REQUEST\n",
+	"GET /a%2fb HTTP/1.1\r\nhost: a\r\n\r\n", {"400 Bad Request"}, NULL, false},
     {"an escaped slash is redirected",
-        "          path_with_escaped_slashes_action: UNESCAPE_AND_REDIRECT\n",
-        "GET /a%2fb?c=%2f HTTP/1.1\r\nhost: a\r\n\r\n",
-        {"307 Temporary Redirect", "location: /a/b?c=%2f\r\n"}, NULL, false},
+	"          path_with_escaped_slashes_action: UNESCAPE_AND_REDIRECT\n",
+	"GET /a%2fb?c=%2f HTTP/1.1\r\nhost: a\r\n\r\n",
+	{"307 Temporary Redirect", "location: /a/b?c=%2f\r\n"}, NULL, false},
     {"a health check is answered", yaml_health, "GET /healthz HTTP/1.1\r\nhost: a\r\n\r\n",
-        {"200 OK", "x-envoy-upstream-healthchecked-cluster: edge\r\n", "content-length: 0"}, NULL,
-        false},
+	{"200 OK", "x-envoy-upstream-healthchecked-cluster: edge\r\n", "content-length: 0"}, NULL,
+	false},
 };
 
 static void
@@ -86,7 +83,7 @@ requests_get_the_answer_that_envoy_gives(void **state)
 		for (size_t k = 0; k < 4 && x->has[k]; k++)
 			if (!has(&w, x->has[k]))
 				fail_msg("%s: no '%s' in\n%s", x->name, x->has[k], strb_z(&w.got));
-		if (x->not && has(&w, x->not))
+		if (x->not &&has(&w, x->not ))
 			fail_msg("%s: '%s' in\n%s", x->name, x->not, strb_z(&w.got));
 		if (w.ended != x->ends)
 			fail_msg("%s: the connection %s", x->name, w.ended ? "ended" : "is open");
@@ -126,7 +123,7 @@ pipelined_requests_are_answered_in_order(void **state)
 	start(&w, "");
 	dial(&w);
 	say(&w, "GET /hello HTTP/1.1\r\nhost: a\r\n\r\nGET /none HTTP/1.1\r\nhost: a\r\n\r\n"
-	        "GET /hello HTTP/1.1\r\nhost: a\r\n\r\n");
+		"GET /hello HTTP/1.1\r\nhost: a\r\n\r\n");
 	receive(&w);
 	assert_int_equal(count(&w, "HTTP/1.1 "), 3);
 	assert_int_equal(count(&w, "200 OK"), 2);
@@ -354,7 +351,8 @@ goaway(const struct world *w, unsigned nth)
 		size_t len = (size_t)f[0] << 16 | (size_t)f[1] << 8 | f[2];
 
 		if (f[3] == 7 && nth-- == 1)
-			return (uint32_t)f[9] << 24 | (uint32_t)f[10] << 16 | (uint32_t)f[11] << 8 | f[12];
+			return (uint32_t)f[9] << 24 | (uint32_t)f[10] << 16 | (uint32_t)f[11] << 8 |
+			       f[12];
 		at += 9 + len;
 	}
 	return 0;

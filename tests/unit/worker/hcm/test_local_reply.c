@@ -15,9 +15,9 @@ static const struct {
 } rows[] = {
     {{.status = 404}, "404", NULL, NULL, NULL, NULL, 0},
     {{.status = 503, .body = {"no healthy upstream", 19}}, "503", "text/plain", "19", NULL, NULL,
-        19},
+	19},
     {{.status = 503, .body = {"no healthy upstream", 19}, .head = true}, "503", "text/plain", "19",
-        NULL, NULL, 0},
+	NULL, NULL, 0},
     {{.status = 400, .grpc = true}, "200", "application/grpc", NULL, "13", NULL, 0},
     {{.status = 401, .grpc = true}, "200", "application/grpc", NULL, "16", NULL, 0},
     {{.status = 403, .grpc = true}, "200", "application/grpc", NULL, "7", NULL, 0},
@@ -28,7 +28,7 @@ static const struct {
     {{.status = 504, .grpc = true}, "200", "application/grpc", NULL, "14", NULL, 0},
     {{.status = 500, .grpc = true}, "200", "application/grpc", NULL, "2", NULL, 0},
     {{.status = 503, .grpc = true, .body = {"100% \n", 6}}, "200", "application/grpc", NULL, "14",
-        "100%25 %0A", 0},
+	"100%25 %0A", 0},
 };
 
 static void

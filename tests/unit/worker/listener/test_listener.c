@@ -1,4 +1,5 @@
-/* Sockets and configurations that meet in any order, lent sockets, and running out of descriptors. */
+/* Sockets and configurations that meet in any order, lent sockets, and running out of descriptors.
+ */
 #include "tests/unit/worker/world.h"
 
 #include <arpa/inet.h>
