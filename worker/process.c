@@ -26,7 +26,7 @@
 #include "worker/listener/listener.h"
 #include "worker/snapshot.h"
 
-#define TICK_MS 100u        /* master lends our sockets after 250 ms without a beat */
+#define TICK_MS 100u	    /* master lends our sockets after 250 ms without a beat */
 #define HOLDING_TICKS 10u   /* a draining worker reports once a second */
 #define SLICE_NS 2000000ull /* of building a snapshot between two turns */
 
@@ -48,9 +48,9 @@ struct worker {
 	struct signals *signals;
 	enum worker_state state;
 	int journal_fd;
-	struct snapshot *snapshot;     /* in force; NULL before the first */
-	struct snapshot_build *build;  /* being built */
-	struct snapshot *prepared;     /* built, waiting for its USE */
+	struct snapshot *snapshot;    /* in force; NULL before the first */
+	struct snapshot_build *build; /* being built */
+	struct snapshot *prepared;    /* built, waiting for its USE */
 	uint64_t build_offset;
 	struct drain drain;
 	struct hcm hcm;
@@ -66,8 +66,8 @@ static void
 worker_enter(struct worker *w, enum worker_state next)
 {
 	STATE_CHECK(worker, w->state, next);
-	log_debug(LOG_WORKER, "worker %u: %s -> %s", w->start->index,
-	    worker_state_names[w->state], worker_state_names[next]);
+	log_debug(LOG_WORKER, "worker %u: %s -> %s", w->start->index, worker_state_names[w->state],
+	    worker_state_names[next]);
 	w->state = next;
 	if (next == WORKER_ENDED)
 		loop_stop(w->loop);
@@ -213,6 +213,7 @@ on_journal_fd(struct worker *w, struct message_view *v)
 
 	if (fd < 0)
 		return;
+	forget_build(w); /* of another journal */
 	if (w->journal_fd >= 0)
 		close(w->journal_fd);
 	w->journal_fd = fd;
@@ -230,8 +231,8 @@ on_listen_fd(struct worker *w, struct message_view *v)
 	if (fd >= 0)
 		listeners_add_socket(&w->listeners, key, index, fd);
 	else
-		log_warning(LOG_WORKER, "listener '" STR_FMT "': its socket did not arrive",
-		    STR_ARG(key));
+		log_warning(
+		    LOG_WORKER, "listener '" STR_FMT "': its socket did not arrive", STR_ARG(key));
 }
 
 static void
@@ -413,8 +414,8 @@ become_orphan(void *arg)
 		worker_enter(w, WORKER_ENDED);
 		return;
 	}
-	log_warning(LOG_WORKER, "worker %u: master is gone, serving on as an orphan",
-	    w->start->index);
+	log_warning(
+	    LOG_WORKER, "worker %u: master is gone, serving on as an orphan", w->start->index);
 	w->orphan = orphan_start(w->loop, w->start, &events, w);
 }
 
@@ -510,14 +511,18 @@ static int
 run(const struct process_start *start)
 {
 	struct worker w;
+	bool stillborn;
 
 	init(&w, start);
 	on_tick(&w);
 	if (start->journal_use)
 		use_offset(&w, start->journal_use);
-	loop_run(w.loop);
+	stillborn =
+	    start->journal_use && w.snapshot == NULL; /* master tries again, later each time */
+	if (!stillborn)
+		loop_run(w.loop);
 	fini(&w);
-	return 0;
+	return stillborn;
 }
 
 extern const struct process worker_process;

@@ -97,8 +97,8 @@ stream_enter(struct stream *s, enum stream_state next)
 	enum stream_state was = s->state;
 
 	STATE_CHECK(stream, was, next);
-	log_trace(LOG_HTTP, "stream: [C%" PRIu64 "] %s -> %s", s->conn->id,
-	    stream_state_names[was], stream_state_names[next]);
+	log_trace(LOG_HTTP, "stream: [C%" PRIu64 "] %s -> %s", s->conn->id, stream_state_names[was],
+	    stream_state_names[next]);
 	s->state = next;
 	if (next == STREAM_TUNNEL)
 		enter_tunnel(s);
@@ -158,7 +158,8 @@ stream_finish(struct stream *s)
 		s->codec = NULL;
 	}
 	i->end_ns = loop_now_ns(s->s.loop);
-	if (i->details.n == 0 && c->end_details.n)
+	i->termination = c->end_details;
+	if (i->details.n == 0)
 		i->details = c->end_details;
 	stream_enter(s, STREAM_CLOSED);
 	count_end(s);
@@ -211,7 +212,7 @@ stream_pause(struct stream *s, bool paused)
 	if (was == (s->paused > 0) || s->codec == NULL)
 		return;
 	stat_inc(paused ? &st->downstream_flow_control_paused_reading_total
-	                : &st->downstream_flow_control_resumed_reading_total);
+			: &st->downstream_flow_control_resumed_reading_total);
 	codec_pause(s->codec, paused);
 	hcm_stream_paused(s->conn, paused);
 }
@@ -299,8 +300,8 @@ on_error(void *arg, const struct codec_error *e)
 	stat_inc(&s->s.config->stats->downstream_cx_protocol_error);
 	s->close_after = true;
 	s->s.info.protocol = s->codec->protocol;
-	stream_local_reply(&s->s, e->status, status_reason(e->status), FLAG_DPE,
-	    str_of(e->details), NULL, NULL);
+	stream_local_reply(
+	    &s->s, e->status, status_reason(e->status), FLAG_DPE, str_of(e->details), NULL, NULL);
 }
 
 static struct str
@@ -324,7 +325,8 @@ on_reset(void *arg, enum stream_reset why, const char *details)
 	if (why == RESET_CONNECTION_CLOSED && c->end_flags)
 		i->flags |= c->end_flags;
 	else
-		i->flags |= why == RESET_PROTOCOL_ERROR || why == RESET_OVERFLOW ? FLAG_DPE : FLAG_DC;
+		i->flags |=
+		    why == RESET_PROTOCOL_ERROR || why == RESET_OVERFLOW ? FLAG_DPE : FLAG_DC;
 	if (!(why == RESET_CONNECTION_CLOSED && c->end_details.n))
 		i->details = reset_details(why, details);
 	else
@@ -398,7 +400,7 @@ count_begin(struct stream *s)
 
 	stat_inc(&st->downstream_rq_total);
 	stat_inc(s->codec->protocol == HTTP_2 ? &st->downstream_rq_http2_total
-	                                      : &st->downstream_rq_http1_total);
+					      : &st->downstream_rq_http1_total);
 	stat_up(&st->downstream_rq_active);
 }
 
