@@ -55,6 +55,8 @@ on_connected(struct pool_conn *pc)
 	const struct http2_settings *s = &pc->pool->cluster->codec.h2;
 
 	timer_init(&pc->ping, on_ping, pc);
+	pc->output_wanted = true; /* the preface leaves even if nobody has a request any more */
+	loop_flush(pc->pool->loop, &pc->flush);
 	if (s->keepalive_interval_ms)
 		timer_set(pc->pool->loop, &pc->ping, s->keepalive_interval_ms);
 }

@@ -678,6 +678,57 @@ resetting_a_request_leaves_its_http2_connection(void **state)
 	forget(a, 2);
 }
 
+/* The host allows one stream, and we learn of it when three were begun. */
+static void
+requests_beyond_the_hosts_limit_can_be_given_up(void **state)
+{
+	struct scene sc;
+	struct attempt a[4];
+
+	open_scene(&sc, true, H2);
+	sc.o.config.h2.max_concurrent_streams = 1;
+	sc.o.hold = true;
+	for (int i = 0; i < 3; i++)
+		ask(&sc, &a[i], false);
+	UNTIL(sc.l, sc.o.streams_n >= 1 && sc.o.streams[0]->complete);
+	for (int i = 0; i < 20; i++)
+		loop_turn(sc.l, false);
+	for (int i = 1; i < 3; i++) {
+		if (a[i].s)
+			pool_reset(a[i].pc, a[i].s);
+		loop_turn(sc.l, false);
+		arena_fini(&a[i].arena);
+	}
+	sc.o.hold = false;
+	if (sc.o.streams[0]->s)
+		origin_answer(sc.o.streams[0]);
+	UNTIL(sc.l, a[0].done);
+	ask(&sc, &a[3], false);
+	UNTIL(sc.l, a[3].done);
+	assert_int_equal(a[3].status, 200);
+	close_scene(&sc);
+	forget(a, 1);
+	forget(&a[3], 1);
+}
+
+static void
+a_connection_nobody_waits_for_any_more_is_ready_for_the_next(void **state)
+{
+	struct scene sc;
+	struct attempt a[2];
+
+	open_scene(&sc, true, H2);
+	ask(&sc, &a[0], false);
+	pool_cancel(&a[0].ask);
+	UNTIL(sc.l, VALUE(sc.c->stats->upstream_cx_tx_bytes_total) > 0);
+	ask(&sc, &a[1], false);
+	assert_true(a[1].ready);
+	UNTIL(sc.l, a[1].done);
+	assert_int_equal(VALUE(sc.c->stats->upstream_cx_total), 1);
+	close_scene(&sc);
+	forget(a, 2);
+}
+
 static void
 a_host_that_answers_no_ping_is_dropped(void **state)
 {
@@ -728,6 +779,8 @@ main(void)
 	    cmocka_unit_test(http2_keeps_to_the_streams_the_host_allows),
 	    cmocka_unit_test(goaway_lets_streams_finish_and_takes_no_more),
 	    cmocka_unit_test(resetting_a_request_leaves_its_http2_connection),
+	    cmocka_unit_test(requests_beyond_the_hosts_limit_can_be_given_up),
+	    cmocka_unit_test(a_connection_nobody_waits_for_any_more_is_ready_for_the_next),
 	    cmocka_unit_test(a_host_that_answers_no_ping_is_dropped),
 	};
 
