@@ -229,6 +229,34 @@ each_connection_is_told_once(void **state)
 	scene_fini(&sc);
 }
 
+static void
+says_it_leaves(int fd, unsigned n, void *arg)
+{
+	char request[4096];
+
+	if (read(fd, request, sizeof(request)) > 0)
+		client_send(fd, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n"
+				"x-envoy-immediate-health-check-fail: true\r\n\r\nok");
+}
+
+static void
+a_hosts_own_word_passes_where_nobody_checks_hosts(void **state)
+{
+	struct scene sc;
+	struct reply r;
+
+	scene_init(&sc);
+	scene_host(&sc, says_it_leaves, NULL);
+	scene_proxy(&sc, CONF_SIMPLE);
+	for (int i = 0; i < 3; i++) {
+		r = scene_get(&sc, "/");
+		assert_int_equal(r.status, 200);
+		assert_string_equal(reply_header(&r, "x-envoy-immediate-health-check-fail"), "true");
+		reply_free(&r);
+	}
+	scene_fini(&sc);
+}
+
 int
 main(void)
 {
@@ -239,6 +267,7 @@ main(void)
 	    cmocka_unit_test(a_share_of_healthy_hosts_decides),
 	    cmocka_unit_test(an_operator_drains_one_host),
 	    cmocka_unit_test(each_connection_is_told_once),
+	    cmocka_unit_test(a_hosts_own_word_passes_where_nobody_checks_hosts),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

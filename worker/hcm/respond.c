@@ -8,6 +8,7 @@
 #include "worker/hcm/hcm_private.h"
 #include "worker/hcm/local_reply.h"
 #include "worker/hcm/stream_private.h"
+#include "worker/route/table.h"
 
 /* ---- counting */
 
@@ -199,6 +200,9 @@ stream_local_reply(struct http_stream *hs, unsigned status, struct str text, uin
 	h = stream_new_headers(hs);
 	buf_init(&body);
 	local_reply_write(&r, h, &body);
+	/* Envoy finalises every local reply of a request that had a route to a cluster. */
+	if (hs->route && hs->route->kind == ROUTE_CLUSTER)
+		route_rewrite_response(hs->route, h, &hs->info);
 	if (decorate)
 		decorate(arg, h);
 	empty = buf_empty(&body);

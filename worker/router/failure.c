@@ -84,7 +84,6 @@ decorate(void *arg, struct headers *h)
 
 	if (d->overloaded && !r->config->suppress_envoy_headers)
 		headers_set_id(h, HDR_X_ENVOY_OVERLOADED, STR("true"));
-	route_rewrite_response(r->route, h, &r->stream->info);
 }
 
 void

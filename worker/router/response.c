@@ -23,15 +23,16 @@ number(struct arena *a, uint64_t v)
 	return str_make(p, u64_write(p, v));
 }
 
-/* The host says something about itself: it is heard here and not passed on. */
+/* What the host says about itself is heard where hosts are checked, and then not passed on: a
+ * balancer in front would take the whole proxy out.  Elsewhere it is none of our business. */
 static void
 hear_health(struct router *r, struct headers *h)
 {
-	if (!headers_has(h, HDR_X_ENVOY_IMMEDIATE_HEALTH_CHECK_FAIL))
+	if (!r->cluster->has_active_health_checks ||
+	    !headers_has(h, HDR_X_ENVOY_IMMEDIATE_HEALTH_CHECK_FAIL))
 		return;
 	headers_remove_id(h, HDR_X_ENVOY_IMMEDIATE_HEALTH_CHECK_FAIL);
-	if (r->cluster->has_active_health_checks)
-		host_fail_active_check(r->attempt.host);
+	host_fail_active_check(r->attempt.host);
 }
 
 static void
