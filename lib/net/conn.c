@@ -421,6 +421,13 @@ conn_again(struct conn *c)
 }
 
 void
+conn_read_on(struct conn *c)
+{
+	if (!c->closed && !c->eof_told)
+		c->readable = true;
+}
+
+void
 conn_resume(struct conn *c)
 {
 	ASSERT(c->paused > 0);

@@ -92,6 +92,13 @@ void conn_pause(struct conn *c);                   /* counted */
 void conn_resume(struct conn *c);
 /* Asks for on_data again although nothing new came (the codec left bytes); at most once a turn. */
 void conn_again(struct conn *c);
+/*
+ * From inside on_data: the message is not complete, so read until nothing
+ * is left.  A reset that comes with the last bytes raises no event of its
+ * own (the library reports an error as readable), and a short read would
+ * pass it over.
+ */
+void conn_read_on(struct conn *c);
 /* Gives the read buffer back when nobody refers to its bytes: owners call it when they are idle. */
 void conn_settle(struct conn *c);
 
