@@ -233,6 +233,8 @@ on_data(void *arg)
 		return;
 	pc->feeding = true;
 	codec_feed(pc->codec, &pc->conn.in);
+	if (pc->codec->streams)
+		conn_read_on(&pc->conn);
 	after_feeding(pc);
 }
 

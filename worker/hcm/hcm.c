@@ -654,6 +654,18 @@ pause_behind(struct hcm_conn *c)
 	conn_pause(&c->conn);
 }
 
+/* HTTP/1 before the request's end, HTTP/2 without a stream to answer: no write of ours would tell
+ * that the client is gone. */
+static bool
+waits_for_more(struct hcm_conn *c)
+{
+	if (is_ending(c))
+		return false;
+	if (is_http2(c) || c->streams_n == 0)
+		return c->streams_n == 0;
+	return !list_entry(list_first(&c->streams), struct stream, node)->s.request_complete;
+}
+
 static void
 on_data(void *arg)
 {
@@ -669,6 +681,8 @@ on_data(void *arg)
 	tell_time(c);
 	codec_feed(c->codec, &c->conn.in);
 	pause_behind(c);
+	if (waits_for_more(c))
+		conn_read_on(&c->conn);
 	hcm_output(c);
 }
 

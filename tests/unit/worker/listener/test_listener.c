@@ -100,6 +100,29 @@ an_accepted_connection_is_answered(void **state)
 	close_world(&s);
 }
 
+/* The library tells a reset as "readable": behind a short read it would be forgotten. */
+static void
+a_reset_that_comes_with_the_last_bytes_is_not_overlooked(void **state)
+{
+	static const char part[] = "GET /hello HTTP/1.1\r\nhost";
+	struct linger linger = {.l_onoff = 1};
+	struct sockets s;
+	int client;
+
+	open_world(&s);
+	listeners_use(&s.ls, s.w.snapshot);
+	listeners_add_socket(&s.ls, key, 0, listening_socket(&s.port));
+	client = call(s.port);
+	turn(&s.w);
+	assert_int_equal(s.w.hcm.held, 1);
+	assert_int_equal(write(client, part, sizeof(part) - 1), sizeof(part) - 1);
+	setsockopt(client, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger));
+	close(client);
+	turn(&s.w);
+	assert_int_equal(s.w.hcm.held, 0);
+	close_world(&s);
+}
+
 static void
 a_lent_socket_is_accepted_from_until_it_goes_back(void **state)
 {
@@ -180,6 +203,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(a_socket_that_came_before_its_configuration_waits_for_it),
 	    cmocka_unit_test(an_accepted_connection_is_answered),
+	    cmocka_unit_test(a_reset_that_comes_with_the_last_bytes_is_not_overlooked),
 	    cmocka_unit_test(a_lent_socket_is_accepted_from_until_it_goes_back),
 	    cmocka_unit_test(a_stopped_worker_accepts_no_more),
 	    cmocka_unit_test(out_of_descriptors_it_pauses_and_comes_back),
