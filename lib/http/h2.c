@@ -337,44 +337,6 @@ h2_tally(const struct codec *c)
 	return &((const struct h2 *)c)->tally;
 }
 
-uint64_t
-h2_stalled_since(const struct codec *c)
-{
-	uint64_t oldest = 0;
-
-	list_for_each(n, (struct list *)(uintptr_t)&((const struct h2 *)c)->streams) {
-		uint64_t since = list_entry(n, struct h2_stream, link)->waiting_since;
-
-		if (since && (oldest == 0 || since < oldest))
-			oldest = since;
-	}
-	return oldest;
-}
-
-void
-h2_reset_stalled(struct codec *c, uint64_t since_ms)
-{
-	struct h2 *h2 = h2_of(c);
-	struct h2_stream *found;
-
-	h2_enter(h2);
-	do {
-		found = NULL;
-		list_for_each(n, &h2->streams) {
-			struct h2_stream *s = list_entry(n, struct h2_stream, link);
-
-			if (s->waiting_since && s->waiting_since <= since_ms)
-				found = s;
-		}
-		if (found) {
-			stat_inc(&h2->config.h2_stats->tx_flush_timeout);
-			h2_stream_kill(
-			    found, NGHTTP2_CANCEL, RESET_OVERFLOW, "http2.tx_flush_timeout");
-		}
-	} while (found);
-	h2_leave(h2);
-}
-
 static const struct codec_ops h2_ops = {
 	.feed = h2_feed,
 	.eof = h2_eof,

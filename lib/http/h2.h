@@ -1,7 +1,6 @@
 /*
- * What the HTTP/2 codec offers beyond codec.h: the owner's clock, the
- * numbers an owner judges a connection by, and the end of streams whose
- * window stays shut.  `c` must come from h2_server_new() or
+ * What the HTTP/2 codec offers beyond codec.h: the owner's clock and
+ * the numbers an owner judges a connection by.  `c` must come from h2_server_new() or
  * h2_client_new().
  */
 #ifndef HTTP_H2_H
@@ -21,17 +20,11 @@ struct h2_tally {
 	uint64_t resets_caused;  /* RST_STREAM that the other side's mistakes made us send */
 };
 
-/* Before each feed, output and stalled question: the loop's clock.  Never told: no bucket refills,
+/* Before each feed and output: the loop's clock.  Never told: no bucket refills,
  * so the bucket of resets is not enforced. */
 void h2_set_now(struct codec *c, uint64_t now_ms);
 
 const struct h2_tally *h2_tally(const struct codec *c);
 
-/* When the stream that waits longest began to wait for a window (or its socket) with bytes to send;
- * 0 = none waits. */
-uint64_t h2_stalled_since(const struct codec *c);
-/* Resets every stream that has made no progress since `since_ms` or earlier: its receiver is told
- * RESET_OVERFLOW, "http2.tx_flush_timeout"; counted in tx_flush_timeout. */
-void h2_reset_stalled(struct codec *c, uint64_t since_ms);
 
 #endif

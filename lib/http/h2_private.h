@@ -82,7 +82,6 @@ struct h2_stream {
 	const struct headers *trailers_out;
 	const struct headers *held; /* extended CONNECT that waits for the other side's SETTINGS */
 	bool held_end;
-	uint64_t waiting_since;   /* ms, of the oldest progress while bytes wait; 0 = none wait */
 	struct str upgrade;       /* its type when the request is an upgrade */
 	enum stream_reset why;    /* when it ended, or must end, before its time */
 	const char *details;

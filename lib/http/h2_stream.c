@@ -333,7 +333,6 @@ void
 h2_stream_drained(struct h2_stream *s, size_t n)
 {
 	s->pub.bytes_out += n;
-	s->waiting_since = s->out.len ? s->h2->limits.now_ms : 0;
 	move_pending(s, -(int64_t)n);
 	if (s->blocked_told)
 		h2_stream_dirty(s);
@@ -449,8 +448,6 @@ h2_stream_send_data(struct codec_stream *cs, struct buf *data, bool end)
 		return;
 	}
 	h2_enter(h2);
-	if (data->len && s->waiting_since == 0)
-		s->waiting_since = h2->limits.now_ms;
 	move_pending(s, (int64_t)data->len);
 	buf_move(&s->out, data);
 	if (end)

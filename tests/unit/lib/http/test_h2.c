@@ -685,34 +685,6 @@ pings_are_answered_and_counted(void **state)
 	assert_int_equal(pair->client.c->last_ping_answer, 1);
 }
 
-static void
-a_stream_whose_window_stays_shut_is_reset(void **state)
-{
-	struct pair *pair = *state;
-	struct end *c, *s;
-
-	pair->client.config.h2.initial_stream_window = 65535;
-	pair_open(pair);
-	h2_set_now(pair->server.c, 1000);
-	c = request(pair, "GET", "/", true);
-	pump(pair);
-	codec_pause(c->s, true);
-	s = pair->server.ends[0];
-	respond(s, 200, false);
-	send_bytes(s, 'x', 100000, true);
-	h2_set_now(pair->server.c, 2000);
-	pump(pair);
-	assert_int_equal(h2_stalled_since(pair->server.c), 2000);
-	h2_reset_stalled(pair->server.c, 1999);
-	assert_false(s->reset);
-	h2_reset_stalled(pair->server.c, 2000);
-	assert_true(s->reset);
-	assert_int_equal(pair->server.stats.tx_flush_timeout.raw, 1);
-	assert_int_equal(h2_stalled_since(pair->server.c), 0);
-	pump(pair);
-	assert_true(c->reset);
-}
-
 #define TEST(name) cmocka_unit_test_setup_teardown(name, open_pair, close_pair)
 #define TEST_BY_BYTE(name)                                                                         \
 	{#name " by byte", name, open_pair_by_byte, close_pair, NULL}
@@ -754,7 +726,6 @@ main(void)
 		TEST(a_request_after_the_last_id_is_refused),
 		TEST_OWN(a_full_connection_says_when_there_is_room),
 		TEST(pings_are_answered_and_counted),
-		TEST_OWN(a_stream_whose_window_stays_shut_is_reset),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
