@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -145,6 +146,8 @@ spawn(char *const *argv, int out_fd)
 
 	assert_true(pid >= 0);
 	if (pid == 0) {
+		/* A scene that fails half-way leaves no proxy behind. */
+		prctl(PR_SET_PDEATHSIG, SIGINT);
 		setpgid(0, 0);
 		dup2(out_fd, 1);
 		dup2(out_fd, 2);
