@@ -181,7 +181,7 @@ stream_cut(struct stream *s, enum stream_reset why, uint32_t flag, struct str de
 	if (!stream_is_open(s))
 		return;
 	i->flags |= flag;
-	if (i->details.n == 0)
+	if (i->details.n == 0 || (details.n && !s->response.own))
 		i->details = details;
 	if (cs) {
 		i->bytes_in = cs->bytes_in;

@@ -92,6 +92,7 @@ router_on_response(struct router *r, struct headers *h, bool end)
 	count_headers(r, h);
 	hear_health(r, h);
 	note_upgrade(r, h);
+	r->stream->info.details = STR("via_upstream");
 	route_rewrite_response(r->route, h, &r->stream->info);
 	r->answered = true;
 	if (end)
