@@ -23,6 +23,7 @@ struct accept_socket {
 	int fd;
 	unsigned index;
 	bool polled;
+	bool ended; /* refuses connections, for good */
 	bool any; /* bound to every address: connections are asked for theirs */
 	struct address local;
 };
@@ -60,11 +61,12 @@ poll_sockets(struct listener *l)
 
 	for (size_t i = 0; i < l->sockets.len; i++) {
 		struct accept_socket *s = l->sockets.at[i];
+		bool poll = on && !s->ended;
 
-		if (s->polled == on)
+		if (s->polled == poll)
 			continue;
-		s->polled = on;
-		io_change_level(&s->io, on ? IO_READ : 0);
+		s->polled = poll;
+		io_change_level(&s->io, poll ? IO_READ : 0);
 	}
 }
 
@@ -122,6 +124,10 @@ accept_one(struct accept_socket *s)
 		pause_accept(s->listener, errno);
 		return false;
 	case EAGAIN:
+		return false;
+	case EINVAL: /* it listens no more: another worker stopped it */
+		s->ended = true;
+		poll_sockets(s->listener);
 		return false;
 	default: /* this client gave up: ECONNABORTED, EINTR, EPROTO … */
 		return true;
@@ -279,6 +285,30 @@ listeners_use(struct listeners *ls, struct snapshot *s)
 
 /* ---- stopping */
 
+/* A queue is never closed full: who waits in it is accepted first. */
+#define LAST_CONNECTIONS 4096
+
+/*
+ * shutdown() and not close(): master and the other workers hold the same
+ * socket, and a client that nobody will accept must be refused, not left
+ * waiting in the queue.
+ */
+static void
+refuse_connections(struct listener *l)
+{
+	for (size_t i = 0; i < l->sockets.len; i++) {
+		struct accept_socket *s = l->sockets.at[i];
+
+		if (s->ended)
+			continue;
+		if (l->config && l->config->on_port)
+			for (unsigned n = 0; n < LAST_CONNECTIONS && accept_one(s); n++)
+				;
+		s->ended = true;
+		shutdown(s->fd, SHUT_RD);
+	}
+}
+
 void
 listeners_stop(struct listeners *ls, bool inbound_only)
 {
@@ -291,6 +321,7 @@ listeners_stop(struct listeners *ls, bool inbound_only)
 			continue;
 		l->stopped = true;
 		poll_sockets(l);
+		refuse_connections(l);
 	}
 }
 

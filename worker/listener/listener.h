@@ -30,7 +30,7 @@ void listeners_add_socket(struct listeners *ls, struct str key, unsigned index, 
 void listeners_take_back(struct listeners *ls, struct str key, unsigned index);
 /* From now on this configuration; listeners that it does not know are told to go. */
 void listeners_use(struct listeners *ls, struct snapshot *s);
-/* Polls no more: all, or those of inbound traffic. */
+/* Accepts who waits, refuses who comes: all, or those of inbound traffic. */
 void listeners_stop(struct listeners *ls, bool inbound_only);
 /* Tells the connections of those to go. */
 void listeners_drain(struct listeners *ls, bool inbound_only);
