@@ -24,6 +24,8 @@ static const struct dump_list {
 	const char *type;    /* type of that */
 } lists[] = {
     {"static_clusters", "ClustersConfigDump", "StaticCluster", "cluster", "envoy.config.cluster.v3.Cluster"},
+    {"static_endpoint_configs", "EndpointsConfigDump", "StaticEndpointConfig", "endpoint_config",
+	"envoy.config.endpoint.v3.ClusterLoadAssignment"}, /* with include_eds only */
     {"static_listeners", "ListenersConfigDump", "StaticListener", "listener",
 	"envoy.config.listener.v3.Listener"},
     {"static_route_configs", "RoutesConfigDump", "StaticRouteConfig", "route_config",
@@ -32,7 +34,7 @@ static const struct dump_list {
 
 /* Known to Envoy, always empty here. */
 static const char *const empty_lists[] = {"dynamic_active_clusters", "dynamic_warming_clusters",
-    "dynamic_listeners", "dynamic_route_configs", "static_endpoint_configs",
+    "dynamic_listeners", "dynamic_route_configs",
     "dynamic_endpoint_configs", "static_secrets", "dynamic_active_secrets",
     "dynamic_warming_secrets", "inline_scoped_route_configs", "dynamic_scoped_route_configs",
     "ecds_filters"};
@@ -58,6 +60,8 @@ struct dump_job {
 
 /* ---- what there is */
 
+enum { CLUSTERS, ENDPOINTS, LISTENERS, ROUTES }; /* of lists[] */
+
 static void
 add_element(struct dump_job *job, const struct dump_list *list, const char *name, const void *message)
 {
@@ -72,21 +76,25 @@ static int
 add_routes(void *arg, const HttpConnectionManager *hcm, struct err *err)
 {
 	if (hcm->route_config)
-		add_element(arg, &lists[2], hcm->route_config->name, hcm->route_config);
+		add_element(arg, &lists[ROUTES], hcm->route_config->name, hcm->route_config);
 	return 0;
 }
 
 static void
-collect(struct dump_job *job)
+collect(struct dump_job *job, bool endpoints)
 {
 	const struct store *s = &job->a->store;
 	const Envoy__Config__Bootstrap__V3__Bootstrap__StaticResources *r =
 	    s->bootstrap ? s->bootstrap->static_resources : NULL;
 
 	for (size_t i = 0; r && i < r->n_clusters; i++)
-		add_element(job, &lists[0], r->clusters[i]->name, r->clusters[i]);
+		add_element(job, &lists[CLUSTERS], r->clusters[i]->name, r->clusters[i]);
+	for (size_t i = 0; r && endpoints && i < r->n_clusters; i++)
+		if (r->clusters[i]->load_assignment)
+			add_element(job, &lists[ENDPOINTS], r->clusters[i]->name,
+			    r->clusters[i]->load_assignment);
 	for (size_t i = 0; i < s->listeners.len; i++)
-		add_element(job, &lists[1], s->listeners.at[i].message->name, s->listeners.at[i].message);
+		add_element(job, &lists[LISTENERS], s->listeners.at[i].message->name, s->listeners.at[i].message);
 	for (size_t i = 0; i < s->listeners.len; i++)
 		hcm_each(s->listeners.at[i].message, &job->arena, add_routes, job, NULL);
 }
@@ -274,7 +282,7 @@ web_config_dump(struct admin *a, const struct web_request *q, struct web_reply *
 	job->name = re;
 	job->resource = arena_str(&job->arena, resource);
 	mask_parse(&job->mask, arena_str(&job->arena, web_get(q, "mask")));
-	collect(job);
+	collect(job, web_has(q, "include_eds"));
 	json_out_init(&job->json, &r->body, true);
 	r->type = WEB_JSON;
 	r->more = job_more;
