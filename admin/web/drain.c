@@ -2,6 +2,15 @@
 #include "admin/admin.h"
 #include "admin/web/endpoints.h"
 
+static void
+count_stopped(struct admin *a, bool inbound_only)
+{
+	for (size_t i = 0; i < a->store.listeners.len; i++)
+		if (!inbound_only || a->store.listeners.at[i].message->traffic_direction ==
+					 ENVOY__CONFIG__CORE__V3__TRAFFIC_DIRECTION__INBOUND)
+			stat_inc(&a->stats.listener_manager->listener_stopped);
+}
+
 void
 web_drain_listeners(struct admin *a, const struct web_request *q, struct web_reply *r)
 {
@@ -18,6 +27,8 @@ web_drain_listeners(struct admin *a, const struct web_request *q, struct web_rep
 	message_u(&m, web_has(q, "inboundonly"));
 	message_u(&m, skip_exit);
 	admin_send(a, &m);
+	if (!skip_exit)
+		count_stopped(a, web_has(q, "inboundonly"));
 	web_reply_text(r, 200, "OK\n");
 }
 
