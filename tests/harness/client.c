@@ -236,6 +236,26 @@ scene_admin(struct scene *sc, const char *method, const char *path)
 	return scene_request(sc, sc->admin_port, method, path, "", NULL);
 }
 
+int
+scene_status(struct scene *sc, const char *path)
+{
+	struct reply r = scene_get(sc, path);
+	int status = r.status;
+
+	reply_free(&r);
+	return status;
+}
+
+int
+scene_admin_status(struct scene *sc, const char *method, const char *path)
+{
+	struct reply r = scene_admin(sc, method, path);
+	int status = r.status;
+
+	reply_free(&r);
+	return status;
+}
+
 /* ---- numbers */
 
 int64_t

@@ -137,6 +137,26 @@ read_file(const char *path)
 	return strb_give(&b);
 }
 
+char *
+scene_file(struct scene *sc, const char *name)
+{
+	char *path = mem_printf("%s/%s", sc->dir, name);
+	char *text = read_file(path);
+
+	mem_free(path);
+	return text;
+}
+
+bool
+scene_file_has(struct scene *sc, const char *name, const char *text)
+{
+	char *all = scene_file(sc, name);
+	bool has = strstr(all, text) != NULL;
+
+	mem_free(all);
+	return has;
+}
+
 /* ---- processes */
 
 static pid_t
@@ -220,6 +240,8 @@ scene_proxy(struct scene *sc, const char *yaml)
 	int n = 0, fd = open_log(sc);
 
 	scene_write_config(sc, yaml);
+	for (int i = 0; sc->wrap[i]; i++)
+		argv[n++] = (char *)sc->wrap[i];
 	argv[n++] = (char *)scene_program("baton");
 	argv[n++] = "-c";
 	argv[n++] = config;

@@ -41,6 +41,7 @@ struct scene {
 	unsigned hosts;
 	char *log;             /* path of stderr and stdout of the proxy */
 	const char *extra[16]; /* more options, NULL ends */
+	const char *wrap[8];   /* a program that runs baton with its other arguments, NULL ends */
 	bool started;
 };
 
@@ -72,6 +73,8 @@ pid_t scene_child(struct scene *sc, const char *title); /* pid of "admin", "work
 pid_t scene_wait_child(struct scene *sc, const char *title, pid_t not_this);
 char *scene_log(struct scene *sc); /* what the proxy wrote so far; caller frees */
 void scene_wait_log(struct scene *sc, const char *text);
+char *scene_file(struct scene *sc, const char *name); /* of the scene's directory; caller frees */
+bool scene_file_has(struct scene *sc, const char *name, const char *text);
 
 /* One HTTP/1.1 request on a connection of its own. */
 struct reply {
@@ -87,6 +90,8 @@ struct reply scene_get(struct scene *sc, const char *path);
 struct reply scene_request(struct scene *sc, uint16_t port, const char *method, const char *path,
     const char *headers, const char *body);
 struct reply scene_admin(struct scene *sc, const char *method, const char *path);
+int scene_status(struct scene *sc, const char *path); /* of a GET */
+int scene_admin_status(struct scene *sc, const char *method, const char *path);
 const char *reply_header(const struct reply *r, const char *name); /* value or NULL; a static copy */
 
 /* ---- a raw client connection */

@@ -14,32 +14,6 @@
 	"              log_format: {text_format_source: {inline_string: "                          \
 	"\"%REQ(:PATH)% %RESPONSE_CODE% %RESPONSE_FLAGS% %RESPONSE_CODE_DETAILS%\\n\"}}\n"
 
-static char *
-file(struct scene *sc, const char *name)
-{
-	struct strb b = {0};
-	char part[4096], *path = mem_printf("%s/%s", sc->dir, name);
-	FILE *f = fopen(path, "r");
-	size_t n;
-
-	while (f && (n = fread(part, 1, sizeof(part), f)) > 0)
-		strb_add(&b, part, n);
-	if (f)
-		fclose(f);
-	mem_free(path);
-	return strb_give(&b);
-}
-
-static bool
-file_has(struct scene *sc, const char *name, const char *text)
-{
-	char *all = file(sc, name);
-	bool has = strstr(all, text) != NULL;
-
-	mem_free(all);
-	return has;
-}
-
 static void
 reset_without_answer(int fd, unsigned n, void *arg)
 {
@@ -117,7 +91,7 @@ each_says_why(void **state)
 		reply_free(&r);
 	}
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
-		WAIT_FOR(file_has(&sc, "access", rows[i].line));
+		WAIT_FOR(scene_file_has(&sc, "access", rows[i].line));
 	assert_stat(&sc, "http.ingress.no_route", 1);
 	assert_stat(&sc, "http.ingress.rq_direct_response", 1);
 	assert_stat(&sc, "http.ingress.rq_redirect", 1);
