@@ -31,14 +31,25 @@ listening_socket(int *port)
 }
 
 static int
-call(int port)
+try_to_call(int port)
 {
 	struct sockaddr_in a = {.sin_family = AF_INET,
 	    .sin_port = htons((uint16_t)port),
 	    .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
-	assert_int_equal(connect(fd, (struct sockaddr *)&a, sizeof(a)), 0);
+	if (connect(fd, (struct sockaddr *)&a, sizeof(a)) == 0)
+		return fd;
+	close(fd);
+	return -1;
+}
+
+static int
+call(int port)
+{
+	int fd = try_to_call(port);
+
+	assert_true(fd >= 0);
 	return fd;
 }
 
@@ -148,25 +159,54 @@ a_lent_socket_is_accepted_from_until_it_goes_back(void **state)
 }
 
 static void
-a_stopped_worker_accepts_no_more(void **state)
+a_stopped_worker_takes_who_waits_and_refuses_who_comes(void **state)
 {
 	struct sockets s;
-	int client;
+	int client, fd;
 
 	open_world(&s);
 	listeners_use(&s.ls, s.w.snapshot);
-	listeners_add_socket(&s.ls, key, 0, listening_socket(&s.port));
+	fd = listening_socket(&s.port);
+	listeners_add_socket(&s.ls, key, 0, dup(fd));
 	listeners_stop(&s.ls, true); /* inbound only: this one is not */
 	client = call(s.port);
 	turn(&s.w);
 	assert_int_equal(s.w.hcm.held, 1);
 	close(client);
-	listeners_stop(&s.ls, false);
-	client = call(s.port);
 	turn(&s.w);
+	assert_int_equal(s.w.hcm.held, 0);
+	client = call(s.port);
+	listeners_stop(&s.ls, false);
+	assert_int_equal(s.w.hcm.held, 1);
+	/* The other holders of the socket refuse as well. */
+	assert_int_equal(try_to_call(s.port), -1);
+	close(client);
+	close(fd);
+	close_world(&s);
+}
+
+static void
+a_socket_that_another_worker_stopped_is_left_alone(void **state)
+{
+	struct sockaddr_in a;
+	socklen_t len = sizeof(a);
+	struct sockets s;
+	int fd, client;
+
+	open_world(&s);
+	listeners_use(&s.ls, s.w.snapshot);
+	fd = listening_socket(&s.port);
+	listeners_add_socket(&s.ls, key, 0, dup(fd));
+	assert_int_equal(shutdown(fd, SHUT_RD), 0);
+	turn(&s.w);
+	/* Were it polled still, the one that listens again would be accepted from. */
+	assert_int_equal(listen(fd, 64), 0);
+	getsockname(fd, (struct sockaddr *)&a, &len); /* port 0 is another now */
+	client = call(ntohs(a.sin_port));
 	turn(&s.w);
 	assert_int_equal(s.w.hcm.held, 0);
 	close(client);
+	close(fd);
 	close_world(&s);
 }
 
@@ -205,7 +245,8 @@ main(void)
 	    cmocka_unit_test(an_accepted_connection_is_answered),
 	    cmocka_unit_test(a_reset_that_comes_with_the_last_bytes_is_not_overlooked),
 	    cmocka_unit_test(a_lent_socket_is_accepted_from_until_it_goes_back),
-	    cmocka_unit_test(a_stopped_worker_accepts_no_more),
+	    cmocka_unit_test(a_stopped_worker_takes_who_waits_and_refuses_who_comes),
+	    cmocka_unit_test(a_socket_that_another_worker_stopped_is_left_alone),
 	    cmocka_unit_test(out_of_descriptors_it_pauses_and_comes_back),
 	};
 
