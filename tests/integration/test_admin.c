@@ -2,6 +2,7 @@
 #include "tests/harness/scene.h"
 
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -226,7 +227,7 @@ it_stands_on_a_unix_socket(void **state)
 	pid = fork();
 	assert_true(pid >= 0);
 	if (pid == 0) {
-		freopen(sc.log, "a", stderr);
+		dup2(open(sc.log, O_WRONLY | O_CREAT | O_APPEND, 0600), 2);
 		execl(scene_program("baton"), "baton", "-c", config, "--runtime-dir", sc.dir, NULL);
 		_exit(127);
 	}
