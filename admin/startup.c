@@ -15,6 +15,7 @@
 #include "lib/base/state.h"
 #include "lib/ipc/journal.h"
 #include "lib/ipc/listen.h"
+#include "shm/block.h"
 #include "shm/flags.h"
 
 #define STARTUP_STATES(STATE)                                                                      \
@@ -466,6 +467,7 @@ begin_first(struct startup *s)
 		fail(s, err.text);
 		return;
 	}
+	block_filter_all(s->a->segment);
 	startup_enter(s, STARTUP_RESOLVING);
 	set_state(SERVER_INITIALIZING);
 	s->resolve = resolve_start(s->a->loop, &s->a->store, on_resolved, s, &err);

@@ -48,6 +48,8 @@ void block_retire(struct segment *seg, enum stat_scope scope, struct str prefix)
  * appear nowhere.  NULL: all are shown.
  */
 void block_set_filter(bool (*keep)(void *ctx, struct str name), void *ctx);
+/* Asks for the blocks that are there already: those of the processes are older than any configuration. */
+void block_filter_all(struct segment *seg);
 
 /* A value as part of a stat's name: "://", ':' and NUL become '_'. */
 void stat_name_add(struct strb *out, struct str part);

@@ -24,6 +24,7 @@ block_set_filter(bool (*keep)(void *ctx, struct str name), void *ctx)
 	filter_ctx = ctx;
 }
 
+/* Readers may look at the bits meanwhile: those that stay are not touched. */
 static void
 hide_rows(struct seg_record *r, enum stat_scope scope, struct str prefix)
 {
@@ -31,15 +32,18 @@ hide_rows(struct seg_record *r, enum stat_scope scope, struct str prefix)
 	uint8_t *hidden = (uint8_t *)(r + 1);
 	struct strb name = {0};
 
-	memset(hidden, 0, r->hidden_bytes);
-	for (uint32_t i = 0; filter && i < sc->rows; i++) {
+	for (uint32_t i = 0; i < sc->rows; i++) {
+		uint8_t bit = (uint8_t)(1u << i % 8);
+
 		strb_reset(&name);
 		strb_adds(&name, prefix);
 		strb_addz(&name, sc->row[i].name);
 		if (sc->row[i].kind == STAT_CODES)
 			strb_addz(&name, "200");
-		if (!filter(filter_ctx, strb_str(&name)))
-			hidden[i / 8] |= (uint8_t)(1u << i % 8);
+		if (filter && !filter(filter_ctx, strb_str(&name)))
+			hidden[i / 8] |= bit;
+		else
+			hidden[i / 8] &= (uint8_t)~bit;
 	}
 	strb_fini(&name);
 }
@@ -288,6 +292,18 @@ block_publish(struct segment *seg, enum stat_scope scope, struct str prefix, str
 	old = take_reusable(seg, scope, prefix);
 	rc = old ? reuse(seg, old, prefix, err) : append(seg, scope, prefix, err);
 	return rc < 0 ? err_in(err, "stats '" STR_FMT "'", STR_ARG(prefix)) : 0;
+}
+
+void
+block_filter_all(struct segment *seg)
+{
+	struct seg_record *r;
+	uint64_t off = 0;
+
+	while ((r = record_next(seg, &off)) != NULL)
+		if (record_state(r) == RECORD_LIVE)
+			hide_rows(r, r->scope, record_name(r));
+	directory_changed(seg);
 }
 
 void

@@ -278,6 +278,29 @@ no_cx(void *ctx, struct str name)
 }
 
 static void
+a_filter_that_comes_late_hides_what_is_there(void **state)
+{
+	struct segment *seg = generation(1);
+	struct stat_set *set;
+
+	publish(seg, SCOPE_cluster, "cluster.a.");
+	block_set_filter(no_cx, NULL);
+	block_filter_all(seg);
+	sit(seg, 2);
+	stat_inc(&cluster_stats_of("cluster.a.")->upstream_cx_total);
+	set = read_all();
+	assert_null(stat_set_find(set, STR("cluster.a.upstream_cx_total")));
+	assert_non_null(stat_set_find(set, STR("cluster.a.upstream_rq_total")));
+	stat_set_free(&set);
+	block_set_filter(NULL, NULL);
+	block_filter_all(seg);
+	set = read_all();
+	assert_non_null(stat_set_find(set, STR("cluster.a.upstream_cx_total")));
+	stat_set_free(&set);
+	leave_all(&seg);
+}
+
+static void
 queries_and_filters_leave_rows_out(void **state)
 {
 	struct stat_query q = {.match = only_total};
@@ -648,6 +671,7 @@ main(void)
 	    IN_DIR(gauges_of_the_dead_do_not_count_but_counters_do),
 	    IN_DIR(own_gauges_and_texts_come_from_the_serving_generation),
 	    IN_DIR(a_generation_that_is_just_being_made_is_left_out),
+	    IN_DIR(a_filter_that_comes_late_hides_what_is_there),
 	    IN_DIR(queries_and_filters_leave_rows_out),
 	    IN_DIR(one_lane_can_be_read_alone),
 	    IN_DIR(folding_keeps_every_number),
