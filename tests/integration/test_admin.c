@@ -332,6 +332,39 @@ stats_in_every_form(void **state)
 	scene_fini(&sc);
 }
 
+/* Named by rules of the operator: tags, buckets, and what is not counted at all. */
+static void
+stats_as_configured(void **state)
+{
+	struct scene sc;
+
+	scene_init(&sc);
+	scene_origin(&sc, "one");
+	scene_proxy(&sc,
+	    "stats_config:\n"
+	    "  stats_tags: [{tag_name: place, fixed_value: here},\n"
+	    "    {tag_name: which, regex: '^cluster\\.((.+?)\\.)upstream_rq_total'}]\n"
+	    "  stats_matcher: {exclusion_list: {patterns: [{prefix: cluster.api.upstream_cx}]}}\n"
+	    "  histogram_bucket_settings: [{match: {suffix: upstream_rq_time}, buckets: [7, "
+	    "70000]}]\n" CONF_SIMPLE);
+	assert_int_equal(scene_status(&sc, "/"), 200);
+	assert_stat(&sc, "cluster.api.upstream_rq_total", 1);
+	expect_no(&sc, "/stats", "cluster.api.upstream_cx");
+	expect_body(&sc, "/stats?filter=upstream_rq_time&histogram_buckets=cumulative", "B70000(");
+	expect_body(&sc, "/stats/prometheus?filter=upstream_rq_total", "place=\"here\"");
+	expect_body(&sc, "/stats/prometheus?filter=upstream_rq_total", "which=\"api\"");
+	scene_fini(&sc);
+
+	scene_init(&sc);
+	scene_origin(&sc, "one");
+	scene_proxy(&sc, "stats_config: {stats_matcher: {reject_all: true}}\n" CONF_SIMPLE);
+	for (int i = 0; i < 10; i++)
+		assert_int_equal(scene_status(&sc, "/"), 200);
+	expect_no(&sc, "/stats", ".");
+	expect_no(&sc, "/stats/prometheus", "envoy");
+	scene_fini(&sc);
+}
+
 static void
 prometheus_understands(void **state)
 {
@@ -354,6 +387,8 @@ prometheus_understands(void **state)
 	expect_body(
 	    &sc, "/stats/prometheus", "_bucket{envoy_cluster_name=\"api\",le=\"+Inf\"} 1\n");
 	expect_body(&sc, "/stats/prometheus?histogram_buckets=summary", "quantile=\"0.5\"");
+	expect_no(&sc, "/stats/prometheus", "text_value");
+	expect_body(&sc, "/stats/prometheus?text_readouts", "text_value=\"");
 	expect_no(&sc, "/stats/prometheus?usedonly", "upstream_cx_connect_timeout");
 	expect_no(&sc, "/stats/prometheus?filter=%5Eserver", "envoy_cluster");
 	if (system("command -v promtool >/dev/null") == 0) {
@@ -612,6 +647,7 @@ main(void)
 	    cmocka_unit_test(it_stands_on_a_unix_socket),
 	    cmocka_unit_test(killed_again_and_again_it_comes_back_whole),
 	    cmocka_unit_test(stats_in_every_form),
+	    cmocka_unit_test(stats_as_configured),
 	    cmocka_unit_test(prometheus_understands),
 	    cmocka_unit_test(counters_can_begin_again),
 	    cmocka_unit_test(clusters_and_their_hosts),

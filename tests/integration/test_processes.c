@@ -57,7 +57,8 @@ a_killed_worker_takes_only_its_connections(void **state)
 	two_workers(&sc);
 	first = scene_child(&sc, "worker 1");
 	kill(first, SIGKILL);
-	/* No new connection fails, whichever socket the kernel chooses, before or after the successor. */
+	/* No new connection fails, whichever socket the kernel chooses, before or after the
+	 * successor. */
 	for (int i = 0; i < 200; i++)
 		assert_int_equal(status_of(&sc, "/"), 200);
 	scene_wait_child(&sc, "worker 1", first);
@@ -152,6 +153,61 @@ a_worker_is_replaced_while_admin_is_stopped(void **state)
 }
 
 static void
+an_admin_that_hangs_is_replaced(void **state)
+{
+	struct scene sc;
+	pid_t first;
+
+	scene_init(&sc);
+	scene_origin(&sc, "one");
+	sc.extra[0] = "--watchdog-s";
+	sc.extra[1] = "1";
+	scene_proxy(&sc, CONF_SIMPLE);
+	first = scene_child(&sc, "admin");
+	kill(first, SIGSTOP);
+	for (int i = 0; i < 50; i++)
+		assert_int_equal(status_of(&sc, "/"), 200);
+	scene_wait_child(&sc, "admin", first);
+	WAIT_FOR(admin_answers(&sc));
+	assert_stat(&sc, "http.ingress.downstream_rq_2xx", 50);
+	scene_fini(&sc);
+}
+
+/* Who waits in the queue of a worker that is killed does not notice. */
+static void
+queued_connections_outlive_their_worker(void **state)
+{
+	struct scene sc;
+	uint64_t killed_at;
+	pid_t first;
+	int fd[20];
+
+	scene_init(&sc);
+	scene_origin(&sc, "one");
+	sc.extra[0] = "--concurrency";
+	sc.extra[1] = "1";
+	scene_proxy(&sc, CONF_SIMPLE);
+	first = scene_child(&sc, "worker 1");
+	kill(first, SIGSTOP);
+	for (int i = 0; i < 20; i++) {
+		fd[i] = client_connect(sc.port);
+		assert_true(fd[i] >= 0);
+		client_send(fd[i], "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+	}
+	kill(first, SIGKILL);
+	killed_at = scene_now_ms();
+	for (int i = 0; i < 20; i++) {
+		struct reply r = client_reply(fd[i], false);
+
+		assert_int_equal(r.status, 200);
+		reply_free(&r);
+		close(fd[i]);
+	}
+	print_message("answered within %u ms\n", (unsigned)(scene_now_ms() - killed_at));
+	scene_fini(&sc);
+}
+
+static void
 a_crash_loop_backs_off_and_says_so(void **state)
 {
 	struct scene sc;
@@ -164,6 +220,7 @@ a_crash_loop_backs_off_and_says_so(void **state)
 	}
 	scene_wait_stat(&sc, "baton.worker_crashes", 4);
 	scene_wait_stat(&sc, "baton.worker_backoff_ms", 100);
+	scene_wait_log(&sc, "worker 1: ended unasked");
 	assert_int_equal(status_of(&sc, "/"), 200);
 	scene_fini(&sc);
 }
@@ -314,6 +371,8 @@ main(void)
 	    cmocka_unit_test(a_stopped_worker_is_noticed_and_replaced),
 	    cmocka_unit_test(a_killed_admin_takes_nothing),
 	    cmocka_unit_test(a_worker_is_replaced_while_admin_is_stopped),
+	    cmocka_unit_test(an_admin_that_hangs_is_replaced),
+	    cmocka_unit_test(queued_connections_outlive_their_worker),
 	    cmocka_unit_test(a_crash_loop_backs_off_and_says_so),
 	    cmocka_unit_test(what_cannot_start_says_why_and_exits_1),
 	    cmocka_unit_test(validate_needs_nothing_and_changes_nothing),

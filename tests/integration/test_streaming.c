@@ -181,7 +181,8 @@ goes_stale(int fd, unsigned n, void *arg)
 	if (read(fd, part, sizeof(part)) <= 0)
 		return;
 	client_send(fd, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
-	read(fd, part, 1); /* the next request's first byte: reset it */
+	if (read(fd, part, 1) <= 0) /* the next request's first byte: reset it */
+		return;
 }
 
 static void
