@@ -4,15 +4,17 @@
 #
 #   B=build REPEATS=3 SECONDS_EACH=3 tests/bench/bench.sh [row …]
 #
-# Rows: h1_1k h1_64k h1_newconn h2_1k.  CPU is user+sys of all processes of a
-# proxy (/proc/PID/stat) over the load, divided by the requests the load
-# generator counted.  Prints a table and system calls per request of baton.
+# Rows: h1_1k h1_64k post_64k h1_newconn h2_1k.  CPU is how long all processes
+# of a proxy ran during the load (/proc/PID/task/*/schedstat), divided by the
+# requests the load generator counted.  The proxies have one CPU, load and
+# origin the other.  Prints a table with how busy the proxy was and what the
+# origin took of its CPU, then system calls per request of baton.
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 B=${B:-build}
 REPEATS=${REPEATS:-3}
 SECONDS_EACH=${SECONDS_EACH:-3}
-rows=${*:-h1_1k h1_64k h1_newconn h2_1k}
+rows=${*:-h1_1k h1_64k post_64k h1_newconn h2_1k}
 dir=$(mktemp -d)
 pids=
 trap 'for p in $pids; do kill "$p" 2>/dev/null; done; wait 2>/dev/null; rm -rf "$dir"' EXIT
@@ -58,7 +60,7 @@ static_resources:
 EOF
 cat >"$dir/nginx.conf" <<EOF
 worker_processes 1; daemon off; pid $dir/nginx.pid; error_log $dir/nginx.err;
-events { worker_connections 10000; }
+events { worker_connections 4000; }
 http {
   access_log off; keepalive_requests 100000000; client_body_temp_path $dir/b; proxy_temp_path $dir/p;
   fastcgi_temp_path $dir/f; uwsgi_temp_path $dir/u; scgi_temp_path $dir/s;
@@ -71,7 +73,7 @@ EOF
 cat >"$dir/haproxy.cfg" <<EOF
 global
   nbthread 1
-  maxconn 10000
+  maxconn 4000
 defaults
   mode http
   http-reuse always
@@ -86,7 +88,12 @@ backend b
   server s 127.0.0.1:$origin_port
 EOF
 
-taskset -c $load_cpu "$B/origin" --name bench --port $origin_port >/dev/null & pids="$pids $!"
+cat >"$dir/post.lua" <<EOF
+wrk.method = "POST"
+wrk.body = string.rep("x", 65536)
+EOF
+
+taskset -c $load_cpu "$B/origin" --name bench --port $origin_port >/dev/null & origin=$!; pids="$pids $origin"
 taskset -c $proxy_cpu "$B/baton" -c "$dir/baton.yaml" --concurrency 1 --runtime-dir "$dir/run" -l warning & baton=$!; pids="$pids $baton"
 taskset -c $proxy_cpu nginx -c "$dir/nginx.conf" & nginx=$!; pids="$pids $nginx"
 taskset -c $proxy_cpu haproxy -db -f "$dir/haproxy.cfg" & haproxy=$!; pids="$pids $haproxy"
@@ -102,18 +109,15 @@ tree() { # a pid and its descendants
 	echo "$1"
 	for c in $(cat /proc/"$1"/task/*/children 2>/dev/null); do tree "$c"; done
 }
-ticks() { # user+sys of a process tree, in clock ticks
-	local sum=0 t
-	for p in $(tree "$1"); do
-		t=$(sed 's/.*) //' /proc/"$p"/stat 2>/dev/null | awk '{print $12 + $13}')
-		sum=$((sum + ${t:-0}))
-	done
-	echo $sum
+cpu_us() { # microseconds that a process tree ran
+	for p in $(tree "$1"); do cat /proc/"$p"/task/*/schedstat 2>/dev/null; done |
+		awk '{ns += $1} END {printf "%.0f\n", ns / 1000}'
 }
 load() { # row, port -> requests completed
 	case $1 in
 	h1_1k) taskset -c $load_cpu wrk -t1 -c64 -d"${SECONDS_EACH}s" "http://127.0.0.1:$2/" ;;
 	h1_64k) taskset -c $load_cpu wrk -t1 -c32 -d"${SECONDS_EACH}s" "http://127.0.0.1:$2/?size=65536" ;;
+	post_64k) taskset -c $load_cpu wrk -t1 -c32 -d"${SECONDS_EACH}s" -s "$dir/post.lua" "http://127.0.0.1:$2/" ;;
 	h1_newconn) taskset -c $load_cpu wrk -t1 -c32 -d"${SECONDS_EACH}s" -H 'Connection: close' "http://127.0.0.1:$2/" ;;
 	h2_1k) taskset -c $load_cpu h2load -D "$SECONDS_EACH" -c10 -m32 "http://127.0.0.1:$2/" ;;
 	esac >"$dir/load" 2>&1
@@ -126,27 +130,27 @@ port_of() { # proxy, row
 	case $2 in h2_*) p=$((p + 100)) ;; esac
 	echo $p
 }
-median() { sort -n | awk '{v[NR] = $1} END {print v[int((NR + 1) / 2)]}'; }
+column() { # proxy, column of the results -> its median
+	awk -v p="$1" -v c="$2" '$1 == p {print $c}' "$dir/res" | sort -n | awk '{v[NR] = $1} END {print v[int((NR + 1) / 2)]}'
+}
 
-hz=$(getconf CLK_TCK)
-printf '%-12s %-8s %10s %12s\n' row proxy us/request requests/s
+printf '%-12s %-8s %10s %12s %8s %8s\n' row proxy us/request requests/s busy% origin%
 for row in $rows; do
 	: >"$dir/res"
 	for _ in $(seq "$REPEATS"); do
 		for proxy in baton nginx haproxy; do
 			pid=${!proxy}
-			before=$(ticks "$pid")
+			before=$(cpu_us "$pid") origin_before=$(cpu_us $origin)
 			done_=$(load "$row" "$(port_of $proxy "$row")")
-			after=$(ticks "$pid")
+			after=$(cpu_us "$pid") origin_after=$(cpu_us $origin)
 			[ -n "$done_" ] && [ "$done_" -gt 0 ] || { echo "bench: $row through $proxy: no requests"; cat "$dir/load"; exit 1; }
-			awk -v t=$((after - before)) -v n="$done_" -v hz="$hz" -v s="$SECONDS_EACH" -v p=$proxy \
-				'BEGIN {printf "%s %.2f %.0f\n", p, t * 1e6 / hz / n, n / s}' >>"$dir/res"
+			awk -v t=$((after - before)) -v o=$((origin_after - origin_before)) -v n="$done_" -v s="$SECONDS_EACH" -v p=$proxy \
+				'BEGIN {printf "%s %.2f %.0f %.0f %.0f\n", p, t / n, n / s, t / s / 1e4, o / s / 1e4}' >>"$dir/res"
 		done
 	done
 	for proxy in baton nginx haproxy; do
-		us=$(awk -v p=$proxy '$1 == p {print $2}' "$dir/res" | median)
-		rps=$(awk -v p=$proxy '$1 == p {print $3}' "$dir/res" | median)
-		printf '%-12s %-8s %10s %12s\n' "$row" $proxy "$us" "$rps"
+		us=$(column $proxy 2)
+		printf '%-12s %-8s %10s %12s %8s %8s\n' "$row" $proxy "$us" "$(column $proxy 3)" "$(column $proxy 4)" "$(column $proxy 5)"
 		eval "us_$proxy=$us"
 	done
 	awk -v r="$row" -v b="$us_baton" -v n="$us_nginx" -v h="$us_haproxy" \
@@ -156,10 +160,10 @@ done
 worker=$(pgrep -P "$baton" -f 'baton: worker' | head -n 1)
 for row in h1_1k h2_1k; do
 	case " $rows " in *" $row "*) ;; *) continue ;; esac
-	strace -c -f -p "$worker" -o "$dir/strace" & st=$!
+	strace -q -c -f -p "$worker" -o "$dir/strace" & st=$!
 	sleep 0.5
 	done_=$(load $row $baton_port)
 	kill -INT $st; wait $st 2>/dev/null
-	calls=$(awk '$NF == "total" {print $(NF - 1) + 0 > 0 ? ($4 + 0 > 0 ? $4 : $3) : $3}' "$dir/strace")
+	calls=$(awk '$NF == "total" {print $4}' "$dir/strace")
 	awk -v r=$row -v c="$calls" -v n="$done_" 'BEGIN {printf "%-12s baton: %.2f system calls a request\n", r, c / n}'
 done
