@@ -1,5 +1,6 @@
 #include "lib/event/loop.h"
 
+#include <sys/timerfd.h>
 #include <unistd.h>
 
 #include "lib/base/assert.h"
@@ -15,7 +16,8 @@ struct deferred {
 
 struct loop {
 	struct event_base *base;
-	struct event wake; /* one libevent timer for the whole wheel */
+	struct event wake; /* the clock of the whole wheel, edge-triggered: never read */
+	int wake_fd;
 	uint64_t wake_at;  /* ms it is set to; UINT64_MAX = not set */
 	struct wheel wheel;
 	uint64_t now_ns, wall_ns;
@@ -66,7 +68,10 @@ loop_new(void)
 	l->wake_at = UINT64_MAX;
 	l->now_ns = clock_mono_ns();
 	wheel_init(&l->wheel, l->now_ns / NS_PER_MS);
-	event_assign(&l->wake, l->base, -1, 0, on_wake, l);
+	l->wake_fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
+	ASSERT(l->wake_fd >= 0);
+	event_assign(&l->wake, l->base, l->wake_fd, EV_READ | EV_ET | EV_PERSIST, on_wake, l);
+	event_add(&l->wake, NULL);
 	return l;
 }
 
@@ -79,6 +84,7 @@ loop_free(struct loop **lp)
 	if (l == NULL)
 		return;
 	event_del(&l->wake);
+	close(l->wake_fd);
 	event_base_free(l->base);
 	vec_fini(&l->deferred);
 	mem_free(l);
@@ -111,20 +117,24 @@ loop_stop(struct loop *l)
 	l->stopped = true;
 }
 
-/* Lets epoll_wait end when the next timer is due; moves the timer only when it must ring earlier. */
+/*
+ * Lets epoll_wait end when the next timer is due; moves the clock only when
+ * it must ring earlier.  Not a timer of libevent: that goes by the coarse
+ * clock, and asks again each millisecond until it has ticked.
+ */
 static void
 set_wake(struct loop *l)
 {
-	uint64_t next = wheel_next(&l->wheel);
-	uint64_t delta_ms;
-	struct timeval tv;
+	uint64_t next = wheel_next(&l->wheel), now_ns, wait_ns;
+	struct itimerspec at = {0};
 
 	if (next >= l->wake_at)
 		return;
-	delta_ms = next > l->wheel.now ? next - l->wheel.now : 0;
-	tv.tv_sec = (time_t)(delta_ms / 1000);
-	tv.tv_usec = (suseconds_t)(delta_ms % 1000 * 1000);
-	event_add(&l->wake, &tv);
+	now_ns = clock_mono_ns();
+	wait_ns = next * NS_PER_MS > now_ns ? next * NS_PER_MS - now_ns : 1;
+	at.it_value.tv_sec = (time_t)(wait_ns / NS_PER_S);
+	at.it_value.tv_nsec = (long)(wait_ns % NS_PER_S);
+	timerfd_settime(l->wake_fd, 0, &at, NULL);
 	l->wake_at = next;
 }
 

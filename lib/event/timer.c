@@ -5,6 +5,9 @@
  * that reaches it; when the level below comes round, a slot's timers are
  * put in again and so come down.  `used` says which slots may hold
  * something (a stopped timer leaves its bit until the slot is visited).
+ * Coming down need not happen in time, only before what follows it: so
+ * nobody is woken for it (wheel_next), and a late wheel_advance() visits
+ * each used slot on its way (next_stop).
  */
 
 static unsigned
@@ -39,6 +42,8 @@ wheel_set(struct wheel *w, struct timer *t, uint64_t at)
 	while (at - w->now >= 1ull << shift_of(level + 1))
 		level++;
 	i = (at >> shift_of(level)) & (WHEEL_SLOTS - 1);
+	if (!(w->used[level] & 1ull << i) || at < w->first[level][i])
+		w->first[level][i] = at;
 	w->used[level] |= 1ull << i;
 	list_push_back(&w->slot[level][i], &t->node);
 }
@@ -104,20 +109,6 @@ step_to(struct wheel *w, uint64_t tick)
 	run_slot(w);
 }
 
-void
-wheel_advance(struct wheel *w, uint64_t now)
-{
-	while (w->now < now) {
-		uint64_t next = wheel_next(w);
-
-		if (next > now) {
-			w->now = now;
-			return;
-		}
-		step_to(w, next);
-	}
-}
-
 /* Distance from the current position of a level to its next used slot: 1 … 64, or 0. */
 static unsigned
 next_used(uint64_t used, unsigned pos)
@@ -131,8 +122,9 @@ next_used(uint64_t used, unsigned pos)
 	return (unsigned)__builtin_ctzll(used) + 1;
 }
 
-uint64_t
-wheel_next(const struct wheel *w)
+/* The next tick at which a used slot comes round. */
+static uint64_t
+next_stop(const struct wheel *w)
 {
 	uint64_t best = UINT64_MAX;
 
@@ -143,6 +135,36 @@ wheel_next(const struct wheel *w)
 
 		if (d && at < best)
 			best = at;
+	}
+	return best;
+}
+
+void
+wheel_advance(struct wheel *w, uint64_t now)
+{
+	while (w->now < now) {
+		uint64_t next = next_stop(w);
+
+		if (next > now) {
+			w->now = now;
+			return;
+		}
+		step_to(w, next);
+	}
+}
+
+/* Slots of a level stand in the order of time: the next used one has the first of the level. */
+uint64_t
+wheel_next(const struct wheel *w)
+{
+	uint64_t best = UINT64_MAX;
+
+	for (unsigned l = 0; l < WHEEL_LEVELS; l++) {
+		unsigned pos = (w->now >> shift_of(l)) & 63;
+		unsigned d = next_used(w->used[l], pos);
+
+		if (d && w->first[l][(pos + d) & 63] < best)
+			best = w->first[l][(pos + d) & 63];
 	}
 	return best;
 }

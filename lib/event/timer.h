@@ -52,6 +52,7 @@ struct wheel {
 	uint64_t now; /* ticks done */
 	uint64_t used[WHEEL_LEVELS];
 	struct list slot[WHEEL_LEVELS][WHEEL_SLOTS];
+	uint64_t first[WHEEL_LEVELS][WHEEL_SLOTS]; /* of a used slot: nothing in it is due before */
 };
 
 void wheel_init(struct wheel *w, uint64_t now);

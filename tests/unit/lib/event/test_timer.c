@@ -76,6 +76,25 @@ many_random_timers_all_fire_exactly(void **state)
 	assert_true(wheel_next(&w) == UINT64_MAX);
 }
 
+static void
+one_timer_is_waited_for_in_one_go(void **state)
+{
+	static const uint64_t after[] = {1, 64, 100, 5000, 300000, 86400000};
+	static struct wheel w;
+
+	for (size_t i = 0; i < sizeof(after) / sizeof(after[0]); i++) {
+		struct probe p = {.w = &w, .want = 37 + after[i]};
+
+		wheel_init(&w, 37);
+		timer_init(&p.t, on_fire, &p);
+		wheel_set(&w, &p.t, p.want);
+		assert_int_equal(wheel_next(&w), p.want);
+		wheel_advance(&w, p.want);
+		assert_int_equal(p.fired, 1);
+		assert_true(wheel_next(&w) == UINT64_MAX);
+	}
+}
+
 static struct probe victim;
 
 static void
@@ -106,6 +125,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(a_timer_fires_at_its_tick_and_once),
 	    cmocka_unit_test(many_random_timers_all_fire_exactly),
+	    cmocka_unit_test(one_timer_is_waited_for_in_one_go),
 	    cmocka_unit_test(a_callback_may_stop_a_timer_of_the_same_tick),
 	};
 
