@@ -338,9 +338,18 @@ unsigned
 headers_status(const struct headers *h)
 {
 	struct str v = headers_get(h, HDR_STATUS);
-	uint64_t n;
+	unsigned n = 0;
 
-	return v.n == 3 && str_u64(v, &n) && n >= 100 ? (unsigned)n : 0;
+	if (v.n != 3 || v.p[0] == '0')
+		return 0;
+	for (size_t i = 0; i < 3; i++) {
+		unsigned digit = (unsigned char)v.p[i] - '0';
+
+		if (digit > 9)
+			return 0;
+		n = n * 10 + digit;
+	}
+	return n;
 }
 
 void
