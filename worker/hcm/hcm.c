@@ -799,7 +799,6 @@ hcm_open(struct hcm *m, struct hcm_place *p, int fd, const struct address *remot
 	conn_open(
 	    &c->conn, m->loop, fd, &plain_transport, c->config->buffer_limit, &conn_events, c);
 	arm(c);
-	conn_kick(&c->conn);
 }
 
 void
