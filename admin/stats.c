@@ -105,6 +105,7 @@ stats_update(struct admin *a)
 	stat_set(&a->stats.cluster_manager->active_clusters, (int64_t)a->members.clusters.len);
 	stat_set(&a->stats.cluster_manager->warming_clusters, 0);
 	members_count(&a->members);
+	stat_add(&a->stats.baton->log_lines_dropped, log_take_dropped());
 }
 
 static void
@@ -122,6 +123,7 @@ stats_attach(struct admin *a)
 	struct baton_texts *texts = block_shared(SCOPE_baton, STR("baton."));
 
 	stat_text_set(&texts->version_text, STR(BATON_VERSION));
+	a->stats.baton = baton_stats_of("baton.");
 	a->stats.server = server_stats_of("server.");
 	a->stats.listener_manager = listener_manager_stats_of("listener_manager.");
 	a->stats.cluster_manager = cluster_manager_stats_of("cluster_manager.");

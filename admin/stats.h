@@ -13,6 +13,7 @@ struct admin;
 
 struct admin_stats {
 	struct server_stats *server;
+	struct baton_stats *baton;
 	struct listener_manager_stats *listener_manager;
 	struct cluster_manager_stats *cluster_manager;
 	struct filesystem_stats *filesystem;

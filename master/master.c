@@ -305,6 +305,7 @@ on_tick(void *arg)
 
 	timer_set(m->loop, &m->tick, WATCH_TICK_MS);
 	master_watch(m);
+	stat_add(&m->stats->log_lines_dropped, log_take_dropped());
 	for (unsigned i = 1; i <= m->children.n; i++)
 		if (m->children.at[i].backoff_ms > wait)
 			wait = m->children.at[i].backoff_ms;

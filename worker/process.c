@@ -46,6 +46,7 @@ struct worker {
 	struct channel *channel; /* NULL: an orphan */
 	struct orphan *orphan;
 	struct signals *signals;
+	struct baton_stats *stats;
 	enum worker_state state;
 	int journal_fd;
 	struct snapshot *snapshot;    /* in force; NULL before the first */
@@ -455,6 +456,7 @@ on_tick(void *arg)
 	struct worker *w = arg;
 
 	timer_set(w->loop, &w->tick, TICK_MS);
+	stat_add(&w->stats->log_lines_dropped, log_take_dropped());
 	if (drain_look(&w->drain, shm_flags()) && w->state == WORKER_SERVING)
 		hcm_tell_all(&w->hcm);
 	if (w->state != WORKER_DRAINING)
@@ -472,6 +474,7 @@ init(struct worker *w, const struct process_start *start)
 	const struct settings *s = start->settings;
 
 	*w = (struct worker){.start = start, .journal_fd = start->journal_fd, .app_log_fd = -1};
+	w->stats = baton_stats_of("baton.");
 	signal(SIGPIPE, SIG_IGN);
 	gethostname(w->hostname, sizeof(w->hostname) - 1);
 	w->loop = loop_new();

@@ -1,7 +1,10 @@
 #include "lib/base/log.h"
 
+#include <limits.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -30,6 +33,7 @@ static const char *const level_names[] = {
 static int out_fd = 2;
 static const char *format = log_default_format;
 static uint64_t dropped;
+static enum { UNKNOWN, IS_FILE, HAS_READER } sink; /* what out_fd is */
 
 const char *
 log_level_name(enum log_level l)
@@ -88,6 +92,7 @@ void
 log_set_fd(int fd)
 {
 	out_fd = fd;
+	sink = UNKNOWN;
 }
 
 int
@@ -97,9 +102,12 @@ log_fd(void)
 }
 
 uint64_t
-log_dropped(void)
+log_take_dropped(void)
 {
-	return dropped;
+	uint64_t n = dropped;
+
+	dropped = 0;
+	return n;
 }
 
 bool
@@ -191,6 +199,31 @@ add_spec(struct strb *b, char spec, const struct log_line *x)
 	}
 }
 
+static bool
+has_room(void)
+{
+	struct pollfd p = {out_fd, POLLOUT, 0};
+
+	return poll(&p, 1, 0) == 1 && (p.revents & POLLOUT);
+}
+
+/* A pipe or terminal whose reader is asleep must not stop us: it takes a piece of PIPE_BUF now, or
+ * none.  The descriptor is shared with strangers, so it cannot be made non-blocking. */
+static void
+write_line(struct strb *b)
+{
+	struct stat st;
+
+	if (sink == UNKNOWN)
+		sink = fstat(out_fd, &st) == 0 && S_ISREG(st.st_mode) ? IS_FILE : HAS_READER;
+	if (sink == HAS_READER && b->n > PIPE_BUF) {
+		b->n = PIPE_BUF;
+		b->p[b->n - 1] = '\n';
+	}
+	if ((sink == HAS_READER && !has_room()) || write(out_fd, b->p, b->n) != (ssize_t)b->n)
+		dropped++;
+}
+
 void
 log_write(enum log_component c, enum log_level l, const char *file, int line, const char *fmt, ...)
 {
@@ -216,7 +249,6 @@ log_write(enum log_component c, enum log_level l, const char *file, int line, co
 			strb_addc(&b, *p);
 	}
 	strb_addc(&b, '\n');
-	if (write(out_fd, b.p, b.n) != (ssize_t)b.n)
-		dropped++;
+	write_line(&b);
 	strb_fini(&b);
 }

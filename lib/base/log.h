@@ -4,8 +4,8 @@
  * request.  Lines read `noun: fact, key=value`, lower case, no full stop.
  *
  * The sink is a descriptor (borrowed); workers get theirs from admin or
- * keep stderr.  Nothing here blocks for long or fails: what cannot be
- * written is dropped and counted (log_dropped()).
+ * keep stderr.  Nothing here blocks or fails: what cannot be written
+ * now is dropped and counted (log_take_dropped()).
  */
 #ifndef BASE_LOG_H
 #define BASE_LOG_H
@@ -72,6 +72,6 @@ int log_fd(void);
  */
 bool log_set_format(const char *pattern, char *bad);
 extern const char log_default_format[];
-uint64_t log_dropped(void);
+uint64_t log_take_dropped(void); /* lines since it was last asked */
 
 #endif
