@@ -2,7 +2,7 @@
  * request. */
 #include "tests/harness/scene.h"
 
-#include <poll.h>
+#include <fcntl.h>
 #include <regex.h>
 #include <sys/stat.h>
 
@@ -234,6 +234,36 @@ a_full_disk_stops_no_traffic(void **state)
 	scene_fini(&sc);
 }
 
+/* Nobody reads our stderr any more: what is written there is lost, and nothing else. */
+static void
+a_reader_that_sleeps_stops_nothing(void **state)
+{
+	struct scene sc;
+	char *fifo;
+	int fd;
+
+	scene_init(&sc);
+	scene_origin(&sc, "one");
+	fifo = mem_printf("%s/fifo", sc.dir);
+	assert_int_equal(mkfifo(fifo, 0600), 0);
+	fd = open(fifo, O_RDWR | O_CLOEXEC);
+	assert_true(fd >= 0);
+	mem_free(sc.log);
+	sc.log = fifo;
+	sc.extra[0] = "-l";
+	sc.extra[1] = "trace";
+	scene_proxy(&sc, CONF_SIMPLE);
+	for (int i = 0; i < 300; i++)
+		assert_int_equal(scene_status(&sc, "/"), 200);
+	scene_wait_stat(&sc, "baton.log_lines_dropped", 1);
+	assert_int_equal(scene_admin_status(&sc, "GET", "/ready"), 200);
+	kill(sc.proxy, SIGTERM);
+	assert_int_equal(scene_wait_exit(&sc), 0);
+	unlink(fifo); /* the scene reads it at its end */
+	close(fd);
+	scene_fini(&sc);
+}
+
 static void
 a_log_that_cannot_be_opened_is_refused_with_its_place(void **state)
 {
@@ -267,6 +297,7 @@ main(void)
 	    cmocka_unit_test(files_renamed_and_reopened_lose_no_line),
 	    cmocka_unit_test(the_proxys_own_log_is_reopened_too),
 	    cmocka_unit_test(a_full_disk_stops_no_traffic),
+	    cmocka_unit_test(a_reader_that_sleeps_stops_nothing),
 	    cmocka_unit_test(a_log_that_cannot_be_opened_is_refused_with_its_place),
 	};
 
