@@ -207,6 +207,13 @@ on_use(struct worker *w, struct message_view *v)
 	use_offset(w, message_get_u(v));
 }
 
+/* Somebody refused it. */
+static void
+on_forget(struct worker *w, struct message_view *v)
+{
+	forget_build(w);
+}
+
 static void
 on_journal_fd(struct worker *w, struct message_view *v)
 {
@@ -375,6 +382,7 @@ static void (*const handlers[MESSAGE_TYPES])(struct worker *, struct message_vie
     [MSG_JOURNAL_FD] = on_journal_fd,
     [MSG_PREPARE] = on_prepare,
     [MSG_USE] = on_use,
+    [MSG_FORGET] = on_forget,
     [MSG_LOG_FD] = on_log_fd,
     [MSG_APP_LOG_FD] = on_app_log_fd,
     [MSG_LOG_LEVEL] = on_log_level,

@@ -1,7 +1,10 @@
 #include "worker/snapshot.h"
 
+#include <inttypes.h>
+
 #include "conf/resource.h"
 #include "envoy/config/bootstrap/v3/bootstrap.pb-c.h"
+#include "lib/base/log.h"
 #include "lib/base/map.h"
 #include "lib/base/mem.h"
 #include "lib/base/vec.h"
@@ -42,6 +45,7 @@ snapshot_free(struct snapshot *s)
 	struct map_slot *slot;
 	size_t i = 0;
 
+	log_debug(LOG_CONFIG, "snapshot: freed, offset=%" PRIu64 " left=%u", s->offset, living - 1);
 	while ((slot = map_next(&s->clusters, &i)) != NULL) {
 		struct snapshot_entry *e = slot->value;
 

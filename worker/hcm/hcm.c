@@ -157,6 +157,76 @@ hcm_tunnel_ended(struct hcm_conn *c)
 		c->half_close = true;
 }
 
+/* The timeouts that a configuration brings. */
+static void
+arm(struct hcm_conn *c)
+{
+	const struct hcm_config *config = c->config;
+
+	if (config->idle_ms)
+		hcm_wake_by(c, c->idle_since_ns + config->idle_ms * NS_PER_MS);
+	if (config->max_connection_ms)
+		hcm_wake_by(c, c->opened_ns + config->max_connection_ms * NS_PER_MS);
+}
+
+/* ---- another configuration of the same listener */
+
+static void
+move_gauge(struct stat_gauge *from, struct stat_gauge *to, int64_t by)
+{
+	stat_move(from, -by);
+	stat_move(to, by);
+}
+
+/* What this connection added to gauges stands in those of its new configuration from now on. */
+static void
+move_gauges(struct hcm_conn *c, const struct hcm_config *next)
+{
+	struct http_stats *from = c->config->stats, *to = next->stats;
+	struct hcm_place *p = c->place;
+
+	if (from != to) {
+		move_gauge(&from->downstream_cx_active, &to->downstream_cx_active, 1);
+		move_gauge(&from->downstream_cx_rx_bytes_buffered,
+		    &to->downstream_cx_rx_bytes_buffered, (int64_t)c->rx_held);
+		move_gauge(&from->downstream_cx_tx_bytes_buffered,
+		    &to->downstream_cx_tx_bytes_buffered, (int64_t)c->tx_held);
+		if (is_http2(c))
+			move_gauge(&from->downstream_cx_http2_active,
+			    &to->downstream_cx_http2_active, 1);
+		else if (c->codec)
+			move_gauge(&from->downstream_cx_http1_active,
+			    &to->downstream_cx_http1_active, 1);
+	}
+	if (c->listener_stats != p->stats)
+		move_gauge(&c->listener_stats->downstream_cx_active, &p->stats->downstream_cx_active, 1);
+	if (c->worker_stats != p->worker_stats)
+		move_gauge(&c->worker_stats->downstream_cx_active,
+		    &p->worker_stats->downstream_cx_active, 1);
+	c->listener_stats = p->stats;
+	c->worker_stats = p->worker_stats;
+}
+
+/* An HTTP/2 codec has a copy of its settings, which its client was told; HTTP/1 reads them anew with
+ * each request. */
+static void
+adopt(struct hcm_conn *c)
+{
+	struct hcm_place *p = c->place;
+	struct snapshot *old = c->snapshot;
+
+	if (p->config == NULL || old == p->snapshot || is_ending(c) ||
+	    (c->streams_n && !is_http2(c)))
+		return;
+	move_gauges(c, p->config);
+	c->config = p->config;
+	c->snapshot = snapshot_ref(p->snapshot);
+	if (c->codec && !is_http2(c))
+		c->codec->config = &c->config->codec;
+	arm(c);
+	snapshot_unref(&old);
+}
+
 /* ---- closing */
 
 static void
@@ -185,7 +255,6 @@ static void
 count_closed(struct hcm_conn *c, bool local)
 {
 	struct http_stats *st = c->config->stats;
-	struct hcm_place *p = c->place;
 	uint64_t length_ms = (loop_now_ns(c->hcm->loop) - c->opened_ns) / NS_PER_MS;
 
 	stat_inc(&st->downstream_cx_destroy);
@@ -197,10 +266,10 @@ count_closed(struct hcm_conn *c, bool local)
 	}
 	stat_down(&st->downstream_cx_active);
 	stat_record(&st->downstream_cx_length_ms, length_ms);
-	stat_inc(&p->stats->downstream_cx_destroy);
-	stat_down(&p->stats->downstream_cx_active);
-	stat_record(&p->stats->downstream_cx_length_ms, length_ms);
-	stat_down(&p->worker_stats->downstream_cx_active);
+	stat_inc(&c->listener_stats->downstream_cx_destroy);
+	stat_down(&c->listener_stats->downstream_cx_active);
+	stat_record(&c->listener_stats->downstream_cx_length_ms, length_ms);
+	stat_down(&c->worker_stats->downstream_cx_active);
 	if (c->codec)
 		stat_down(is_http2(c) ? &st->downstream_cx_http2_active
 				      : &st->downstream_cx_http1_active);
@@ -330,6 +399,38 @@ hcm_tell_place(struct hcm *m, struct hcm_place *p)
 			continue;
 		c->tell_ns = drain_moment(&d, p->modify_only, now_ns, rand_u64());
 		hcm_wake_by(c, c->tell_ns);
+		if (p->end_ns)
+			hcm_wake_by(c, p->end_ns);
+	}
+}
+
+void
+hcm_leave_place(struct hcm *m, struct hcm_place *p)
+{
+	struct drain d = *m->drain;
+
+	drain_start(&d, loop_now_ns(m->loop), d.window_ns / NS_PER_S, d.immediate);
+	p->end_ns = drain_end_ns(&d);
+	hcm_tell_place(m, p);
+}
+
+void
+hcm_adopt_place(struct hcm *m, struct hcm_place *p)
+{
+	bool came_back = p->end_ns != 0;
+
+	p->end_ns = 0;
+	list_for_each(n, &m->conns)
+	{
+		struct hcm_conn *c = list_entry(n, struct hcm_conn, node);
+
+		if (c->place != p)
+			continue;
+		if (came_back) {
+			c->tell_ns = 0;
+			draw_moment(c);
+		}
+		adopt(c);
 	}
 }
 
@@ -393,11 +494,19 @@ check_duration(struct hcm_conn *c, uint64_t now_ns)
 	return NEVER;
 }
 
+/* When it goes even if no request gave the occasion: the worker's window, or its listener's. */
+static uint64_t
+window_end_ns(const struct hcm_conn *c)
+{
+	uint64_t end_ns = drain_end_ns(c->hcm->drain), place_end_ns = c->place->end_ns;
+
+	return place_end_ns ? earlier(end_ns, place_end_ns) : end_ns;
+}
+
 static uint64_t
 check_told(struct hcm_conn *c, uint64_t now_ns)
 {
-	struct drain *d = c->hcm->drain;
-	uint64_t end_ns = drain_end_ns(d), next = NEVER;
+	uint64_t end_ns = window_end_ns(c), next = NEVER;
 
 	if (c->tell_ns && now_ns >= c->tell_ns && is_http2(c)) {
 		count_drain(c);
@@ -464,17 +573,6 @@ on_timer(void *arg)
 		next = earlier(next, checks[i](c, now_ns));
 	if (!is_ending(c) && next != NEVER)
 		hcm_wake_by(c, next);
-}
-
-static void
-arm(struct hcm_conn *c)
-{
-	const struct hcm_config *config = c->config;
-
-	if (config->idle_ms)
-		hcm_wake_by(c, c->opened_ns + config->idle_ms * NS_PER_MS);
-	if (config->max_connection_ms)
-		hcm_wake_by(c, c->opened_ns + config->max_connection_ms * NS_PER_MS);
 }
 
 /* ---- what the codec tells */
@@ -563,6 +661,8 @@ hcm_stream_ended(struct hcm_conn *c, bool close_after)
 		hcm_close(c, 0, STR(""));
 	else if (c->streams_n == 0 && c->state == HCM_LAST)
 		hcm_close(c, 0, STR(""));
+	else
+		adopt(c);
 }
 
 /* HTTP/1: what is behind a paused body stays in the kernel.  HTTP/2 has windows. */
@@ -759,15 +859,16 @@ static void
 count_opened(struct hcm_conn *c)
 {
 	struct http_stats *st = c->config->stats;
-	struct hcm_place *p = c->place;
 
+	c->listener_stats = c->place->stats;
+	c->worker_stats = c->place->worker_stats;
 	stat_inc(&st->downstream_cx_total);
 	stat_up(&st->downstream_cx_active);
-	stat_inc(&p->stats->downstream_cx_total);
-	stat_up(&p->stats->downstream_cx_active);
-	stat_inc(&p->worker_stats->downstream_cx_total);
-	stat_up(&p->worker_stats->downstream_cx_active);
-	p->conns++;
+	stat_inc(&c->listener_stats->downstream_cx_total);
+	stat_up(&c->listener_stats->downstream_cx_active);
+	stat_inc(&c->worker_stats->downstream_cx_total);
+	stat_up(&c->worker_stats->downstream_cx_active);
+	c->place->conns++;
 	c->hcm->held++;
 }
 

@@ -5,8 +5,9 @@
  *
  * A `struct hcm_place` is where connections come from: the listener's
  * configuration now in force.  Connections take new requests under what
- * the place says at that moment, and keep a reference on the snapshot
- * their codec was made from.
+ * the place says at that moment.  When it says something else they *adopt*
+ * it: HTTP/2 at once, HTTP/1 between two requests; a request goes on under
+ * what it began with.
  */
 #ifndef HCM_HCM_H
 #define HCM_HCM_H
@@ -39,6 +40,7 @@ struct hcm_place {
 	struct listener_stats *stats;
 	struct listener_worker_stats *worker_stats;
 	bool modify_only; /* failed health does not concern it */
+	uint64_t end_ns;  /* its listener is removed: idle connections end then; 0: it is not */
 	uint32_t conns;	  /* open connections that point here */
 };
 
@@ -50,8 +52,12 @@ void hcm_open(struct hcm *m, struct hcm_place *p, int fd, const struct address *
 
 /* Draining began, or health changed: each connection gets its moment. */
 void hcm_tell_all(struct hcm *m);
-/* Only those of one place (its listener is removed). */
+/* Only those of one place. */
 void hcm_tell_place(struct hcm *m, struct hcm_place *p);
+/* Its listener is removed: they are told, and those that are idle at the end of the window end. */
+void hcm_leave_place(struct hcm *m, struct hcm_place *p);
+/* The place has another configuration: its connections move there, the busy ones later. */
+void hcm_adopt_place(struct hcm *m, struct hcm_place *p);
 /* Everything ends at once: logs are written, nothing is flushed to clients. */
 void hcm_abort_all(struct hcm *m);
 

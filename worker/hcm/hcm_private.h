@@ -36,6 +36,8 @@ struct hcm_conn {
 	struct hcm_place *place;
 	const struct hcm_config *config; /* of the codec; borrowed from snapshot */
 	struct snapshot *snapshot;
+	struct listener_stats *listener_stats; /* where its gauges stand */
+	struct listener_worker_stats *worker_stats;
 	struct codec *codec; /* NULL while sniffing */
 	enum hcm_state state;
 	uint64_t id;

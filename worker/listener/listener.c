@@ -16,6 +16,8 @@
 /* Out of descriptors: wait, for longer each time, up to the limit. */
 #define PAUSE_FIRST_MS 20u
 #define PAUSE_MOST_MS 320u
+/* More than a queue can hold: whoever comes while it is emptied has no claim. */
+#define LAST_ACCEPTS 65536u
 
 struct accept_socket {
 	struct io io;
@@ -134,17 +136,24 @@ accept_one(struct accept_socket *s)
 	}
 }
 
+static uint32_t
+accept_some(struct accept_socket *s, uint32_t most)
+{
+	uint32_t n = 0;
+
+	while (s->polled && n < most && accept_one(s))
+		n++;
+	if (n)
+		stat_record(&s->listener->place.stats->connections_accepted_per_socket_event, n);
+	return n;
+}
+
 static void
 on_acceptable(void *arg, unsigned ready)
 {
 	struct accept_socket *s = arg;
-	struct listener *l = s->listener;
-	uint32_t n = 0;
 
-	while (s->polled && n < l->config->accept_budget && accept_one(s))
-		n++;
-	if (n)
-		stat_record(&l->place.stats->connections_accepted_per_socket_event, n);
+	accept_some(s, s->listener->config->accept_budget);
 }
 
 /* ---- sockets */
@@ -256,19 +265,24 @@ set_config(struct listener *l, const struct listener_config *c, struct snapshot 
 	snapshot_unref(&old);
 	set_options(l);
 	poll_sockets(l);
+	hcm_adopt_place(l->all->hcm, &l->place);
 }
 
-/* Its address is not configured any more: its connections go on under what they have. */
+/* Its address is not configured any more.  Who waits in its queues has connected and is served; all
+ * its connections go on under what they have. */
 static void
 drop_config(struct listener *l)
 {
 	if (l->config == NULL)
 		return;
+	while (l->sockets.len) {
+		accept_some(l->sockets.at[0], LAST_ACCEPTS);
+		remove_socket(l, l->sockets.at[0]->index);
+	}
 	l->config = NULL;
 	l->place.config = NULL;
 	snapshot_unref(&l->place.snapshot);
-	poll_sockets(l);
-	hcm_tell_place(l->all->hcm, &l->place);
+	hcm_leave_place(l->all->hcm, &l->place);
 }
 
 void

@@ -28,7 +28,8 @@ void listeners_init(struct listeners *ls, struct hcm *hcm);
 void listeners_add_socket(struct listeners *ls, struct str key, unsigned index, int fd);
 /* A socket goes back to its owner: closed here, it lives on there. */
 void listeners_take_back(struct listeners *ls, struct str key, unsigned index);
-/* From now on this configuration; listeners that it does not know are told to go. */
+/* From now on this configuration.  Listeners that it does not know accept what waits, close their
+ * sockets and tell their connections to go. */
 void listeners_use(struct listeners *ls, struct snapshot *s);
 /* Accepts who waits, refuses who comes: all, or those of inbound traffic. */
 void listeners_stop(struct listeners *ls, bool inbound_only);
