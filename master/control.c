@@ -16,6 +16,7 @@
 
 #define ASKERS_MOST 64
 #define PATIENCE_MS 10000 /* for a request to come, and for admin to answer */
+#define RELOAD_PATIENCE_MS 120000 /* names are resolved, every worker builds */
 #define PAUSE_MS 100      /* out of descriptors */
 
 struct asker {
@@ -116,7 +117,7 @@ do_stop(struct asker *a, const struct control_request *r)
 }
 
 static void
-ask_admin(struct asker *a, const struct control_request *r)
+ask_admin_within(struct asker *a, const struct control_request *r, uint32_t patience_ms)
 {
 	struct control *c = a->control;
 	struct strb line = {0};
@@ -136,7 +137,24 @@ ask_admin(struct asker *a, const struct control_request *r)
 	if (!child_send(&c->master->children.at[0], &m))
 		answer(a, CONTROL_REFUSED, STR("admin is not there just now\n"));
 	else
-		timer_set(c->master->loop, &a->patience, PATIENCE_MS);
+		timer_set(c->master->loop, &a->patience, patience_ms);
+}
+
+static void
+ask_admin(struct asker *a, const struct control_request *r)
+{
+	ask_admin_within(a, r, PATIENCE_MS);
+}
+
+static void
+do_reload(struct asker *a, const struct control_request *r)
+{
+	const struct master *m = a->control->master;
+
+	if (m->state == MASTER_STARTING || m->state == MASTER_SERVING)
+		ask_admin_within(a, r, RELOAD_PATIENCE_MS);
+	else
+		answer(a, CONTROL_REFUSED, STR("this generation is ending\n"));
 }
 
 static command_fn *const commands[CONTROL_COMMANDS] = {
@@ -144,6 +162,7 @@ static command_fn *const commands[CONTROL_COMMANDS] = {
     [CONTROL_HEALTHCHECK] = do_healthcheck,
     [CONTROL_HOST] = ask_admin,
     [CONTROL_LOGGING] = ask_admin,
+    [CONTROL_RELOAD] = do_reload,
     [CONTROL_STOP] = do_stop,
 };
 

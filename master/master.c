@@ -15,6 +15,7 @@
 #include "lib/event/loop.h"
 #include "lib/event/signal.h"
 #include "master/control.h"
+#include "master/log_fds.h"
 #include "master/master_private.h"
 #include "master/signals.h"
 #include "master/sockets.h"
@@ -177,6 +178,28 @@ master_end(struct master *m, int status)
 }
 
 void
+master_reload(struct master *m)
+{
+	struct child *admin = &m->children.at[0];
+	struct message out;
+
+	if (m->state != MASTER_STARTING && m->state != MASTER_SERVING) {
+		log_warning(LOG_MASTER, "reload: refused, this generation is %s", master_state_name(m));
+		return;
+	}
+	if (admin->state != CHILD_READY) { /* asked again when it serves */
+		m->reload_wanted = true;
+		return;
+	}
+	m->reload_wanted = false;
+	message_init(&out, MSG_CONTROL);
+	message_u(&out, 0); /* nobody waits for the answer */
+	message_z(&out, "reload");
+	message_u(&out, 0);
+	child_send(admin, &out);
+}
+
+void
 master_set_health(struct master *m, bool failed, const char *who)
 {
 	if (flag_get(&shm_flags()->health_failed) == failed)
@@ -204,9 +227,11 @@ on_started(void *arg, struct child *c)
 
 	if (c->role == ROLE_WORKER) {
 		stat_inc(&m->stats->worker_starts);
+		log_fds_give(m->log_fds, c);
 		tell_admin_of_worker(m, MSG_WORKER_STARTED, c);
 		return;
 	}
+	sockets_admin_came(m->sockets);
 	for (unsigned i = 1; i <= m->children.n; i++)
 		if (m->children.at[i].pid)
 			tell_admin_of_worker(m, MSG_WORKER_STARTED, &m->children.at[i]);
@@ -443,6 +468,7 @@ master_init(struct master *m, const struct settings *s, const struct process *ad
 	timer_init(&m->step, on_step, m);
 	timer_init(&m->deadline, on_deadline, m);
 	children_init(&m->children, m->loop, s, admin, worker, &children_events, m);
+	m->log_fds = log_fds_new();
 	m->sockets = sockets_new(s->concurrency, &sockets_events, m);
 	m->watched = mem_array(struct watchdog_stats *, s->concurrency + 1);
 	m->stats = baton_stats_of("baton."); /* a scratch area until there is a segment */
@@ -458,6 +484,7 @@ master_fini(struct master *m, bool served)
 	timer_stop(&m->deadline);
 	children_fini(&m->children);
 	sockets_free(&m->sockets, true);
+	log_fds_free(&m->log_fds);
 	if (m->has_dir) {
 		runtime_dir_remove(&m->dir, served);
 		if (m->settings->pid_file)

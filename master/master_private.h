@@ -14,6 +14,7 @@
 
 struct baton_stats;
 struct control;
+struct log_fds;
 struct loop;
 struct sockets;
 struct watchdog_stats;
@@ -49,6 +50,8 @@ struct master {
 	int log_fd; /* --log-path as admin opened it; -1: standard error */
 	int exit_status;
 	bool admin_serves; /* SERVING came: later failures of admin end nothing */
+	bool reload_wanted; /* SIGHUP came while no admin was there to hear it */
+	struct log_fds *log_fds;
 	uint64_t started_ns;
 	uint64_t deadline_ns; /* 0: none */
 };
@@ -59,6 +62,7 @@ uint64_t master_seconds_left(const struct master *m);
 void master_serving(struct master *m);           /* start-up is complete */
 void master_drain(struct master *m);             /* graceful end; asked again, or before serving: at once */
 void master_end(struct master *m, int status);   /* end now; a status that is not 0 stays */
+void master_reload(struct master *m);            /* SIGHUP; remembered while admin is away */
 void master_set_health(struct master *m, bool failed, const char *who);
 
 /* messages.c: what children say */

@@ -8,6 +8,7 @@
 #include "lib/event/loop.h"
 #include "lib/ipc/journal.h"
 #include "master/control.h"
+#include "master/log_fds.h"
 #include "master/master_private.h"
 #include "master/sockets.h"
 
@@ -83,7 +84,10 @@ on_serving(struct master *m, struct child *c, struct message_view *v)
 {
 	child_became_ready(c);
 	m->admin_serves = true;
+	sockets_drop_unasked(m->sockets);
 	master_serving(m);
+	if (m->reload_wanted)
+		master_reload(m);
 }
 
 static void
@@ -106,7 +110,7 @@ on_worker_ready(struct master *m, struct child *c, struct message_view *v)
 }
 
 static void
-on_log_fd(struct master *m, struct child *c, struct message_view *v)
+on_app_log_fd(struct master *m, struct child *c, struct message_view *v)
 {
 	int fd = message_take_fd(v);
 
@@ -116,6 +120,12 @@ on_log_fd(struct master *m, struct child *c, struct message_view *v)
 	if (m->log_fd >= 0)
 		close(m->log_fd);
 	m->log_fd = fd;
+}
+
+static void
+on_log_gone(struct master *m, struct child *c, struct message_view *v)
+{
+	log_fds_forget(m->log_fds, message_get_s(v));
 }
 
 static void
@@ -163,14 +173,16 @@ static message_handler *const handlers[MESSAGE_TYPES] = {
     [MSG_SERVING] = on_serving,
     [MSG_FAILED] = on_failed,
     [MSG_WORKER_READY] = on_worker_ready,
-    [MSG_APP_LOG_MASTER_FD] = on_log_fd,
+    [MSG_LOG_GONE] = on_log_gone,
+    [MSG_APP_LOG_MASTER_FD] = on_app_log_fd,
     [MSG_LOG_LEVEL_MASTER] = on_log_level,
     [MSG_CONTROL_DONE] = on_control_done,
     [MSG_HOLDING] = on_holding,
     [MSG_QUIT] = on_quit,
 };
 
-/* Between admin and workers master is the postman; of USE it remembers what is in force. */
+/* Between admin and workers master is the postman; of USE it remembers what is in force, of LOG_FD
+ * the descriptor: a worker that starts while admin is away needs both. */
 static void
 pass_on(struct master *m, struct message_view *v)
 {
@@ -178,6 +190,8 @@ pass_on(struct master *m, struct message_view *v)
 
 	if (v->type == MSG_USE)
 		m->children.gifts.journal_use = message_get_u(&copy);
+	if (v->type == MSG_LOG_FD && v->fd && *v->fd >= 0)
+		log_fds_note(m->log_fds, message_get_s(&copy), *v->fd);
 	if (message_to(v->type) == ROLE_ADMIN) {
 		if (m->children.at[0].channel)
 			channel_pass(m->children.at[0].channel, v);

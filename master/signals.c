@@ -21,9 +21,9 @@ stop_now(struct master *m)
 }
 
 static void
-refuse_reload(struct master *m)
+reload(struct master *m)
 {
-	log_warning(LOG_MASTER, "signal: SIGHUP ignored, reload is not built in yet");
+	master_reload(m);
 }
 
 static void

@@ -20,6 +20,7 @@ struct socket_row {
 	struct address address;
 	uint64_t flags;
 	bool shared; /* one socket for all workers */
+	bool asked;  /* by the admin that is here */
 	unsigned n;
 	struct one_socket *at;
 };
@@ -273,6 +274,7 @@ sockets_listen(
 
 	row = find_row(s, q->key, &at);
 	if (row) {
+		row->asked = true;
 		if (row->flags != q->flags)
 			log_warning(LOG_MASTER,
 			    "listener address %s: changed options apply when it is next opened", row->key);
@@ -286,6 +288,7 @@ sockets_listen(
 	}
 	row->key = str_dupz(q->key);
 	row->flags = q->flags;
+	row->asked = true;
 	row->shared = shares_one(q, &row->address);
 	row->n = row->shared ? 1 : s->workers;
 	row->at = mem_array(struct one_socket, row->n);
@@ -299,16 +302,55 @@ sockets_listen(
 	return 0;
 }
 
+/* Whoever has it or was lent it; a worker that closed it already does nothing. */
+static void
+take_from_workers(struct sockets *s, struct socket_row *row)
+{
+	for (unsigned i = 0; i < row->n; i++) {
+		unsigned lent_to = row->at[i].lent_to;
+
+		if (lent_to && s->worker[lent_to] != AWAY)
+			s->events->take_back(s->arg, lent_to, str_of(row->key), i);
+	}
+	for (unsigned w = 1; w <= s->workers; w++)
+		if (s->worker[w] != AWAY)
+			s->events->take_back(
+			    s->arg, w, str_of(row->key), row->shared ? 0 : w - 1);
+}
+
+static void
+drop_row(struct sockets *s, size_t at)
+{
+	struct socket_row *row = s->rows.at[at];
+
+	vec_remove(&s->rows, at);
+	if (!(row->flags & LISTEN_ADMIN) && !s->stopped)
+		take_from_workers(s, row);
+	row_free(row, true);
+}
+
 void
 sockets_unlisten(struct sockets *s, struct str key)
 {
 	size_t at;
-	struct socket_row *row = find_row(s, key, &at);
 
-	if (row == NULL)
-		return;
-	vec_remove(&s->rows, at);
-	row_free(row, true);
+	if (find_row(s, key, &at))
+		drop_row(s, at);
+}
+
+void
+sockets_admin_came(struct sockets *s)
+{
+	for (size_t i = 0; i < s->rows.len; i++)
+		s->rows.at[i]->asked = false;
+}
+
+void
+sockets_drop_unasked(struct sockets *s)
+{
+	for (size_t i = s->rows.len; i-- > 0;)
+		if (!s->rows.at[i]->asked)
+			drop_row(s, i);
 }
 
 void

@@ -39,7 +39,12 @@ void sockets_free(struct sockets **sp, bool unlink_paths);
  * again here: admin is not trusted with more than listening. */
 int sockets_listen(
     struct sockets *s, const struct listen_request *q, struct strb *bound, struct err *err);
+/* Closes it here and at the workers. */
 void sockets_unlisten(struct sockets *s, struct str key);
+/* A new admin asks for what it knows before it serves; what the last one asked for and did not put
+ * in force (it died on the way) goes then. */
+void sockets_admin_came(struct sockets *s);
+void sockets_drop_unasked(struct sockets *s);
 
 /* A worker is here: gets its sockets (again, when it is a new process). */
 void sockets_worker_came(struct sockets *s, unsigned worker);
