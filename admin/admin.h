@@ -21,6 +21,7 @@
 struct flushes;
 struct message_view;
 struct orphan;
+struct reload;
 struct segment;
 struct signals;
 struct startup;
@@ -35,7 +36,10 @@ struct admin {
 	struct orphan *orphan;
 	struct signals *signals;
 	struct startup *startup;
+	struct reload *reload;
 	struct store store;
+	VEC(struct store) past;    /* replaced while somebody read them */
+	unsigned store_readers;
 	struct publish *publish;
 	struct files files;
 	struct members members;
@@ -51,6 +55,12 @@ struct admin {
 /* Sends to one worker, to all of them (SEAT_ALL), or to master; m is empty again after. */
 void admin_send(struct admin *a, struct message *m);
 void admin_stop(struct admin *a, int exit_status); /* ends after this turn */
+
+/* Answers that are made in slices borrow from the store: it stays until the last one is done. */
+void admin_store_hold(struct admin *a);
+void admin_store_release(struct admin *a);
+/* The next becomes the store; the journal goes along. */
+void admin_store_replace(struct admin *a, struct store *next);
 
 /* What /ready, /server_info and server.state say: enum server_state, health included. */
 unsigned admin_state(const struct admin *a);

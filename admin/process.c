@@ -11,6 +11,7 @@
 #include "admin/config/load.h"
 #include "admin/control.h"
 #include "admin/flush.h"
+#include "admin/reload.h"
 #include "admin/startup.h"
 #include "admin/web/server.h"
 #include "lib/base/clock.h"
@@ -42,6 +43,41 @@ admin_stop(struct admin *a, int exit_status)
 	loop_stop(a->loop);
 }
 
+/* ---- the store */
+
+static void
+forget_past(struct admin *a)
+{
+	for (size_t i = 0; i < a->past.len; i++)
+		store_fini(&a->past.at[i]);
+	vec_fini(&a->past);
+}
+
+void
+admin_store_hold(struct admin *a)
+{
+	a->store_readers++;
+}
+
+void
+admin_store_release(struct admin *a)
+{
+	if (--a->store_readers == 0)
+		forget_past(a);
+}
+
+void
+admin_store_replace(struct admin *a, struct store *next)
+{
+	next->journal = a->store.journal;
+	a->store.journal = NULL;
+	*vec_push(&a->past) = a->store;
+	a->store = *next;
+	store_init(next);
+	if (a->store_readers == 0)
+		forget_past(a);
+}
+
 unsigned
 admin_state(const struct admin *a)
 {
@@ -70,7 +106,10 @@ on_listened(struct admin *a, struct message_view *v)
 	struct str key = message_get_s(v);
 	bool ok = message_get_u(v) != 0;
 
-	startup_on_listened(a->startup, key, ok, message_get_s(v));
+	struct str text = message_get_s(v);
+
+	if (!reload_on_listened(a->reload, key, ok, text))
+		startup_on_listened(a->startup, key, ok, text);
 }
 
 static void
@@ -121,8 +160,13 @@ on_control(struct admin *a, struct message_view *v)
 	bool json = message_get_u(v) != 0;
 	struct strb text = {0};
 	struct message m;
-	unsigned status = control_run(a, line, json, &text);
+	unsigned status;
 
+	if (str_eqz(line, "reload")) { /* answered when it is over */
+		reload_ask(a->reload, id, json);
+		return;
+	}
+	status = control_run(a, line, json, &text);
 	message_init(&m, MSG_CONTROL_DONE);
 	message_u(&m, id);
 	message_u(&m, status);
@@ -229,6 +273,9 @@ send_prepare(void *arg, unsigned seat, uint64_t offset)
 static void
 send_use(void *arg, uint64_t offset)
 {
+	struct admin *a = arg;
+
+	reload_before_use(a->reload);
 	send_offset(arg, MSG_USE, SEAT_ALL, offset);
 }
 
@@ -237,7 +284,8 @@ on_published(void *arg, uint64_t offset, const char *refused)
 {
 	struct admin *a = arg;
 
-	startup_on_published(a->startup, refused);
+	if (!reload_on_published(a->reload, refused))
+		startup_on_published(a->startup, refused);
 }
 
 /* ---- life */
@@ -273,6 +321,7 @@ admin_init(struct admin *a, const struct process_start *start)
 	members_init(&a->members);
 	a->publish = publish_new(&events, a);
 	a->flushes = flushes_new(a);
+	a->reload = reload_new(a);
 }
 
 static void
@@ -287,10 +336,12 @@ admin_fini(struct admin *a)
 	signals_close(&a->signals);
 	channel_free(&a->channel);
 	flushes_free(&a->flushes);
+	reload_free(&a->reload);
 	publish_free(&a->publish);
 	members_fini(&a->members);
 	files_fini(&a->files);
 	store_fini(&a->store);
+	forget_past(a);
 	loop_free(&a->loop);
 }
 

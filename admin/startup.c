@@ -5,16 +5,16 @@
 
 #include "admin/admin.h"
 #include "admin/blocks.h"
-#include "admin/config/address.h"
 #include "admin/config/load.h"
 #include "admin/discovery/resolve.h"
+#include "admin/listen.h"
+#include "admin/reload.h"
 #include "admin/stats_config.h"
 #include "admin/web/server.h"
 #include "lib/base/log.h"
 #include "lib/base/mem.h"
 #include "lib/base/state.h"
 #include "lib/ipc/journal.h"
-#include "lib/ipc/listen.h"
 #include "shm/block.h"
 #include "shm/flags.h"
 
@@ -116,6 +116,7 @@ done(struct startup *s)
 	log_info(LOG_MAIN, "admin: %s, listeners=%zu, clusters=%zu, workers=%u",
 	    s->again ? "back with the configuration in force" : "start-up complete",
 	    a->store.listeners.len, a->members.clusters.len, publish_workers(a->publish));
+	reload_may_begin(a->reload);
 }
 
 /* ---- PUBLISHING */
@@ -293,100 +294,18 @@ startup_on_admin_fd(struct startup *s, struct str key, int fd)
 }
 
 static void
-ask_listen(struct admin *a, struct str key, unsigned flags, uint32_t backlog, uint32_t mode,
-    struct str name)
-{
-	struct message m;
-
-	message_init(&m, MSG_LISTEN);
-	message_s(&m, key);
-	message_u(&m, flags);
-	message_u(&m, backlog);
-	message_u(&m, mode);
-	message_s(&m, name);
-	admin_send(a, &m);
-}
-
-static void
-ask_listener(struct admin *a, const struct store_listener *l)
-{
-	const Envoy__Config__Listener__V3__Listener *m = l->message;
-	const Envoy__Config__Core__V3__Address *at = m->address;
-	bool pipe = at->address_case == ENVOY__CONFIG__CORE__V3__ADDRESS__ADDRESS_PIPE;
-	bool own_each = !pipe && (m->enable_reuse_port == NULL || m->enable_reuse_port->value);
-	unsigned flags = own_each ? LISTEN_REUSE_PORT : 0;
-
-	if (!pipe && at->socket_address->ipv4_compat)
-		flags |= LISTEN_IPV4_COMPAT;
-	ask_listen(a, l->key, flags,
-	    m->tcp_backlog_size ? m->tcp_backlog_size->value : LISTEN_BACKLOG_DEFAULT,
-	    pipe ? at->pipe->mode : LISTEN_MODE_DEFAULT, l->name);
-}
-
-static int
-admin_key(struct startup *s, struct err *err)
-{
-	const Envoy__Config__Bootstrap__V3__Admin *m = s->a->store.bootstrap->admin;
-	struct address at;
-	char text[ADDRESS_TEXT];
-
-	if (m == NULL || m->address == NULL) {
-		log_warning(LOG_ADMIN, "no admin address given, so there is no admin port");
-		return 0;
-	}
-	if (address_of_message(&at, m->address, err) < 0)
-		return err_in(err, "admin.address");
-	listen_key(&s->admin_key, str_make(text, address_format(&at, text)), STR("admin"));
-	return 0;
-}
-
-static void
-ask_admin_port(struct startup *s)
-{
-	const Envoy__Config__Core__V3__Address *at;
-	bool pipe;
-
-	if (s->admin_key.n == 0)
-		return;
-	at = s->a->store.bootstrap->admin->address;
-	pipe = at->address_case == ENVOY__CONFIG__CORE__V3__ADDRESS__ADDRESS_PIPE;
-	ask_listen(s->a, strb_str(&s->admin_key),
-	    LISTEN_ADMIN | (!pipe && at->socket_address->ipv4_compat ? LISTEN_IPV4_COMPAT : 0),
-	    LISTEN_BACKLOG_DEFAULT, pipe ? at->pipe->mode : LISTEN_MODE_DEFAULT, STR("admin"));
-}
-
-/* Two rows of one address would be one socket. */
-static int
-check_addresses(const struct startup *s, struct err *err)
-{
-	const struct store *store = &s->a->store;
-
-	for (size_t i = 0; i < store->listeners.len; i++) {
-		const struct store_listener *l = &store->listeners.at[i];
-
-		if (l->on_port && str_eq(l->key, strb_str(&s->admin_key)))
-			return err_set(err, "listener '" STR_FMT "' has the address of the admin port",
-			    STR_ARG(l->name));
-		for (size_t k = 0; k < i && l->on_port; k++)
-			if (store->listeners.at[k].on_port && str_eq(store->listeners.at[k].key, l->key))
-				return err_set(err,
-				    "error adding listener: '" STR_FMT
-				    "' has duplicate address '" STR_FMT "' as existing listener",
-				    STR_ARG(l->name), STR_ARG(l->address));
-	}
-	return 0;
-}
-
-static void
 listen_all(struct startup *s)
 {
 	struct store *store = &s->a->store;
 
 	startup_enter(s, STARTUP_LISTENING);
+	if (s->admin_key.n == 0)
+		log_warning(LOG_INIT, "no admin address given, so there is no admin port");
 	for (size_t i = 0; i < store->listeners.len; i++)
 		if (store->listeners.at[i].on_port)
-			ask_listener(s->a, &store->listeners.at[i]);
-	ask_admin_port(s);
+			listen_ask(s->a, &store->listeners.at[i]);
+	if (s->admin_key.n)
+		listen_ask_admin_port(s->a, store->bootstrap, strb_str(&s->admin_key));
 	listening_if_all(s);
 }
 
@@ -449,9 +368,10 @@ load_from_source(struct startup *s, struct err *err)
 	if (load_and_tell(&conf, a->settings, err) < 0)
 		return -1;
 	store_take(&a->store, conf, loop_wall_ns(a->loop));
-	if (store_listeners(&a->store, err) < 0 || admin_key(s, err) < 0)
+	if (store_listeners(&a->store, err) < 0 ||
+	    listen_admin_key(&s->admin_key, a->store.bootstrap, err) < 0)
 		return -1;
-	return check_addresses(s, err);
+	return listen_check(&a->store, strb_str(&s->admin_key), err);
 }
 
 static void
@@ -470,7 +390,7 @@ begin_first(struct startup *s)
 	block_filter_all(s->a->segment);
 	startup_enter(s, STARTUP_RESOLVING);
 	set_state(SERVER_INITIALIZING);
-	s->resolve = resolve_start(s->a->loop, &s->a->store, on_resolved, s, &err);
+	s->resolve = resolve_start(s->a->loop, &s->a->store, NULL, on_resolved, s, &err);
 	if (s->resolve == NULL)
 		fail(s, err.text);
 }
@@ -484,7 +404,8 @@ begin_again(struct startup *s)
 
 	s->again = true;
 	if (store_read(&a->store, a->start->journal_use, shm_flags()->started_wall_ns, &err) < 0 ||
-	    stats_config_apply(a->store.bootstrap, &err) < 0 || admin_key(s, &err) < 0) {
+	    stats_config_apply(a->store.bootstrap, &err) < 0 ||
+	    listen_admin_key(&s->admin_key, a->store.bootstrap, &err) < 0) {
 		fail(s, err.text);
 		return;
 	}

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "admin/admin.h"
+#include "lib/base/mem.h"
 #include "shm/flags.h"
 #include "shm/lane.h"
 #include "shm/segment.h"
@@ -72,6 +73,40 @@ connections(const struct admin *a)
 	return n;
 }
 
+/* ---- listeners that are removed and have connections */
+
+static bool
+is_configured(const struct admin *a, const char *prefix)
+{
+	for (size_t i = 0; i < a->store.listeners.len; i++)
+		if (str_eqz(a->store.listeners.at[i].prefix, prefix))
+			return true;
+	return false;
+}
+
+static int64_t
+count_leaving(struct admin *a)
+{
+	struct admin_stats *s = &a->stats;
+
+	for (size_t i = s->leaving.len; i-- > 0;) {
+		struct listener_stats *l = block_stats(SCOPE_listener, str_of(s->leaving.at[i]));
+
+		if (!is_configured(a, s->leaving.at[i]) &&
+		    stat_gauge_others(&l->downstream_cx_active) > 0)
+			continue;
+		mem_free(s->leaving.at[i]);
+		vec_remove(&s->leaving, i);
+	}
+	return (int64_t)s->leaving.len;
+}
+
+void
+stats_note_leaving(struct admin *a, struct str prefix)
+{
+	*vec_push(&a->stats.leaving) = str_dupz(prefix);
+}
+
 void
 stats_update(struct admin *a)
 {
@@ -99,7 +134,7 @@ stats_update(struct admin *a)
 	    a->serving ? (int64_t)a->store.listeners.len : 0);
 	stat_set(&a->stats.listener_manager->total_listeners_warming,
 	    a->serving ? 0 : (int64_t)a->store.listeners.len);
-	stat_set(&a->stats.listener_manager->total_listeners_draining, 0);
+	stat_set(&a->stats.listener_manager->total_listeners_draining, count_leaving(a));
 	stat_set(&a->stats.listener_manager->total_filter_chains_draining, 0);
 	stat_set(&a->stats.listener_manager->workers_started, a->serving);
 	stat_set(&a->stats.cluster_manager->active_clusters, (int64_t)a->members.clusters.len);
@@ -146,6 +181,9 @@ void
 stats_stop(struct admin *a)
 {
 	timer_stop(&a->stats.second);
+	for (size_t i = 0; i < a->stats.leaving.len; i++)
+		mem_free(a->stats.leaving.at[i]);
+	vec_fini(&a->stats.leaving);
 }
 
 void

@@ -6,6 +6,8 @@
 #ifndef ADMIN_STATS_H
 #define ADMIN_STATS_H
 
+#include "lib/base/str.h"
+#include "lib/base/vec.h"
 #include "lib/event/timer.h"
 #include "shm/block.h"
 
@@ -19,6 +21,7 @@ struct admin_stats {
 	struct filesystem_stats *filesystem;
 	struct runtime_stats *runtime;
 	struct timer second;
+	VEC(char *) leaving; /* prefixes of removed listeners that still have connections */
 };
 
 /* Finds the cells; blocks that are not published yet give scratch. */
@@ -28,6 +31,9 @@ void stats_stop(struct admin *a);
 void stats_update(struct admin *a); /* now, e.g. after a verdict */
 /* Counters of the first accepted configuration. */
 void stats_count_added(struct admin *a);
+
+/* A removed listener drains until its last connection is gone. */
+void stats_note_leaving(struct admin *a, struct str prefix);
 
 /* Bytes of all processes that have a seat, from /proc. */
 struct process_memory {

@@ -20,7 +20,8 @@ files_init(struct files *f)
 static void
 close_log(struct log_file *log)
 {
-	close(log->fd);
+	if (log->fd >= 0)
+		close(log->fd);
 	mem_free(log->path);
 }
 
@@ -91,12 +92,16 @@ open_log(struct log_file *out, const char *path, struct err *err)
 }
 
 static int
-add_log(struct files *f, const char *path, struct err *err)
+add_log(struct files *f, const struct files *now, const char *path, struct err *err)
 {
 	struct log_file log;
 
 	if (has_log(f, path))
 		return 0;
+	if (now && has_log(now, path)) {
+		*vec_push(&f->logs) = (struct log_file){mem_strdup(path), -1};
+		return 0;
+	}
 	if (open_log(&log, path, err) < 0)
 		return -1;
 	*vec_push(&f->logs) = log;
@@ -135,6 +140,7 @@ open_admin_logs(struct files *f, const struct store *s, struct arena *scratch, s
 
 struct log_walk {
 	struct files *files;
+	const struct files *now; /* NULL at start */
 	struct arena *scratch;
 };
 
@@ -146,17 +152,17 @@ add_logs_of(void *arg, const HttpConnectionManager *hcm, struct err *err)
 	for (size_t i = 0; i < hcm->n_access_log; i++) {
 		const char *path = access_log_path(hcm->access_log[i], w->scratch);
 
-		if (path && add_log(w->files, path, err) < 0)
+		if (path && add_log(w->files, w->now, path, err) < 0)
 			return err_in(err, "access_log[%zu]", i);
 	}
 	return 0;
 }
 
 int
-files_open_logs(struct files *f, const struct store *s, struct err *err)
+files_prepare(struct files *f, const struct files *now, const struct store *s, struct err *err)
 {
 	struct arena scratch;
-	struct log_walk w = {f, &scratch};
+	struct log_walk w = {f, now, &scratch};
 	int bad = 0;
 
 	arena_init(&scratch);
@@ -171,6 +177,12 @@ files_open_logs(struct files *f, const struct store *s, struct err *err)
 		bad = open_admin_logs(f, s, &scratch, err);
 	arena_fini(&scratch);
 	return bad;
+}
+
+int
+files_open_logs(struct files *f, const struct store *s, struct err *err)
+{
+	return files_prepare(f, NULL, s, err);
 }
 
 static void
@@ -210,6 +222,58 @@ files_send(struct admin *a, unsigned seat)
 	send_app_log(a, MSG_APP_LOG_FD, seat);
 	for (size_t i = 0; i < a->files.logs.len; i++)
 		send_log(a, &a->files.logs.at[i], seat);
+}
+
+void
+files_send_new(struct admin *a, const struct files *next)
+{
+	for (size_t i = 0; i < next->logs.len; i++)
+		if (next->logs.at[i].fd >= 0)
+			send_log(a, &next->logs.at[i], SEAT_ALL);
+}
+
+/* ---- a reload */
+
+static void
+say_gone(struct admin *a, const char *path)
+{
+	struct message m;
+
+	message_init(&m, MSG_LOG_GONE);
+	message_z(&m, path);
+	admin_send(a, &m);
+}
+
+/* The descriptor that `next` only noted; closed when it did not. */
+static void
+hand_over(struct admin *a, struct log_file *log, struct files *next)
+{
+	for (size_t i = 0; i < next->logs.len; i++) {
+		struct log_file *to = &next->logs.at[i];
+
+		if (to->fd >= 0 || strcmp(to->path, log->path) != 0)
+			continue;
+		to->fd = log->fd;
+		log->fd = -1;
+		return;
+	}
+	say_gone(a, log->path);
+}
+
+void
+files_commit(struct admin *a, struct files *next)
+{
+	struct files *now = &a->files, old = *now;
+
+	for (size_t i = 0; i < now->logs.len; i++)
+		hand_over(a, &now->logs.at[i], next);
+	next->app_path = now->app_path;
+	next->app_fd = now->app_fd;
+	*now = *next;
+	files_init(next);
+	old.app_path = NULL;
+	old.app_fd = -1;
+	files_fini(&old);
 }
 
 /* A new descriptor in place of *fd; false when the old one stays. */

@@ -17,7 +17,7 @@ struct store;
 
 struct log_file {
 	char *path;
-	int fd; /* owned */
+	int fd; /* owned; -1 while a reload only notes that it is kept */
 };
 
 struct files {
@@ -32,8 +32,14 @@ void files_fini(struct files *f);
 
 /* --log-path: opens it and makes it this process's log. */
 int files_open_app_log(struct files *f, const char *path, struct err *err);
-/* Every file access log of the listeners. */
+/* Every file access log of the listeners, and those of the admin port. */
 int files_open_logs(struct files *f, const struct store *s, struct err *err);
+/* The same for a reload, into `next`, without those that `now` has. */
+int files_prepare(
+    struct files *next, const struct files *now, const struct store *s, struct err *err);
+void files_send_new(struct admin *a, const struct files *next); /* to the workers */
+/* Takes over: next's are the admin's, what nobody names any more is closed. */
+void files_commit(struct admin *a, struct files *next);
 /* Descriptors to one worker, or to all (SEAT_ALL). */
 void files_send(struct admin *a, unsigned seat);
 void files_send_app_log(struct admin *a); /* to master */

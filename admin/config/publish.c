@@ -5,6 +5,8 @@
 #include "lib/base/state.h"
 #include "lib/base/vec.h"
 
+#define DEATHS_MOST 3 /* then what is prepared is taken for the reason */
+
 #define PUBLISH_STATES(STATE)                                                                      \
 	STATE(PUBLISH_IDLE, "idle", TO(PUBLISH_PREPARING))                                         \
 	STATE(PUBLISH_PREPARING, "preparing", TO(PUBLISH_IDLE))
@@ -22,6 +24,7 @@ struct publish {
 	enum publish_state state;
 	uint64_t offset; /* being prepared */
 	uint64_t used;
+	unsigned deaths; /* of workers, while this one is prepared */
 	VEC(struct worker_answer) workers;
 };
 
@@ -92,6 +95,8 @@ find_worker(struct publish *p, unsigned seat)
 static void
 finish_if_all(struct publish *p)
 {
+	if (p->workers.len == 0 && p->deaths) /* nobody has proved it: wait for the next */
+		return;
 	for (size_t i = 0; i < p->workers.len; i++)
 		if (!p->workers.at[i].prepared)
 			return;
@@ -106,6 +111,7 @@ publish_start(struct publish *p, uint64_t offset)
 {
 	publish_enter(p, PUBLISH_PREPARING);
 	p->offset = offset;
+	p->deaths = 0;
 	for (size_t i = 0; i < p->workers.len; i++) {
 		p->workers.at[i].prepared = false;
 		p->events->send_prepare(p->arg, p->workers.at[i].seat, offset);
@@ -135,8 +141,14 @@ publish_worker_ended(struct publish *p, unsigned seat)
 	if (w == NULL)
 		return;
 	vec_remove(&p->workers, (size_t)(w - p->workers.at));
-	if (p->state == PUBLISH_PREPARING)
+	if (p->state != PUBLISH_PREPARING)
+		return;
+	if (++p->deaths < DEATHS_MOST) {
 		finish_if_all(p);
+		return;
+	}
+	publish_enter(p, PUBLISH_IDLE);
+	p->events->on_done(p->arg, p->offset, "workers end while they build it");
 }
 
 void

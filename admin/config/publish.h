@@ -6,7 +6,8 @@
  *   IDLE → PREPARING → IDLE
  *
  * A worker that ends leaves the barrier; one that comes meanwhile is
- * asked as well.  Knows the living workers all the time.
+ * asked as well.  When three have ended it is refused: building it is
+ * what they die of.  Knows the living workers all the time.
  */
 #ifndef ADMIN_CONFIG_PUBLISH_H
 #define ADMIN_CONFIG_PUBLISH_H

@@ -40,6 +40,39 @@ store_take(struct store *s, struct conf *conf, uint64_t wall_ns)
 	s->accepted_wall_ns = wall_ns;
 }
 
+/* ---- clusters */
+
+static uint64_t
+version_of(enum resource_kind kind, struct str name, const void *m)
+{
+	struct strb bytes = {0};
+	struct resource r = {0};
+
+	resource_write(&bytes, kind, name, m);
+	resource_read(strb_str(&bytes), &r, NULL);
+	strb_fini(&bytes);
+	return r.version;
+}
+
+void
+store_add_cluster(struct store *s, const Cluster *m)
+{
+	struct store_cluster *c = vec_push(&s->clusters);
+
+	c->message = m;
+	c->version = version_of(RESOURCE_CLUSTER, str_of(m->name), m);
+	c->updated_ns = s->accepted_wall_ns;
+}
+
+struct store_cluster *
+store_cluster(struct store *s, struct str name)
+{
+	for (size_t i = 0; i < s->clusters.len; i++)
+		if (str_eqz(name, s->clusters.at[i].message->name))
+			return &s->clusters.at[i];
+	return NULL;
+}
+
 /* ---- listeners */
 
 static struct str
@@ -98,6 +131,8 @@ add_listener(struct store *s, const Listener *l, struct err *err)
 	x->key = listener_key(s, address, x->name);
 	x->bound = address;
 	x->prefix = listener_prefix(s, l, address);
+	x->version = version_of(RESOURCE_LISTENER, x->name, l);
+	x->updated_ns = s->accepted_wall_ns;
 	x->on_port = l->bind_to_port == NULL || l->bind_to_port->value;
 	return 0;
 }
@@ -115,6 +150,15 @@ store_listeners(struct store *s, struct err *err)
 }
 
 struct store_listener *
+store_listener(struct store *s, struct str name)
+{
+	for (size_t i = 0; i < s->listeners.len; i++)
+		if (str_eq(s->listeners.at[i].name, name))
+			return &s->listeners.at[i];
+	return NULL;
+}
+
+struct store_listener *
 store_listener_by_key(struct store *s, struct str key)
 {
 	for (size_t i = 0; i < s->listeners.len; i++)
@@ -125,8 +169,8 @@ store_listener_by_key(struct store *s, struct str key)
 
 /* ---- the journal */
 
-static int
-put(struct store *s, enum resource_kind kind, struct str name, const ProtobufCMessage *m,
+int
+store_put(struct journal *j, enum resource_kind kind, struct str name, const ProtobufCMessage *m,
     struct err *err)
 {
 	struct strb bytes = {0};
@@ -134,12 +178,14 @@ put(struct store *s, enum resource_kind kind, struct str name, const ProtobufCMe
 	char version[17];
 	int bad;
 
+	if (m == NULL)
+		return journal_remove(j, (uint16_t)kind, name, err);
 	resource_write(&bytes, kind, name, m);
 	bad = resource_read(strb_str(&bytes), &r, err);
 	if (bad == 0) {
 		snprintf(version, sizeof(version), "%016llx", (unsigned long long)r.version);
 		bad = journal_append(
-		    s->journal, (uint16_t)kind, name, str_of(version), strb_str(&bytes), err);
+		    j, (uint16_t)kind, name, str_of(version), strb_str(&bytes), err);
 	}
 	strb_fini(&bytes);
 	return bad;
@@ -148,14 +194,15 @@ put(struct store *s, enum resource_kind kind, struct str name, const ProtobufCMe
 int
 store_write(struct store *s, struct err *err)
 {
-	if (put(s, RESOURCE_BOOTSTRAP, STR("bootstrap"), (const ProtobufCMessage *)s->bootstrap, err) < 0)
+	if (store_put(s->journal, RESOURCE_BOOTSTRAP, STR("bootstrap"),
+	        (const ProtobufCMessage *)s->bootstrap, err) < 0)
 		return -1;
 	for (size_t i = 0; i < s->clusters.len; i++)
-		if (put(s, RESOURCE_CLUSTER, str_of(s->clusters.at[i]->name),
-		        (const ProtobufCMessage *)s->clusters.at[i], err) < 0)
+		if (store_put(s->journal, RESOURCE_CLUSTER, str_of(s->clusters.at[i].message->name),
+		        (const ProtobufCMessage *)s->clusters.at[i].message, err) < 0)
 			return -1;
 	for (size_t i = 0; i < s->listeners.len; i++)
-		if (put(s, RESOURCE_LISTENER, s->listeners.at[i].name,
+		if (store_put(s->journal, RESOURCE_LISTENER, s->listeners.at[i].name,
 		        (const ProtobufCMessage *)s->listeners.at[i].message, err) < 0)
 			return -1;
 	return 0;
@@ -176,7 +223,7 @@ take_record(struct store *s, const struct journal_record *record, struct err *er
 		s->bootstrap = (const Bootstrap *)m;
 		return 0;
 	case RESOURCE_CLUSTER:
-		*vec_push(&s->clusters) = (const Cluster *)m;
+		store_add_cluster(s, (const Cluster *)m);
 		return 0;
 	case RESOURCE_LISTENER:
 		return add_listener(s, (const Listener *)m, err);
@@ -194,6 +241,7 @@ store_read(struct store *s, uint64_t use, uint64_t wall_ns, struct err *err)
 
 	if (journal_map(&map, journal_fd(s->journal), use, err) < 0)
 		return -1;
+	s->accepted_wall_ns = wall_ns;
 	bad = journal_read(&map, &state, err);
 	if (bad == 0) {
 		for (size_t i = 0; i < state.live.len && bad == 0; i++)
@@ -201,7 +249,6 @@ store_read(struct store *s, uint64_t use, uint64_t wall_ns, struct err *err)
 		journal_state_fini(&state);
 	}
 	journal_unmap(&map);
-	s->accepted_wall_ns = wall_ns;
 	if (bad == 0 && s->bootstrap == NULL)
 		return err_set(err, "journal: no bootstrap in it");
 	return bad;

@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "conf/resource.h"
 #include "envoy/config/bootstrap/v3/bootstrap.pb-c.h"
 #include "envoy/config/cluster/v3/cluster.pb-c.h"
 #include "envoy/config/listener/v3/listener.pb-c.h"
@@ -23,6 +24,13 @@ struct conf;
 struct journal;
 
 
+/* One cluster as workers see it: addresses, no names. */
+struct store_cluster {
+	const Envoy__Config__Cluster__V3__Cluster *message;
+	uint64_t version;    /* hash of the message */
+	uint64_t updated_ns; /* wall clock: since when it is like this */
+};
+
 /* One listener in force: a Listener that always has a name, and where it is bound. */
 struct store_listener {
 	const Envoy__Config__Listener__V3__Listener *message;
@@ -31,6 +39,8 @@ struct store_listener {
 	struct str key;     /* what LISTEN calls it */
 	struct str bound;   /* as LISTENED said; the real port */
 	struct str prefix;  /* "listener.0.0.0.0_8000." */
+	uint64_t version;
+	uint64_t updated_ns;
 	bool on_port;       /* bind_to_port is not false */
 	bool answered;      /* LISTENED came */
 };
@@ -40,7 +50,7 @@ struct store {
 	struct arena arena;
 	const Envoy__Config__Bootstrap__V3__Bootstrap *bootstrap;
 	uint64_t accepted_wall_ns;
-	VEC(const Envoy__Config__Cluster__V3__Cluster *) clusters; /* as in the journal: addresses, no names */
+	VEC(struct store_cluster) clusters;
 	VEC(struct store_listener) listeners;
 	struct journal *journal;
 };
@@ -48,15 +58,21 @@ struct store {
 void store_init(struct store *s);
 void store_fini(struct store *s);
 
-/* Takes conf; `resolved` clusters are added by the caller before store_write(). */
+/* Takes conf; resolved clusters are added by the caller before store_write(). */
 void store_take(struct store *s, struct conf *conf, uint64_t wall_ns);
+void store_add_cluster(struct store *s, const Envoy__Config__Cluster__V3__Cluster *m);
 /* Makes the list of listeners from the bootstrap; -1 when an address makes no sense. */
 int store_listeners(struct store *s, struct err *err);
+/* One record; m NULL: it is gone. */
+int store_put(struct journal *j, enum resource_kind kind, struct str name, const ProtobufCMessage *m,
+    struct err *err);
 /* Appends one record for the bootstrap and for each cluster and listener. */
 int store_write(struct store *s, struct err *err);
 /* Reads all of it back from the journal's first `use` bytes. */
 int store_read(struct store *s, uint64_t use, uint64_t wall_ns, struct err *err);
 
+struct store_cluster *store_cluster(struct store *s, struct str name);
+struct store_listener *store_listener(struct store *s, struct str name);
 struct store_listener *store_listener_by_key(struct store *s, struct str key);
 
 #endif

@@ -106,7 +106,7 @@ int
 members_build(struct members *m, const struct store *s, struct err *err)
 {
 	for (size_t i = 0; i < s->clusters.len; i++)
-		if (add_cluster(m, s->clusters.at[i], err) < 0)
+		if (add_cluster(m, s->clusters.at[i].message, err) < 0)
 			return -1;
 	return 0;
 }

@@ -1,5 +1,7 @@
 #include "admin/discovery/resolve.h"
 
+#include <stdlib.h>
+
 #include "admin/config/address.h"
 #include "admin/config/store.h"
 #include "lib/base/log.h"
@@ -26,6 +28,7 @@ struct lookup {
 struct resolve {
 	struct loop *loop;
 	struct store *store;
+	struct store *before; /* in force; NULL at the start */
 	struct dns *dns; /* made with the first name */
 	void (*on_done)(void *arg);
 	void *arg;
@@ -127,11 +130,91 @@ finish(void *arg)
 	const Envoy__Config__Bootstrap__V3__Bootstrap *b = r->store->bootstrap;
 
 	for (size_t i = 0; b->static_resources && i < b->static_resources->n_clusters; i++)
-		*vec_push(&r->store->clusters) = cluster_resolved(r, b->static_resources->clusters[i]);
+		store_add_cluster(r->store, cluster_resolved(r, b->static_resources->clusters[i]));
 	r->on_done(r->arg);
 }
 
 /* ---- asking */
+
+/* ---- what is in force says it too */
+
+static bool
+is_logical(const struct lookup *q)
+{
+	return q->cluster->type ==
+	    ENVOY__CONFIG__CLUSTER__V3__CLUSTER__DISCOVERY_TYPE__LOGICAL_DNS;
+}
+
+/* Calls fn for every address that the cluster in force has under the name and port of q. */
+static void
+each_before(struct lookup *q, void (*fn)(struct lookup *q, const struct address *at))
+{
+	const Endpoint *mine = q->endpoint->endpoint;
+	const char *name = mine->hostname[0] ? mine->hostname : address_name(mine->address);
+	struct store *before = q->resolve->before;
+	const struct store_cluster *c =
+	    before ? store_cluster(before, str_of(q->cluster->name)) : NULL;
+	const Assignment *all = c && is_dns(c->message) ? c->message->load_assignment : NULL;
+
+	for (size_t i = 0; all && i < all->n_endpoints; i++) {
+		for (size_t k = 0; k < all->endpoints[i]->n_lb_endpoints; k++) {
+			const Endpoint *e = all->endpoints[i]->lb_endpoints[k]->endpoint;
+			struct address at;
+
+			if (e && strcmp(e->hostname, name) == 0 &&
+			    address_of_message(&at, e->address, NULL) == 0 &&
+			    address_port(&at) == mine->address->socket_address->port_value)
+				fn(q, &at);
+		}
+	}
+}
+
+static void
+add_address(struct lookup *q, const struct address *at)
+{
+	*vec_push(&q->at) = *at;
+}
+
+static void
+take_from_before(struct lookup *q)
+{
+	each_before(q, add_address);
+}
+
+/* To the front, if the answer has it. */
+static void
+prefer(struct lookup *q, const struct address *at)
+{
+	for (size_t i = 0; i < q->at.len; i++) {
+		if (!address_same_ip(&q->at.at[i], at))
+			continue;
+		q->at.at[i] = q->at.at[0];
+		q->at.at[0] = *at;
+		return;
+	}
+}
+
+static int
+by_bytes(const void *a, const void *b)
+{
+	char x[ADDRESS_TEXT], y[ADDRESS_TEXT];
+
+	address_format(a, x);
+	address_format(b, y);
+	return strcmp(x, y);
+}
+
+/* A logical cluster stays at its address; otherwise the order says nothing. */
+static void
+settle_order(struct lookup *q)
+{
+	if (!is_logical(q)) {
+		qsort(q->at.at, q->at.len, sizeof(q->at.at[0]), by_bytes);
+		return;
+	}
+	each_before(q, prefer);
+	q->at.len = 1;
+}
 
 static void
 on_answer(void *arg, const struct address *at, size_t n, const char *why)
@@ -140,16 +223,21 @@ on_answer(void *arg, const struct address *at, size_t n, const char *why)
 	struct resolve *r = q->resolve;
 	const char *name = address_name(q->endpoint->endpoint->address);
 
-	if (q->cluster->type == ENVOY__CONFIG__CLUSTER__V3__CLUSTER__DISCOVERY_TYPE__LOGICAL_DNS &&
-	    n > 1)
-		n = 1;
 	for (size_t i = 0; i < n; i++)
 		*vec_push(&q->at) = at[i];
 	if (n)
-		log_info(LOG_UPSTREAM, "cluster '%s': '%s' has %zu address(es); names are asked once, at start",
-		    q->cluster->name, name, n);
+		settle_order(q);
 	else
-		log_warning(LOG_UPSTREAM, "cluster '%s': '%s' could not be resolved (%s); it has no members from it until the next start",
+		take_from_before(q);
+	if (n)
+		log_info(LOG_UPSTREAM,
+		    "cluster '%s': '%s' has %zu address(es); names are asked at a start and a reload",
+		    q->cluster->name, name, q->at.len);
+	else if (q->at.len)
+		log_warning(LOG_UPSTREAM, "cluster '%s': '%s' could not be resolved (%s); it keeps its addresses",
+		    q->cluster->name, name, why);
+	else
+		log_warning(LOG_UPSTREAM, "cluster '%s': '%s' could not be resolved (%s); it has no members from it until the next start or reload",
 		    q->cluster->name, name, why);
 	if (--r->open == 0)
 		finish(r);
@@ -207,12 +295,13 @@ ask_cluster(struct resolve *r, const Cluster *c, struct err *err)
 }
 
 struct resolve *
-resolve_start(struct loop *l, struct store *s, void (*on_done)(void *), void *arg, struct err *err)
+resolve_start(struct loop *l, struct store *s, struct store *before, void (*on_done)(void *),
+    void *arg, struct err *err)
 {
 	struct resolve *r = mem_new(struct resolve);
 	const Envoy__Config__Bootstrap__V3__Bootstrap *b = s->bootstrap;
 
-	*r = (struct resolve){.loop = l, .store = s, .on_done = on_done, .arg = arg};
+	*r = (struct resolve){.loop = l, .store = s, .before = before, .on_done = on_done, .arg = arg};
 	for (size_t i = 0; b->static_resources && i < b->static_resources->n_clusters; i++) {
 		if (ask_cluster(r, b->static_resources->clusters[i], err) < 0) {
 			resolve_free(&r);

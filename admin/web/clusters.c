@@ -243,7 +243,7 @@ job_more(void *state, struct strb *out)
 	job->json.to = out;
 	if (job->next == 0 && job->as_json)
 		begin_json(job, out);
-	if (job->next == job->a->members.clusters.len)
+	if (job->next >= job->a->members.clusters.len) /* a reload may have taken some away */
 		return end(job, out);
 	c = &job->a->members.clusters.at[job->next++];
 	if (job->filter && !regex_match(job->filter, c->name))

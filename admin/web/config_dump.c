@@ -43,6 +43,7 @@ struct element {
 	const struct dump_list *list;
 	const char *name;
 	const ProtobufCMessage *message; /* borrowed from the store or the job's arena */
+	uint64_t updated_ns;
 };
 
 struct dump_job {
@@ -63,40 +64,60 @@ struct dump_job {
 enum { CLUSTERS, ENDPOINTS, LISTENERS, ROUTES }; /* of lists[] */
 
 static void
-add_element(struct dump_job *job, const struct dump_list *list, const char *name, const void *message)
+add_element(struct dump_job *job, const struct dump_list *list, const char *name,
+    const void *message, uint64_t updated_ns)
 {
 	if (job->name && !regex_match(job->name, str_of(name)))
 		return;
 	if (job->resource.n && !str_eqz(job->resource, list->list))
 		return;
-	*vec_push(&job->elements) = (struct element){list, name, message};
+	*vec_push(&job->elements) = (struct element){list, name, message, updated_ns};
 }
+
+struct routes_walk {
+	struct dump_job *job;
+	uint64_t updated_ns; /* of the listener they stand in */
+};
 
 static int
 add_routes(void *arg, const HttpConnectionManager *hcm, struct err *err)
 {
+	struct routes_walk *w = arg;
+
 	if (hcm->route_config)
-		add_element(arg, &lists[ROUTES], hcm->route_config->name, hcm->route_config);
+		add_element(w->job, &lists[ROUTES], hcm->route_config->name, hcm->route_config,
+		    w->updated_ns);
 	return 0;
 }
 
 static void
 collect(struct dump_job *job, bool endpoints)
 {
-	const struct store *s = &job->a->store;
+	struct store *s = &job->a->store;
 	const Envoy__Config__Bootstrap__V3__Bootstrap__StaticResources *r =
 	    s->bootstrap ? s->bootstrap->static_resources : NULL;
 
-	for (size_t i = 0; r && i < r->n_clusters; i++)
-		add_element(job, &lists[CLUSTERS], r->clusters[i]->name, r->clusters[i]);
-	for (size_t i = 0; r && endpoints && i < r->n_clusters; i++)
+	for (size_t i = 0; r && i < r->n_clusters; i++) {
+		const struct store_cluster *c = store_cluster(s, str_of(r->clusters[i]->name));
+
+		add_element(job, &lists[CLUSTERS], r->clusters[i]->name, r->clusters[i],
+		    c ? c->updated_ns : s->accepted_wall_ns);
+	}
+	for (size_t i = 0; r && endpoints && i < r->n_clusters; i++) {
+		const struct store_cluster *c = store_cluster(s, str_of(r->clusters[i]->name));
+
 		if (r->clusters[i]->load_assignment)
 			add_element(job, &lists[ENDPOINTS], r->clusters[i]->name,
-			    r->clusters[i]->load_assignment);
+			    r->clusters[i]->load_assignment, c ? c->updated_ns : s->accepted_wall_ns);
+	}
 	for (size_t i = 0; i < s->listeners.len; i++)
-		add_element(job, &lists[LISTENERS], s->listeners.at[i].message->name, s->listeners.at[i].message);
-	for (size_t i = 0; i < s->listeners.len; i++)
-		hcm_each(s->listeners.at[i].message, &job->arena, add_routes, job, NULL);
+		add_element(job, &lists[LISTENERS], s->listeners.at[i].message->name,
+		    s->listeners.at[i].message, s->listeners.at[i].updated_ns);
+	for (size_t i = 0; i < s->listeners.len; i++) {
+		struct routes_walk w = {job, s->listeners.at[i].updated_ns};
+
+		hcm_each(s->listeners.at[i].message, &job->arena, add_routes, &w, NULL);
+	}
 }
 
 /* ---- writing */
@@ -136,7 +157,7 @@ write_element(struct dump_job *job, const struct element *e, const struct mask *
 		write_message(job, e->list->field, mask, e->message, type);
 	}
 	if (mask_allows(mask, "last_updated"))
-		json_field_time(&job->json, "last_updated", job->a->store.accepted_wall_ns);
+		json_field_time(&job->json, "last_updated", e->updated_ns);
 	json_end(&job->json);
 }
 
@@ -233,6 +254,7 @@ job_free(void *state)
 {
 	struct dump_job *job = state;
 
+	admin_store_release(job->a);
 	vec_fini(&job->elements);
 	mask_fini(&job->mask);
 	regex_free(&job->name);
@@ -278,6 +300,7 @@ web_config_dump(struct admin *a, const struct web_request *q, struct web_reply *
 	}
 	job = mem_new(struct dump_job);
 	job->a = a;
+	admin_store_hold(a);
 	arena_init(&job->arena);
 	job->name = re;
 	job->resource = arena_str(&job->arena, resource);

@@ -84,7 +84,11 @@ barrier_is_told_by_scripts(void **state)
 	    {"+2 +3 !100 x2 x3", "P2:100 P3:100 R(no) ", 0, false},
 	    /* a worker that ends leaves the barrier */
 	    {"+2 +3 !100 y2 -3", "P2:100 P3:100 U100 D ", 100, false},
-	    {"+2 !100 -2", "P2:100 U100 D ", 100, false},
+	    /* but who died of it is no proof */
+	    {"+2 !100 -2", "P2:100 ", 0, true},
+	    {"+2 !100 -2 +2 y2", "P2:100 P2:100 U100 D ", 100, false},
+	    {"+2 +3 !100 -2 +2 -3 +3 -2", "P2:100 P3:100 P2:100 P3:100 R(workers end while they build it) ", 0,
+		false},
 	    /* one that comes meanwhile is asked too */
 	    {"+2 !100 +3 y2", "P2:100 P3:100 ", 0, true},
 	    {"+2 !100 +3 y2 y3", "P2:100 P3:100 U100 D ", 100, false},

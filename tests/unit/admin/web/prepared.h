@@ -101,7 +101,7 @@ prepare(void **state)
 	store_take(&a->store, conf, 1700000000123456789ull);
 	assert_int_equal(store_listeners(&a->store, &err), 0);
 	for (size_t i = 0; i < a->store.bootstrap->static_resources->n_clusters; i++)
-		*vec_push(&a->store.clusters) = a->store.bootstrap->static_resources->clusters[i];
+		store_add_cluster(&a->store, a->store.bootstrap->static_resources->clusters[i]);
 	assert_int_equal(members_build(&a->members, &a->store, &err), 0);
 	assert_int_equal(blocks_publish_own(a->segment, &p->settings, &err), 0);
 	assert_int_equal(

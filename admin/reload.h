@@ -1,0 +1,37 @@
+/*
+ * Reload: the configuration of the command line is read anew, and what
+ * changed is published, or nothing is.
+ *
+ *   IDLE → RESOLVING → LISTENING → PUBLISHING → IDLE
+ *
+ * (names, sockets of new addresses, barrier).  Whatever is refused on the
+ * way is given back: sockets, the journal's tail, opened log files.  One
+ * at a time; whoever asks while one goes on is answered at the end of one
+ * more, which begins then.
+ */
+#ifndef ADMIN_RELOAD_H
+#define ADMIN_RELOAD_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "lib/base/str.h"
+
+struct admin;
+struct reload;
+
+struct reload *reload_new(struct admin *a);
+void reload_free(struct reload **rp);
+
+/* id: of the CONTROL that asks, answered with CONTROL_DONE. */
+void reload_ask(struct reload *r, uint64_t id, bool json);
+void reload_may_begin(struct reload *r); /* start-up is complete */
+
+/* True when the answer was to this reload's question. */
+bool reload_on_listened(struct reload *r, struct str key, bool ok, struct str text);
+/* Every worker is ready; USE is about to be sent. */
+void reload_before_use(struct reload *r);
+/* The barrier's end, true when it was this reload's. */
+bool reload_on_published(struct reload *r, const char *refused);
+
+#endif
