@@ -1,0 +1,603 @@
+/* The configuration changes while clients are served: all of it or nothing, and nobody notices. */
+#include "tests/harness/scene.h"
+
+#include <dirent.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+
+#include "lib/base/assert.h"
+#include "lib/base/mem.h"
+#include "tests/harness/configs.h"
+
+#define DIRECT(text)                                                                               \
+	"              - match: {path: /word}\n"                                                   \
+	"                direct_response: {status: 200, body: {inline_string: " text "}}\n"
+#define CONF_WORD(text)                                                                            \
+	CONF_ADMIN CONF_LISTENER("", DIRECT(text) CONF_ROUTE_ALL)                                  \
+	CONF_CLUSTERS CONF_CLUSTER("api", CONF_HOST("@HOST0@"), "")
+
+#define SECOND(name, port)                                                                         \
+	"  - name: " name "\n"                                                                     \
+	"    stat_prefix: " name "\n"                                                              \
+	"    address: {socket_address: {address: 127.0.0.1, port_value: " port "}}\n"              \
+	"    filter_chains:\n"                                                                     \
+	"    - filters:\n"                                                                         \
+	"      - name: envoy.filters.network.http_connection_manager\n"                            \
+	"        typed_config:\n"                                                                  \
+	"          \"@type\": type.googleapis.com/"                                                \
+	"envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager\n"      \
+	"          stat_prefix: " name "\n"                                                        \
+	"          http_filters:\n" CONF_ROUTER                                                    \
+	"          route_config: {virtual_hosts: [{name: all, domains: [\"*\"], routes: "          \
+	"[{match: {prefix: /}, direct_response: {status: 200, body: {inline_string: " name         \
+	"}}}]}]}\n"
+#define CONF_TWO_LISTENERS(port)                                                                   \
+	CONF_ADMIN CONF_LISTENER("", DIRECT("one") CONF_ROUTE_ALL)                                 \
+	SECOND("second", port)                                                                     \
+	CONF_CLUSTERS CONF_CLUSTER("api", CONF_HOST("@HOST0@"), "")
+
+/* ---- what scenes ask */
+
+static void
+proxy(struct scene *sc, const char *yaml)
+{
+	scene_init(sc);
+	scene_origin(sc, "one");
+	scene_origin(sc, "two");
+	sc->extra[0] = "--concurrency";
+	sc->extra[1] = "2";
+	sc->extra[2] = "--component-log-level";
+	sc->extra[3] = "config:debug";
+	scene_proxy(sc, yaml);
+}
+
+/* Gives the exit status of `batonctl reload`; its words go to *out when that is wanted. */
+static int
+reload(struct scene *sc, const char *yaml, char **out)
+{
+	char *text;
+	int status;
+
+	if (yaml)
+		scene_write_config(sc, yaml);
+	status = scene_run_tool(sc, &text, "batonctl", "reload", NULL);
+	if (out)
+		*out = text;
+	else
+		mem_free(text);
+	return status;
+}
+
+static void
+expect_body(struct scene *sc, const char *path, const char *text)
+{
+	struct reply r = scene_get(sc, path);
+
+	assert_int_equal(r.status, 200);
+	assert_string_equal(r.body, text);
+	reply_free(&r);
+}
+
+static void
+ask_on(int fd, const char *path)
+{
+	char *text = mem_printf("GET %s HTTP/1.1\r\nHost: a\r\n\r\n", path);
+
+	client_send(fd, text);
+	mem_free(text);
+}
+
+static void
+expect_word(int fd, const char *text)
+{
+	struct reply r;
+
+	ask_on(fd, "/word");
+	r = client_reply(fd, false);
+	assert_int_equal(r.status, 200);
+	assert_string_equal(r.body, text);
+	assert_null(reply_header(&r, "connection"));
+	reply_free(&r);
+}
+
+static uint16_t
+port_of(struct scene *sc, const char *name)
+{
+	struct reply r = scene_admin(sc, "GET", "/listeners");
+	char *key = mem_printf("%s::", name), *at = strstr(r.body, key), *colon;
+	uint16_t port = 0;
+
+	if (at) {
+		at[strcspn(at, "\n")] = '\0';
+		colon = strrchr(at, ':');
+		port = (uint16_t)atoi(colon + 1);
+	}
+	mem_free(key);
+	reply_free(&r);
+	return port;
+}
+
+static unsigned
+descriptors(pid_t pid)
+{
+	char path[64];
+	unsigned n = 0;
+	DIR *d;
+
+	snprintf(path, sizeof(path), "/proc/%d/fd", (int)pid);
+	d = opendir(path);
+	assert_non_null(d);
+	while (readdir(d))
+		n++;
+	closedir(d);
+	return n;
+}
+
+/* Snapshots that were freed by all workers so far. */
+static unsigned
+snapshots_freed(struct scene *sc)
+{
+	char *log = scene_log(sc), *at = log;
+	unsigned n = 0;
+
+	for (; (at = strstr(at, "snapshot: freed")) != NULL; at++)
+		n++;
+	mem_free(log);
+	return n;
+}
+
+/* ---- clients that never stop, never retry, and count everything that is not as it should be */
+
+#define LOAD_CONNECTIONS 8
+
+struct load {
+	volatile int stop;
+	volatile uint64_t requests, failures, closes;
+	pid_t pid;
+};
+
+static void
+one_request(struct load *l, int fd, const char *path)
+{
+	struct reply r;
+
+	ask_on(fd, path);
+	r = client_reply(fd, false);
+	l->requests++;
+	if (r.status != 200 || !r.complete)
+		l->failures++;
+	if (r.closed || (r.head && reply_header(&r, "connection")))
+		l->closes++;
+	reply_free(&r);
+}
+
+static void
+run_load(struct load *l, uint16_t port)
+{
+	static const char *const paths[] = {"/", "/word", "/?size=3000"};
+	int fds[LOAD_CONNECTIONS];
+
+	for (unsigned i = 0; i < LOAD_CONNECTIONS; i++)
+		fds[i] = client_connect(port);
+	for (unsigned n = 0; !l->stop && !l->failures; n++)
+		one_request(l, fds[n % LOAD_CONNECTIONS], paths[n % ARRAY_LEN(paths)]);
+	_exit(0);
+}
+
+static struct load *
+load_start(struct scene *sc)
+{
+	struct load *l = mmap(
+	    NULL, sizeof(*l), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	pid_t pid;
+
+	assert_ptr_not_equal(l, MAP_FAILED);
+	pid = fork();
+	if (pid == 0)
+		run_load(l, sc->port);
+	l->pid = pid;
+	return l;
+}
+
+/* The clients go on for so many requests more. */
+static void
+load_more(struct load *l, uint64_t requests)
+{
+	uint64_t until = l->requests + requests;
+
+	WAIT_FOR(l->requests >= until || l->failures);
+}
+
+static uint64_t
+load_end(struct load *l)
+{
+	uint64_t requests;
+
+	l->stop = 1;
+	waitpid(l->pid, NULL, 0);
+	requests = l->requests;
+	assert_int_equal(l->failures, 0);
+	assert_int_equal(l->closes, 0);
+	munmap(l, sizeof(*l));
+	return requests;
+}
+
+/* ---- scenes */
+
+static void
+a_changed_route_is_seen_by_everybody_and_fails_nobody(void **state)
+{
+	struct scene sc;
+	struct load *load;
+	char *out;
+	int old;
+
+	proxy(&sc, CONF_WORD("one"));
+	old = client_connect(sc.port);
+	expect_word(old, "one");
+	load = load_start(&sc);
+	load_more(load, 100);
+	assert_int_equal(reload(&sc, CONF_WORD("two"), &out), 0);
+	assert_string_equal(out, "listeners: 1 changed\n");
+	mem_free(out);
+	expect_word(old, "two"); /* the same connection */
+	expect_body(&sc, "/word", "two");
+	load_more(load, 100);
+	assert_true(load_end(load) >= 200);
+	assert_stat(&sc, "listener_manager.listener_added", 1);
+	assert_stat(&sc, "listener_manager.listener_modified", 1);
+	assert_stat(&sc, "listener_manager.total_listeners_active", 1);
+	assert_stat(&sc, "listener_manager.total_listeners_draining", 0);
+	assert_stat(&sc, "cluster_manager.cluster_modified", 0);
+	assert_stat(&sc, "http.ingress.downstream_cx_active", 1);
+	/* Everybody moved on: each worker let the first one go, with idle connections open. */
+	WAIT_FOR(snapshots_freed(&sc) == 2);
+	close(old);
+	scene_fini(&sc);
+}
+
+static void
+a_request_ends_under_what_it_began_with(void **state)
+{
+	struct scene sc;
+	struct reply r;
+	int fd;
+
+	proxy(&sc, CONF_WORD("one"));
+	fd = client_connect(sc.port);
+	ask_on(fd, "/?delay_ms=500");
+	scene_wait_stat(&sc, "cluster.api.upstream_rq_active", 1);
+	assert_int_equal(reload(&sc,
+			     CONF_ADMIN CONF_LISTENER("", DIRECT("two")) CONF_CLUSTERS CONF_CLUSTER(
+				 "other", CONF_HOST("@HOST1@"), ""),
+			     NULL),
+	    0);
+	r = client_reply(fd, false);
+	assert_int_equal(r.status, 200);
+	assert_string_equal(reply_header(&r, "x-origin"), "one");
+	reply_free(&r);
+	expect_word(fd, "two");
+	close(fd);
+	assert_stat(&sc, "cluster_manager.cluster_added", 2);
+	assert_stat(&sc, "cluster_manager.cluster_removed", 1);
+	assert_stat(&sc, "cluster_manager.active_clusters", 1);
+	WAIT_FOR(snapshots_freed(&sc) == 2);
+	scene_fini(&sc);
+}
+
+static void
+an_added_listener_serves_and_a_removed_one_drains(void **state)
+{
+	struct scene sc;
+	struct load *load;
+	struct reply r;
+	uint16_t port;
+	int fd, idle;
+	char *out;
+
+	proxy(&sc, CONF_WORD("one"));
+	load = load_start(&sc);
+	assert_int_equal(reload(&sc, CONF_TWO_LISTENERS("0"), &out), 0);
+	assert_string_equal(out, "listeners: 1 added\n");
+	mem_free(out);
+	port = port_of(&sc, "second");
+	assert_int_not_equal(port, 0);
+	fd = client_connect(port);
+	idle = client_connect(port);
+	expect_word(fd, "second");
+	expect_word(idle, "second");
+	assert_stat(&sc, "listener_manager.total_listeners_active", 2);
+	assert_stat(&sc, "http.second.downstream_cx_active", 2);
+
+	assert_int_equal(reload(&sc, CONF_WORD("one"), &out), 0);
+	assert_string_equal(out, "listeners: 1 removed\n");
+	mem_free(out);
+	WAIT_FOR(client_connect(port) == -1);
+	assert_stat(&sc, "listener_manager.listener_removed", 1);
+	assert_stat(&sc, "listener_manager.total_listeners_active", 1);
+	assert_stat(&sc, "listener_manager.total_listeners_draining", 1);
+	expect_word(fd, "second"); /* nobody is cut; the window is ten minutes long */
+	close(fd);
+	ask_on(idle, "/");
+	r = client_reply(idle, false);
+	assert_int_equal(r.status, 200);
+	reply_free(&r);
+	close(idle);
+	assert_stat(&sc, "listener_manager.total_listeners_draining", 0);
+	assert_stat(&sc, "http.second.downstream_rq_total", 4);
+	load_end(load);
+	scene_fini(&sc);
+}
+
+static void
+connections_of_a_removed_listener_are_told_or_end_with_the_window(void **state)
+{
+	struct scene sc;
+	struct reply r;
+	uint16_t port;
+	int busy, idle;
+
+	scene_init(&sc);
+	scene_origin(&sc, "one");
+	sc.extra[0] = "--drain-time-s";
+	sc.extra[1] = "2";
+	scene_proxy(&sc, CONF_TWO_LISTENERS("0"));
+	port = port_of(&sc, "second");
+	busy = client_connect(port);
+	idle = client_connect(port);
+	expect_word(busy, "second");
+	expect_word(idle, "second");
+	assert_int_equal(reload(&sc, CONF_WORD("one"), NULL), 0);
+	do { /* told at the latest after a quarter of the window */
+		bool told;
+
+		ask_on(busy, "/");
+		r = client_reply(busy, false);
+		assert_int_equal(r.status, 200);
+		told = reply_header(&r, "connection") != NULL;
+		reply_free(&r);
+		if (told)
+			break;
+		scene_pause();
+	} while (true);
+	assert_true(client_closed(busy));
+	assert_true(client_closed(idle));
+	close(busy);
+	close(idle);
+	scene_fini(&sc);
+}
+
+static void
+changed_hosts_get_the_next_request(void **state)
+{
+	struct scene sc;
+	struct load *load;
+	char *out;
+
+	proxy(&sc, CONF_SIMPLE);
+	load = load_start(&sc);
+	load_more(load, 50);
+	assert_int_equal(scene_stat(&sc, "cluster.api.membership_total"), 1);
+	assert_int_equal(reload(&sc,
+			     CONF_ADMIN CONF_LISTENER("", CONF_ROUTE_ALL) CONF_CLUSTERS CONF_CLUSTER(
+				 "api", CONF_HOST("@HOST1@"), ""),
+			     &out),
+	    0);
+	assert_string_equal(out, "clusters: 1 changed\n");
+	mem_free(out);
+	for (int i = 0; i < 20; i++) {
+		struct reply r = scene_get(&sc, "/");
+
+		assert_string_equal(reply_header(&r, "x-origin"), "two");
+		reply_free(&r);
+	}
+	load_more(load, 50);
+	load_end(load);
+	assert_stat(&sc, "cluster_manager.cluster_modified", 1);
+	scene_fini(&sc);
+}
+
+static void
+an_operators_verdict_survives(void **state)
+{
+	struct scene sc;
+	char *address, *out;
+
+#define TWO_HOSTS CONF_HOST("@HOST0@") CONF_HOST("@HOST1@")
+	proxy(&sc, CONF_ADMIN CONF_LISTENER("", CONF_ROUTE_ALL) CONF_CLUSTERS CONF_CLUSTER(
+		       "api", TWO_HOSTS, ""));
+	address = mem_printf("127.0.0.1:%u", sc.host_port[0]);
+	assert_int_equal(
+	    scene_run_tool(&sc, &out, "batonctl", "host", "api", address, "drain", NULL), 0);
+	mem_free(out);
+	assert_int_equal(reload(&sc,
+			     CONF_ADMIN CONF_LISTENER("", DIRECT("one") CONF_ROUTE_ALL)
+				 CONF_CLUSTERS CONF_CLUSTER(
+				     "api", TWO_HOSTS, "    lb_policy: RANDOM\n"),
+			     NULL),
+	    0);
+	for (int i = 0; i < 20; i++) {
+		struct reply r = scene_get(&sc, "/");
+
+		assert_string_equal(reply_header(&r, "x-origin"), "two");
+		reply_free(&r);
+	}
+	assert_stat(&sc, "cluster.api.membership_excluded", 1);
+	mem_free(address);
+	scene_fini(&sc);
+}
+
+static void
+what_is_refused_changes_nothing_and_says_why(void **state)
+{
+	struct scene sc;
+	unsigned master, admin;
+	uint16_t port;
+	char *out, *taken;
+	int refusing;
+
+	proxy(&sc, CONF_WORD("one"));
+	master = descriptors(sc.proxy);
+	admin = descriptors(scene_child(&sc, "admin"));
+
+	assert_int_equal(reload(&sc, CONF_ADMIN "static_resources:\n  listenrs: []\n", &out), 3);
+	assert_non_null(strstr(out, "baton.yaml:5:3"));
+	assert_non_null(strstr(out, "listenrs"));
+	mem_free(out);
+	expect_body(&sc, "/word", "one");
+
+	assert_int_equal(
+	    reload(&sc,
+		"node: {id: other}\n"
+		"admin:\n  address: {socket_address: {address: 127.0.0.1, port_value: 0}}\n"
+		"static_resources: {}\n",
+		&out),
+	    3);
+	assert_non_null(strstr(out, "node: changed, and that needs a hot restart"));
+	mem_free(out);
+	expect_body(&sc, "/word", "one");
+
+	/* One of two new addresses is taken: the other is given back. */
+	refusing = scene_refusing_port(&port);
+	taken = mem_printf("%s%s%s", CONF_ADMIN CONF_LISTENER("", DIRECT("two")) SECOND("free", "0")
+			       SECOND("taken", "@HOST0@"),
+	    "", "");
+	assert_int_equal(reload(&sc, taken, &out), 3);
+	assert_non_null(strstr(out, "Address already in use"));
+	mem_free(out);
+	mem_free(taken);
+	close(refusing);
+	expect_body(&sc, "/word", "one");
+	assert_int_equal(port_of(&sc, "free"), 0);
+	WAIT_FOR(descriptors(sc.proxy) == master);
+	assert_int_equal(descriptors(scene_child(&sc, "admin")), admin);
+
+	assert_int_equal(reload(&sc, CONF_WORD("one"), &out), 0);
+	assert_string_equal(out, "nothing changed\n");
+	mem_free(out);
+	assert_stat(&sc, "listener_manager.listener_modified", 0);
+	assert_stat(&sc, "listener_manager.listener_added", 1);
+
+	assert_int_equal(reload(&sc, CONF_WORD("two"), NULL), 0);
+	expect_body(&sc, "/word", "two");
+	scene_fini(&sc);
+}
+
+static void
+the_dump_says_since_when(void **state)
+{
+	struct scene sc;
+	struct reply before, after;
+	const char *a, *b;
+
+	proxy(&sc, CONF_WORD("one"));
+	before = scene_admin(&sc, "GET", "/config_dump?resource=static_clusters&mask=last_updated");
+	assert_int_equal(reload(&sc, CONF_WORD("two"), NULL), 0);
+	after = scene_admin(&sc, "GET", "/config_dump?resource=static_clusters&mask=last_updated");
+	assert_string_equal(before.body, after.body); /* the cluster is what it was */
+	reply_free(&after);
+	after = scene_admin(&sc, "GET", "/config_dump?resource=static_listeners");
+	a = strstr(before.body, "last_updated");
+	b = strstr(after.body, "last_updated");
+	assert_non_null(a);
+	assert_non_null(b);
+	assert_true(strncmp(a, b, 46) != 0);
+	assert_non_null(strstr(after.body, "\"two\""));
+	reply_free(&before);
+	reply_free(&after);
+	scene_fini(&sc);
+}
+
+static void
+a_signal_reloads_and_a_replaced_admin_knows_what_is_in_force(void **state)
+{
+	struct scene sc;
+	pid_t admin, worker;
+
+	proxy(&sc, CONF_WORD("one"));
+	scene_write_config(&sc, CONF_WORD("two"));
+	kill(sc.proxy, SIGHUP);
+	scene_wait_log(&sc, "reload: in force, listeners: 1 changed");
+	expect_body(&sc, "/word", "two");
+	admin = scene_child(&sc, "admin");
+	worker = scene_child(&sc, "worker 1");
+	kill(admin, SIGKILL);
+	kill(worker, SIGKILL);
+	scene_wait_child(&sc, "admin", admin);
+	scene_wait_child(&sc, "worker 1", worker);
+	for (int i = 0; i < 20; i++)
+		expect_body(&sc, "/word", "two");
+	WAIT_FOR(reload(&sc, CONF_WORD("three"), NULL) == 0); /* as soon as it is back */
+	for (int i = 0; i < 20; i++)
+		expect_body(&sc, "/word", "three");
+	/* A signal while it is away is remembered. */
+	admin = scene_child(&sc, "admin");
+	scene_write_config(&sc, CONF_WORD("four"));
+	kill(admin, SIGKILL);
+	kill(sc.proxy, SIGHUP);
+	scene_wait_child(&sc, "admin", admin);
+	scene_wait_log(&sc, "reload: begins");
+	scene_fini(&sc);
+}
+
+static void
+twenty_reloads_leave_nothing_behind(void **state)
+{
+	static const char *const yaml[] = {CONF_WORD("a"), CONF_TWO_LISTENERS("0"),
+	    CONF_ADMIN CONF_LISTENER("", DIRECT("c") CONF_ROUTE_ALL) CONF_CLUSTERS CONF_CLUSTER(
+		"api", CONF_HOST("@HOST1@"), "")};
+	struct scene sc;
+	struct load *load;
+	unsigned before[4];
+	int64_t requests, last = 0;
+	pid_t pids[4];
+
+	proxy(&sc, CONF_WORD("a"));
+	load = load_start(&sc);
+	load_more(load, 50);
+	pids[0] = sc.proxy;
+	pids[1] = scene_child(&sc, "admin");
+	pids[2] = scene_child(&sc, "worker 1");
+	pids[3] = scene_child(&sc, "worker 2");
+	for (int i = 1; i <= 21; i++) {
+		assert_int_equal(reload(&sc, yaml[i % 3], NULL), 0);
+		load_more(load, 20);
+		requests = scene_stat(&sc, "http.ingress.downstream_rq_total");
+		assert_true(requests >= last);
+		last = requests;
+		for (int k = 0; i == 3 && k < 4; k++)
+			before[k] = descriptors(pids[k]);
+	}
+	requests = (int64_t)load_end(load);
+	assert_stat(&sc, "http.ingress.downstream_rq_total", requests);
+	assert_stat(&sc, "http.ingress.downstream_rq_2xx", requests);
+	assert_stat(&sc, "http.ingress.downstream_cx_total", LOAD_CONNECTIONS);
+	assert_stat(&sc, "http.ingress.downstream_cx_active", 0);
+	assert_stat(&sc, "listener_manager.listener_removed", 7);
+	WAIT_FOR(snapshots_freed(&sc) == 2 * 21);
+	/* Connections of the load and its pools are gone, nothing came. */
+	for (int k = 0; k < 4; k++)
+		WAIT_FOR(descriptors(pids[k]) <= before[k]);
+	assert_int_equal(scene_child(&sc, "worker 1"), pids[2]);
+	scene_fini(&sc);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(a_changed_route_is_seen_by_everybody_and_fails_nobody),
+	    cmocka_unit_test(a_request_ends_under_what_it_began_with),
+	    cmocka_unit_test(an_added_listener_serves_and_a_removed_one_drains),
+	    cmocka_unit_test(connections_of_a_removed_listener_are_told_or_end_with_the_window),
+	    cmocka_unit_test(changed_hosts_get_the_next_request),
+	    cmocka_unit_test(an_operators_verdict_survives),
+	    cmocka_unit_test(what_is_refused_changes_nothing_and_says_why),
+	    cmocka_unit_test(the_dump_says_since_when),
+	    cmocka_unit_test(a_signal_reloads_and_a_replaced_admin_knows_what_is_in_force),
+	    cmocka_unit_test(twenty_reloads_leave_nothing_behind),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
