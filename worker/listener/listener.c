@@ -16,8 +16,6 @@
 /* Out of descriptors: wait, for longer each time, up to the limit. */
 #define PAUSE_FIRST_MS 20u
 #define PAUSE_MOST_MS 320u
-/* More than a queue can hold: whoever comes while it is emptied has no claim. */
-#define LAST_ACCEPTS 65536u
 
 struct accept_socket {
 	struct io io;
@@ -136,24 +134,41 @@ accept_one(struct accept_socket *s)
 	}
 }
 
-static uint32_t
-accept_some(struct accept_socket *s, uint32_t most)
-{
-	uint32_t n = 0;
-
-	while (s->polled && n < most && accept_one(s))
-		n++;
-	if (n)
-		stat_record(&s->listener->place.stats->connections_accepted_per_socket_event, n);
-	return n;
-}
-
 static void
 on_acceptable(void *arg, unsigned ready)
 {
 	struct accept_socket *s = arg;
+	struct listener *l = s->listener;
+	uint32_t n = 0;
 
-	accept_some(s, s->listener->config->accept_budget);
+	while (s->polled && n < l->config->accept_budget && accept_one(s))
+		n++;
+	if (n)
+		stat_record(&l->place.stats->connections_accepted_per_socket_event, n);
+}
+
+/* A queue is never closed full: who waits in it is accepted first. */
+#define LAST_CONNECTIONS 4096
+
+/*
+ * shutdown() and not close(): master and the other workers hold the same
+ * socket, and a client that nobody will accept must be refused, not left
+ * waiting in the queue.
+ */
+static void
+refuse_connections(struct listener *l)
+{
+	for (size_t i = 0; i < l->sockets.len; i++) {
+		struct accept_socket *s = l->sockets.at[i];
+
+		if (s->ended)
+			continue;
+		if (l->config && l->config->on_port)
+			for (unsigned n = 0; n < LAST_CONNECTIONS && accept_one(s); n++)
+				;
+		s->ended = true;
+		shutdown(s->fd, SHUT_RD);
+	}
 }
 
 /* ---- sockets */
@@ -275,10 +290,10 @@ drop_config(struct listener *l)
 {
 	if (l->config == NULL)
 		return;
-	while (l->sockets.len) {
-		accept_some(l->sockets.at[0], LAST_ACCEPTS);
+	refuse_connections(l);
+	while (l->sockets.len)
 		remove_socket(l, l->sockets.at[0]->index);
-	}
+	l->stopped = false; /* it was these sockets that were */
 	l->config = NULL;
 	l->place.config = NULL;
 	snapshot_unref(&l->place.snapshot);
@@ -298,30 +313,6 @@ listeners_use(struct listeners *ls, struct snapshot *s)
 }
 
 /* ---- stopping */
-
-/* A queue is never closed full: who waits in it is accepted first. */
-#define LAST_CONNECTIONS 4096
-
-/*
- * shutdown() and not close(): master and the other workers hold the same
- * socket, and a client that nobody will accept must be refused, not left
- * waiting in the queue.
- */
-static void
-refuse_connections(struct listener *l)
-{
-	for (size_t i = 0; i < l->sockets.len; i++) {
-		struct accept_socket *s = l->sockets.at[i];
-
-		if (s->ended)
-			continue;
-		if (l->config && l->config->on_port)
-			for (unsigned n = 0; n < LAST_CONNECTIONS && accept_one(s); n++)
-				;
-		s->ended = true;
-		shutdown(s->fd, SHUT_RD);
-	}
-}
 
 void
 listeners_stop(struct listeners *ls, bool inbound_only)
