@@ -5,6 +5,7 @@
  *   origin --name A --port N        (0: the kernel picks) or --uds PATH
  *
  *   any path     ?status=503&delay_ms=200&size=1024&close=1&chunked=1&header=x-a:b
+ *                (&seed=7: byte i of the body is i + (i>>8)*7 + (i>>16)*13 + seed, modulo 256)
  *   /            one kibibyte of help, built once: the fast path
  *   /echo        the request's head as JSON lines
  *   /count       how many requests came so far

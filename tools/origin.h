@@ -34,8 +34,8 @@ struct request {
 	struct str method, target, path;
 	bool head, upload, echo_body, websocket;
 	unsigned status, delay_ms;
-	bool has_size, chunked, close;
-	uint64_t size;
+	bool has_size, has_seed, chunked, close;
+	uint64_t size, seed;
 	struct strb extra; /* header lines */
 	enum body_kind body;
 	uint64_t body_left; /* of the length or of the chunk */

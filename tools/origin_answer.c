@@ -41,6 +41,7 @@ answer_init(void)
 	    "  ?status=503     this status\n"
 	    "  ?delay_ms=200   after this time\n"
 	    "  ?size=1024      with a body of this size\n"
+	    "  &seed=7         whose bytes tell their place\n"
 	    "  ?chunked=1      in chunks\n"
 	    "  ?close=1        and closes the connection\n"
 	    "  ?header=x-a:b   with this header\n"
@@ -208,6 +209,21 @@ answer_put(struct client *c)
 		c->ending = true;
 }
 
+/* The next bytes of a body with a seed: pieces that are lost, doubled or change places show. */
+static void
+put_pattern(struct client *c, size_t n)
+{
+	uint64_t at = c->r.size - c->left;
+	char *p;
+
+	strb_reserve(&c->out, n);
+	p = c->out.p + c->out.n;
+	for (size_t i = 0; i < n; i++, at++)
+		p[i] = (char)(at + (at >> 8) * 7 + (at >> 16) * 13 + c->r.seed);
+	c->out.n += n;
+	c->out.p[c->out.n] = '\0';
+}
+
 void
 answer_generate(struct client *c)
 {
@@ -216,7 +232,10 @@ answer_generate(struct client *c)
 
 		if (c->generated_chunked)
 			strb_printf(&c->out, "%zx\r\n", n);
-		strb_add(&c->out, filler, n);
+		if (c->r.has_seed)
+			put_pattern(c, n);
+		else
+			strb_add(&c->out, filler, n);
 		if (c->generated_chunked)
 			strb_addz(&c->out, "\r\n");
 		c->left -= n;

@@ -49,6 +49,8 @@ read_parameter(struct request *r, struct str key, struct str value)
 		r->delay_ms = (unsigned)v;
 	else if (str_eqz(key, "size") && number)
 		r->has_size = true, r->size = v;
+	else if (str_eqz(key, "seed") && number)
+		r->has_seed = true, r->seed = v;
 	else if (str_eqz(key, "close"))
 		r->close = v != 0;
 	else if (str_eqz(key, "chunked"))
