@@ -6,6 +6,8 @@
 #   make check      unit tests only (no installing)
 #   make fuzz       each fuzzer for FUZZ_SECONDS on its corpus (clang)
 #   make layers     prove the include order of docs/architecture.md
+#   make soak       RESTARTS=50 RELOADS=50 KILLS=20: clients of every kind while baton is changed
+#   make soak-peers the same clients on nginx and haproxy
 #   make bench      CPU per request beside nginx and haproxy
 #   make docs       docs/stats.md and the man pages from the .def tables, into $(B)/doc
 #   make install    PREFIX=/usr/local DESTDIR=
@@ -107,6 +109,24 @@ $(B)/batonstat: $(STAT_O)
 $(B)/origin: $(ORIGIN_O) $(call OBJ,base)
 	$(call LINK,$^,$(LIBS_BASE))
 
+# ---- the soak
+SOAK_O := $(patsubst %.c,$(B)/o/%.o,$(sort $(wildcard tests/soak/*.c))) $(call OBJ,base)
+$(B)/soak: $(SOAK_O)
+	$(call LINK,$^,$(LIBS_BASE) -lnghttp2)
+
+.PHONY: soak soak-peers
+soak: RESTARTS ?= 50
+soak: RELOADS ?= 50
+soak: KILLS ?= 20
+soak: all $(B)/origin $(B)/soak
+	@B=$(B) RESTARTS=$(RESTARTS) RELOADS=$(RELOADS) KILLS=$(KILLS) $(B)/soak baton
+soak-peers: RELOADS ?= 50
+soak-peers: $(B)/origin $(B)/soak
+	@export PATH="$$PATH:/usr/sbin"; for p in nginx haproxy; do \
+		if command -v $$p >/dev/null; then B=$(B) RELOADS=$(RELOADS) $(B)/soak $$p; \
+		else echo "soak: $$p is not installed, left out (apt-get install nginx-light haproxy)"; fi; \
+	done
+
 # ---- documents made from tables
 $(B)/statdoc: $(B)/o/tools/statdoc.o $(call OBJ,base shm)
 	$(call LINK,$^,$(LIBS_BASE))
@@ -138,7 +158,7 @@ $(B)/scene/%: $(B)/o/tests/integration/%.o $(call OBJ,harness base event ipc net
 
 .PHONY: unit scenes check test
 unit: $(UNIT_BIN)
-scenes: $(SCENE_BIN) $(PROGRAMS) $(B)/origin
+scenes: $(SCENE_BIN) $(PROGRAMS) $(B)/origin $(B)/soak
 
 check: unit
 	@tools/run-tests.sh $(UNIT_BIN)

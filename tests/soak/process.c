@@ -1,0 +1,368 @@
+/*
+ * Processes of the soak: it is the reaper of all that descends from it, so
+ * that generations which left their parents are still found, measured and
+ * ended.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "lib/base/clock.h"
+#include "lib/base/mem.h"
+#include "lib/base/vec.h"
+#include "tests/soak/soak.h"
+
+#define COMMAND_NS (60 * NS_PER_S)
+
+struct ended {
+	pid_t pid;
+	int status;
+};
+
+struct process {
+	pid_t pid, parent;
+};
+
+static VEC(struct ended) ended;
+
+static volatile sig_atomic_t interrupted;
+
+static void
+on_signal(int signo)
+{
+	interrupted = 1;
+}
+
+void
+processes_init(void)
+{
+	prctl(PR_SET_CHILD_SUBREAPER, 1);
+	signal(SIGPIPE, SIG_IGN);
+	signal(SIGINT, on_signal);
+	signal(SIGTERM, on_signal);
+}
+
+bool
+process_interrupted(void)
+{
+	return interrupted;
+}
+
+char *
+program(const char *name)
+{
+	static char path[4][256];
+	static unsigned turn;
+	const char *b = getenv("B");
+	char *p = path[turn++ % 4];
+
+	snprintf(p, sizeof(path[0]), "%s/%s", b ? b : "build", name);
+	return p;
+}
+
+/* ---- starting and ending */
+
+pid_t
+process_start(char *const *argv, const char *log)
+{
+	pid_t pid = fork();
+	int fd;
+
+	if (pid)
+		return pid;
+	prctl(PR_SET_PDEATHSIG, SIGINT);
+	fd = open(log, O_WRONLY | O_CREAT | O_APPEND, 0600);
+	dup2(fd, 1);
+	dup2(fd, 2);
+	if (fd > 2)
+		close(fd);
+	execvp(argv[0], argv);
+	fprintf(stderr, "%s: %s\n", argv[0], strerror(errno));
+	_exit(127);
+}
+
+static void
+reap(void)
+{
+	int status;
+	pid_t pid;
+
+	while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
+		*vec_push(&ended) = (struct ended){pid, status};
+}
+
+bool
+process_ended(pid_t pid, int *status)
+{
+	reap();
+	for (size_t i = 0; i < ended.len; i++) {
+		if (ended.at[i].pid != pid)
+			continue;
+		*status = ended.at[i].status;
+		vec_remove(&ended, i);
+		return true;
+	}
+	return false;
+}
+
+static void
+read_file(const char *path, struct strb *out)
+{
+	char part[4096];
+	ssize_t n;
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+	while (fd >= 0 && (n = read(fd, part, sizeof(part))) > 0)
+		strb_add(out, part, (size_t)n);
+	if (fd >= 0)
+		close(fd);
+}
+
+int
+process_run(char *const *argv, struct strb *out)
+{
+	uint64_t until = clock_mono_ns() + COMMAND_NS;
+	char *log = mem_printf("%s/output", run_dir);
+	pid_t pid;
+	int status;
+
+	unlink(log);
+	pid = process_start(argv, log);
+	while (!process_ended(pid, &status)) {
+		loop_turn(5);
+		if (clock_mono_ns() < until)
+			continue;
+		fault("%s %s did not end", argv[0], argv[1]);
+		kill(pid, SIGKILL);
+		until += COMMAND_NS;
+	}
+	if (out)
+		read_file(log, out);
+	mem_free(log);
+	return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+void
+run_for(unsigned ms)
+{
+	uint64_t until = clock_mono_ns() + ms * NS_PER_MS;
+
+	for (uint64_t now = clock_mono_ns(); now < until; now = clock_mono_ns())
+		loop_turn((unsigned)((until - now) / NS_PER_MS) + 1);
+}
+
+/* ---- looking around in /proc */
+
+static pid_t
+parent_of(pid_t pid)
+{
+	char path[64], stat[512];
+	int parent = 0;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+	f = fopen(path, "re");
+	if (f == NULL)
+		return 0;
+	if (fgets(stat, sizeof(stat), f) && strrchr(stat, ')'))
+		sscanf(strrchr(stat, ')') + 1, " %*c %d", &parent);
+	fclose(f);
+	return parent;
+}
+
+static bool
+has_title(pid_t pid, const char *title)
+{
+	char path[64], line[128] = "";
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/cmdline", (int)pid);
+	f = fopen(path, "re");
+	if (f == NULL)
+		return false;
+	if (fgets(line, sizeof(line), f) == NULL)
+		line[0] = '\0';
+	fclose(f);
+	return strncmp(line, title, strlen(title)) == 0;
+}
+
+static struct process *
+all_processes(size_t *n)
+{
+	VEC(struct process) v = {0};
+	DIR *d = opendir("/proc");
+	struct dirent *e;
+
+	while ((e = readdir(d)) != NULL) {
+		pid_t pid = atoi(e->d_name);
+
+		if (pid > 0)
+			*vec_push(&v) = (struct process){pid, parent_of(pid)};
+	}
+	closedir(d);
+	*n = v.len;
+	return v.at;
+}
+
+unsigned
+process_children(pid_t parent, const char *title, pid_t *pids, unsigned room)
+{
+	size_t n;
+	struct process *all = all_processes(&n);
+	unsigned found = 0;
+
+	for (size_t i = 0; i < n && found < room; i++)
+		if (all[i].parent == parent && has_title(all[i].pid, title))
+			pids[found++] = all[i].pid;
+	mem_free(all);
+	return found;
+}
+
+static bool
+descends_from(const struct process *all, size_t n, pid_t pid, pid_t from)
+{
+	for (unsigned steps = 0; pid > 1 && steps < 16; steps++) {
+		size_t i = 0;
+
+		if (pid == from)
+			return true;
+		while (i < n && all[i].pid != pid)
+			i++;
+		pid = i < n ? all[i].parent : 0;
+	}
+	return false;
+}
+
+static uint64_t
+pss_kib(pid_t pid)
+{
+	char path[64], line[128];
+	unsigned long long kib = 0;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/smaps_rollup", (int)pid);
+	f = fopen(path, "re");
+	while (f && fgets(line, sizeof(line), f))
+		if (sscanf(line, "Pss: %llu", &kib) == 1)
+			break;
+	if (f)
+		fclose(f);
+	return kib;
+}
+
+struct memory
+process_memory(pid_t except)
+{
+	struct memory m = {0};
+	size_t n;
+	struct process *all = all_processes(&n);
+	pid_t self = getpid();
+
+	for (size_t i = 0; i < n; i++) {
+		if (all[i].pid == self || !descends_from(all, n, all[i].pid, self) ||
+		    descends_from(all, n, all[i].pid, except))
+			continue;
+		m.pss_kib += pss_kib(all[i].pid);
+		m.processes++;
+		m.masters += has_title(all[i].pid, "baton: master");
+	}
+	mem_free(all);
+	return m;
+}
+
+/* By pid, and only what descends from us. */
+void
+process_end_all(void)
+{
+	pid_t self = getpid();
+
+	for (unsigned tries = 0; tries < 50; tries++) {
+		size_t n;
+		struct process *all = all_processes(&n);
+		bool any = false;
+
+		for (size_t i = 0; i < n; i++) {
+			if (all[i].pid == self || !descends_from(all, n, all[i].pid, self))
+				continue;
+			kill(all[i].pid, SIGKILL);
+			any = true;
+		}
+		mem_free(all);
+		reap();
+		if (!any)
+			return;
+		usleep(10000);
+	}
+}
+
+/* ---- whose connections does a process hold? */
+
+static bool
+holds_socket(const char *dir, unsigned long inode)
+{
+	char want[64], link[400], target[64];
+	DIR *d = opendir(dir);
+	struct dirent *e;
+	bool holds = false;
+
+	snprintf(want, sizeof(want), "socket:[%lu]", inode);
+	while (d && !holds && (e = readdir(d)) != NULL) {
+		ssize_t n;
+
+		snprintf(link, sizeof(link), "%s/%s", dir, e->d_name);
+		n = readlink(link, target, sizeof(target) - 1);
+		if (n > 0) {
+			target[n] = '\0';
+			holds = strcmp(target, want) == 0;
+		}
+	}
+	if (d)
+		closedir(d);
+	return holds;
+}
+
+struct doom {
+	uint16_t port;
+	unsigned marked;
+};
+
+static void
+doom_peer(struct peer *p, void *arg)
+{
+	struct doom *d = arg;
+
+	if (p->fd >= 0 && p->port == d->port) {
+		p->doomed = true;
+		d->marked++;
+	}
+}
+
+unsigned
+process_doom_clients(pid_t pid)
+{
+	struct doom d = {0};
+	char dir[64], line[256];
+	FILE *f = fopen("/proc/net/tcp", "re");
+
+	snprintf(dir, sizeof(dir), "/proc/%d/fd", (int)pid);
+	while (f && fgets(line, sizeof(line), f)) {
+		unsigned ours, theirs, state;
+		unsigned long inode;
+
+		if (sscanf(line, " %*u: %*8x:%x %*8x:%x %x %*s %*s %*s %*u %*u %lu", &ours, &theirs,
+			&state, &inode) != 4 ||
+		    (ours != h1_port && ours != h2_port) || inode == 0 || !holds_socket(dir, inode))
+			continue;
+		d.port = (uint16_t)theirs;
+		loop_each(doom_peer, &d);
+	}
+	if (f)
+		fclose(f);
+	return d.marked;
+}
