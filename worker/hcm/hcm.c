@@ -415,18 +415,13 @@ hcm_leave_place(struct hcm *m, struct hcm_place *p)
 }
 
 void
-hcm_adopt_place(struct hcm *m, struct hcm_place *p)
+hcm_adopt(struct hcm *m)
 {
-	bool came_back = p->end_ns != 0;
-
-	p->end_ns = 0;
 	list_for_each(n, &m->conns)
 	{
 		struct hcm_conn *c = list_entry(n, struct hcm_conn, node);
 
-		if (c->place != p)
-			continue;
-		if (came_back) {
+		if (c->place->came_back) {
 			c->tell_ns = 0;
 			draw_moment(c);
 		}

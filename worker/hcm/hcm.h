@@ -41,6 +41,7 @@ struct hcm_place {
 	struct listener_worker_stats *worker_stats;
 	bool modify_only; /* failed health does not concern it */
 	uint64_t end_ns;  /* its listener is removed: idle connections end then; 0: it is not */
+	bool came_back;	  /* it was removed and is there again; until the next hcm_adopt() */
 	uint32_t conns;	  /* open connections that point here */
 };
 
@@ -56,8 +57,8 @@ void hcm_tell_all(struct hcm *m);
 void hcm_tell_place(struct hcm *m, struct hcm_place *p);
 /* Its listener is removed: they are told, and those that are idle at the end of the window end. */
 void hcm_leave_place(struct hcm *m, struct hcm_place *p);
-/* The place has another configuration: its connections move there, the busy ones later. */
-void hcm_adopt_place(struct hcm *m, struct hcm_place *p);
+/* Places have another configuration: connections move there, the busy ones later. */
+void hcm_adopt(struct hcm *m);
 /* Everything ends at once: logs are written, nothing is flushed to clients. */
 void hcm_abort_all(struct hcm *m);
 

@@ -279,8 +279,9 @@ set_config(struct listener *l, const struct listener_config *c, struct snapshot 
 	l->place.modify_only = c->modify_only;
 	snapshot_unref(&old);
 	set_options(l);
+	l->place.came_back = l->place.end_ns != 0;
+	l->place.end_ns = 0;
 	poll_sockets(l);
-	hcm_adopt_place(l->all->hcm, &l->place);
 }
 
 /* Its address is not configured any more.  Who waits in its queues has connected and is served; all
@@ -310,6 +311,9 @@ listeners_use(struct listeners *ls, struct snapshot *s)
 			drop_config(ls->all.at[i]);
 	for (unsigned i = 0; (c = snapshot_listener(s, i)) != NULL; i++)
 		set_config(find_or_add(ls, c->key), c, s);
+	hcm_adopt(ls->hcm);
+	for (size_t i = 0; i < ls->all.len; i++)
+		ls->all.at[i]->place.came_back = false;
 }
 
 /* ---- stopping */

@@ -428,6 +428,119 @@ what_only_resembles_the_preface_is_http1(void **state)
 	finish(&w);
 }
 
+/* ---- another configuration of the same listener */
+
+static void
+reconfigure(struct world *w, const char *more)
+{
+	snapshot_unref(&w->snapshot);
+	load(w, more);
+	snapshot_unref(&w->place.snapshot);
+	w->place.snapshot = snapshot_ref(w->snapshot);
+	w->place.config = w->listener->hcm;
+	hcm_adopt(&w->hcm);
+}
+
+static void
+an_idle_connection_adopts_a_new_configuration(void **state)
+{
+	struct world w;
+
+	start(&w, "");
+	dial(&w);
+	say(&w, "GET /hello HTTP/1.1\r\nhost: a\r\n\r\n");
+	assert_true(has(&w, "server: envoy\r\n"));
+	reconfigure(&w, "          server_name: me\n"
+			"          max_request_headers_kb: 1\n"
+			"          common_http_protocol_options: { idle_timeout: 5s }\n");
+	say(&w, "GET /hello HTTP/1.1\r\nhost: a\r\n\r\n");
+	assert_true(has(&w, "server: me\r\n"));
+	assert_int_equal(stat_gauge_value(stats(&w)->downstream_cx_active.raw), 1);
+	assert_int_equal(stat_gauge_value(stats(&w)->downstream_cx_http1_active.raw), 1);
+	later(&w, 4000);
+	assert_false(w.ended);
+	later(&w, 2000); /* the new idle timeout */
+	assert_true(w.ended);
+	hang_up(&w);
+	turn(&w);
+	assert_int_equal(stat_gauge_value(stats(&w)->downstream_cx_active.raw), 0);
+	finish(&w);
+}
+
+static void
+limits_of_the_next_request_are_the_new_ones(void **state)
+{
+	struct world w;
+	char filler[2048];
+
+	start(&w, "");
+	dial(&w);
+	say(&w, "GET /hello HTTP/1.1\r\nhost: a\r\n\r\n");
+	reconfigure(&w, "          max_request_headers_kb: 1\n");
+	memset(filler, 'x', sizeof(filler) - 1);
+	filler[sizeof(filler) - 1] = '\0';
+	say(&w, "GET /hello HTTP/1.1\r\nhost: a\r\nfiller: ");
+	say(&w, filler);
+	say(&w, "\r\n\r\n");
+	assert_true(has(&w, "431 Request Header Fields Too Large"));
+	finish(&w);
+}
+
+static void
+a_request_that_has_begun_keeps_its_configuration(void **state)
+{
+	struct world w;
+
+	start(&w, "");
+	dial(&w);
+	say(&w, "GET /hello HTTP/1.1\r\n");
+	reconfigure(&w, "          server_name: me\n");
+	say(&w, "host: a\r\n\r\n");
+	assert_true(has(&w, "server: envoy\r\n"));
+	say(&w, "GET /hello HTTP/1.1\r\nhost: a\r\n\r\n");
+	assert_true(has(&w, "server: me\r\n"));
+	assert_false(w.ended);
+	finish(&w);
+}
+
+static void
+connections_of_a_removed_listener_end_with_the_window(void **state)
+{
+	struct world w;
+
+	start(&w, "");
+	dial(&w);
+	say(&w, "GET /hello HTTP/1.1\r\nhost: a\r\n\r\n");
+	w.place.config = NULL;
+	hcm_leave_place(&w.hcm, &w.place);
+	later(&w, 599 * 1000);
+	assert_false(w.ended);
+	later(&w, 2 * 1000);
+	assert_true(w.ended);
+	finish(&w);
+}
+
+static void
+a_listener_that_comes_back_keeps_its_connections(void **state)
+{
+	struct world w;
+
+	start(&w, "");
+	dial(&w);
+	say(&w, "GET /hello HTTP/1.1\r\nhost: a\r\n\r\n");
+	w.place.config = NULL;
+	hcm_leave_place(&w.hcm, &w.place);
+	later(&w, 200 * 1000); /* its moment to be told has passed */
+	w.place.came_back = true;
+	w.place.end_ns = 0;
+	reconfigure(&w, "");
+	say(&w, "GET /hello HTTP/1.1\r\nhost: a\r\n\r\n");
+	assert_false(has(&w, "connection: close"));
+	later(&w, 500 * 1000);
+	assert_false(w.ended);
+	finish(&w);
+}
+
 int
 main(void)
 {
@@ -440,6 +553,11 @@ main(void)
 	    cmocka_unit_test(a_head_above_the_limit_is_answered_431),
 	    cmocka_unit_test(a_connection_carries_no_more_requests_than_allowed),
 	    cmocka_unit_test(numbers_of_a_connection_come_back_to_zero),
+	    cmocka_unit_test(an_idle_connection_adopts_a_new_configuration),
+	    cmocka_unit_test(limits_of_the_next_request_are_the_new_ones),
+	    cmocka_unit_test(a_request_that_has_begun_keeps_its_configuration),
+	    cmocka_unit_test(connections_of_a_removed_listener_end_with_the_window),
+	    cmocka_unit_test(a_listener_that_comes_back_keeps_its_connections),
 	    cmocka_unit_test(slow_headers_are_answered_408),
 	    cmocka_unit_test(a_request_that_stands_still_is_answered_408),
 	    cmocka_unit_test(an_idle_connection_is_closed_and_a_used_one_is_not),
