@@ -134,8 +134,8 @@ give_back_sockets(struct reload *r)
 	}
 }
 
-static void
-tell_workers_to_forget(struct admin *a)
+void
+reload_forget_prepared(struct admin *a)
 {
 	struct message m;
 
@@ -153,7 +153,7 @@ refuse(struct reload *r, const char *why)
 		give_back_sockets(r);
 	if (r->written) {
 		journal_rewind(r->a->store.journal, r->journal_before);
-		tell_workers_to_forget(r->a);
+		reload_forget_prepared(r->a);
 	}
 	end(r, CONTROL_REFUSED, str_of(why));
 }

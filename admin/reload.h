@@ -27,6 +27,9 @@ void reload_free(struct reload **rp);
 void reload_ask(struct reload *r, uint64_t id, bool json);
 void reload_may_begin(struct reload *r); /* start-up is complete */
 
+/* To the workers: a prepared configuration that nobody will put in force. */
+void reload_forget_prepared(struct admin *a);
+
 /* True when the answer was to this reload's question. */
 bool reload_on_listened(struct reload *r, struct str key, bool ok, struct str text);
 /* Every worker is ready; USE is about to be sent. */

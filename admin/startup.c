@@ -410,6 +410,7 @@ begin_again(struct startup *s)
 		return;
 	}
 	publish_set_used(a->publish, a->start->journal_use);
+	reload_forget_prepared(a); /* the last admin may have ended on the way */
 	if (prepare_parts(s, &err) < 0)
 		log_error(LOG_CONFIG, "configuration in force: %s", err.text);
 	files_send(a, SEAT_ALL);
