@@ -376,6 +376,77 @@ floods_of_frames_are_cut_off(void **state)
 	scene_fini(&sc);
 }
 
+/* Ends at the end of the connection, or when the client was told to go. */
+static void
+read_to_the_end(int fd)
+{
+	char rest[4096];
+
+	while (recv(fd, rest, sizeof(rest), 0) > 0)
+		;
+}
+
+static void
+a_client_that_opens_no_window_is_not_waited_for(void **state)
+{
+	struct strb b = {0};
+	struct scene sc;
+	int fd;
+
+	one_worker(
+	    &sc, CONF_ADMIN CONF_LISTENER_WITH("", "          stream_idle_timeout: 0.3s\n", "",
+		     CONF_ROUTE_ALL) CONF_CLUSTERS CONF_CLUSTER("api", CONF_HOST("@HOST0@"), ""));
+	fd = client_connect(sc.port);
+	strb_addz(&b, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
+	frame(&b, SETTINGS, 0, 0, "\0\x4\0\0\0\0", 6); /* INITIAL_WINDOW_SIZE 0 */
+	for (uint32_t i = 0; i < 20; i++)
+		frame(&b, HEADERS, END_STREAM | END_HEADERS, 2 * i + 1, GET, 6);
+	client_send_n(fd, b.p, b.n);
+	scene_wait_stat(&sc, "http.ingress.downstream_rq_total", 20);
+	scene_wait_stat(&sc, "http2.tx_flush_timeout", 20);
+	assert_stat(&sc, "http2.streams_active", 0);
+	assert_stat(&sc, "http.ingress.downstream_rq_active", 0);
+	assert_stat(&sc, "cluster.api.upstream_rq_active", 0);
+	shutdown(fd, SHUT_WR);
+	read_to_the_end(fd);
+	close(fd);
+	strb_fini(&b);
+	assert_stat(&sc, "http.ingress.downstream_cx_active", 0);
+	scene_fini(&sc);
+}
+
+/* Requests without end and nobody to read the answers: we stop reading too. */
+static void
+a_client_that_reads_nothing_costs_no_more_than_its_buffers(void **state)
+{
+	static const char request[] = "GET /?size=10000 HTTP/1.1\r\nHost: a\r\n\r\n";
+	struct scene sc;
+	struct strb b = {0};
+	int64_t buffered;
+	int fd, other;
+
+	one_worker(&sc, CONF_SIMPLE);
+	fd = client_connect(sc.port);
+	for (int i = 0; i < 50000; i++)
+		strb_add(&b, request, sizeof(request) - 1);
+	/* As much as goes without waiting. */
+	while (send(fd, b.p, b.n, MSG_DONTWAIT | MSG_NOSIGNAL) > 0)
+		;
+	other = client_connect(sc.port);
+	for (int i = 0; i < 20; i++)
+		assert_int_equal(ask(other, "/"), 200);
+	buffered = scene_stat(&sc, "http.ingress.downstream_cx_tx_bytes_buffered");
+	assert_true(buffered >= 0 && buffered < 4 << 20);
+	assert_true(scene_stat(&sc, "cluster.api.upstream_rq_total") < 5000);
+	close(fd);
+	assert_stat(&sc, "http.ingress.downstream_cx_active", 1);
+	close(other);
+	assert_stat(&sc, "http.ingress.downstream_cx_tx_bytes_buffered", 0);
+	assert_stat(&sc, "cluster.api.upstream_rq_active", 0);
+	strb_fini(&b);
+	scene_fini(&sc);
+}
+
 int
 main(void)
 {
@@ -386,6 +457,8 @@ main(void)
 	    cmocka_unit_test(full_queues_are_answered_at_once),
 	    cmocka_unit_test(too_many_requests_at_once_are_answered_at_once),
 	    cmocka_unit_test(floods_of_frames_are_cut_off),
+	    cmocka_unit_test(a_client_that_opens_no_window_is_not_waited_for),
+	    cmocka_unit_test(a_client_that_reads_nothing_costs_no_more_than_its_buffers),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
