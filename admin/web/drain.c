@@ -21,6 +21,8 @@ web_drain_listeners(struct admin *a, const struct web_request *q, struct web_rep
 		web_reply_text(r, 400, "skip_exit requires graceful\n");
 		return;
 	}
+	if (!web_reaches_workers(a, r))
+		return;
 	message_init(&m, MSG_DRAIN_LISTENERS);
 	m.seat = SEAT_ALL;
 	message_u(&m, graceful);

@@ -1,5 +1,6 @@
 #include "admin/web/endpoints.h"
 
+#include "admin/admin.h"
 #include "lib/base/assert.h"
 
 #define CHANGES_GET false
@@ -55,6 +56,14 @@ endpoint_help(struct strb *out)
 			add_choices(out, e->choices);
 		strb_addc(out, '\n');
 	}
+}
+
+bool
+web_reaches_workers(const struct admin *a, struct web_reply *r)
+{
+	if (a->orphan)
+		web_reply_text(r, 503, "the master is gone, workers cannot be reached\n");
+	return a->orphan == NULL;
 }
 
 void

@@ -32,6 +32,9 @@ struct endpoint_row {
 extern const struct endpoint_row endpoint_rows[];
 extern const size_t endpoint_row_count;
 
+/* Workers are reached through master: false, and a 503 in the reply, when it is gone. */
+bool web_reaches_workers(const struct admin *a, struct web_reply *r);
+
 /* Finds the endpoint, checks the method, answers. */
 void endpoint_call(struct admin *a, const struct web_request *q, struct web_reply *r);
 

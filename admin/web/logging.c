@@ -89,6 +89,8 @@ web_logging(struct admin *a, const struct web_request *q, struct web_reply *r)
 void
 web_reopen_logs(struct admin *a, const struct web_request *q, struct web_reply *r)
 {
+	if (!web_reaches_workers(a, r))
+		return;
 	files_reopen(a);
 	web_reply_text(r, 200, "OK\n");
 }

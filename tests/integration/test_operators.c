@@ -282,8 +282,6 @@ what_is_not_built_yet_is_said_and_changes_nothing(void **state)
 
 	start(&sc, &gone);
 	worker = scene_child(&sc, "worker 1");
-	kill(sc.proxy, SIGHUP);
-	scene_wait_log(&sc, "SIGHUP");
 	kill(sc.proxy, SIGUSR2);
 	scene_wait_log(&sc, "SIGUSR2");
 	assert_int_equal(scene_status(&sc, "/"), 200);
@@ -323,6 +321,9 @@ children_serve_on_without_master(void **state)
 	for (int i = 0; i < 50; i++)
 		assert_true(answers(&sc, worker));
 	assert_int_equal(scene_admin_status(&sc, "GET", "/ready"), 200);
+	assert_int_equal(scene_admin_status(&sc, "POST", "/drain_listeners"), 503);
+	assert_int_equal(scene_admin_status(&sc, "POST", "/reopen_logs"), 503);
+	assert_true(answers(&sc, worker));
 	/* Everybody who is left ends: the one that is asked asks no others, so ask till nobody is.
 	 */
 	for (int i = 0; i < 10 && scene_run_tool(&sc, &out, "batonctl", "stop", NULL) == 0; i++)
