@@ -5,7 +5,8 @@
 #include "lib/ipc/listen.h"
 
 static void
-ask(struct admin *a, struct str key, unsigned flags, uint32_t backlog, uint32_t mode, struct str name)
+ask(struct admin *a, struct str key, unsigned flags, uint32_t backlog, uint32_t mode,
+    struct str name)
 {
 	struct message m;
 
@@ -41,7 +42,8 @@ listen_ask_admin_port(
 	const Envoy__Config__Core__V3__Address *at = b->admin->address;
 	bool pipe = at->address_case == ENVOY__CONFIG__CORE__V3__ADDRESS__ADDRESS_PIPE;
 
-	ask(a, key, LISTEN_ADMIN | (!pipe && at->socket_address->ipv4_compat ? LISTEN_IPV4_COMPAT : 0),
+	ask(a, key,
+	    LISTEN_ADMIN | (!pipe && at->socket_address->ipv4_compat ? LISTEN_IPV4_COMPAT : 0),
 	    LISTEN_BACKLOG_DEFAULT, pipe ? at->pipe->mode : LISTEN_MODE_DEFAULT, STR("admin"));
 }
 
@@ -56,7 +58,8 @@ listen_give_up(struct admin *a, struct str key)
 }
 
 int
-listen_admin_key(struct strb *out, const Envoy__Config__Bootstrap__V3__Bootstrap *b, struct err *err)
+listen_admin_key(
+    struct strb *out, const Envoy__Config__Bootstrap__V3__Bootstrap *b, struct err *err)
 {
 	struct address at;
 	char text[ADDRESS_TEXT];
@@ -76,7 +79,8 @@ listen_check(const struct store *s, struct str admin_key, struct err *err)
 		const struct store_listener *l = &s->listeners.at[i];
 
 		if (l->on_port && str_eq(l->key, admin_key))
-			return err_set(err, "listener '" STR_FMT "' has the address of the admin port",
+			return err_set(err,
+			    "listener '" STR_FMT "' has the address of the admin port",
 			    STR_ARG(l->name));
 		for (size_t k = 0; k < i && l->on_port; k++)
 			if (s->listeners.at[k].on_port && str_eq(s->listeners.at[k].key, l->key))

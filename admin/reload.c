@@ -31,11 +31,11 @@ struct reload_asker {
 struct reload {
 	struct admin *a;
 	enum reload_state state;
-	VEC(struct reload_asker) now;   /* answered at the end of this one */
+	VEC(struct reload_asker) now;	/* answered at the end of this one */
 	VEC(struct reload_asker) later; /* of the next */
 	struct resolve *resolve;
 	struct strb cannot_listen; /* the first reason */
-	struct store next; /* becomes the store in force, or nothing */
+	struct store next;	   /* becomes the store in force, or nothing */
 	struct members members;
 	struct files files;
 	struct diff diff;
@@ -47,8 +47,8 @@ static void
 reload_enter(struct reload *r, enum reload_state next)
 {
 	STATE_CHECK(reload, r->state, next);
-	log_debug(LOG_CONFIG, "reload: %s -> %s", reload_state_names[r->state],
-	    reload_state_names[next]);
+	log_debug(
+	    LOG_CONFIG, "reload: %s -> %s", reload_state_names[r->state], reload_state_names[next]);
 	r->state = next;
 }
 

@@ -5,7 +5,8 @@
 typedef Envoy__Config__Bootstrap__V3__Bootstrap Bootstrap;
 
 static void
-add(struct diff *d, enum resource_kind kind, enum diff_change change, struct str name, const void *m)
+add(struct diff *d, enum resource_kind kind, enum diff_change change, struct str name,
+    const void *m)
 {
 	*vec_push(&d->rows) = (struct diff_row){kind, change, name, m};
 	d->count[kind][change]++;
@@ -44,7 +45,8 @@ compare_listeners(struct diff *d, struct store *now, struct store *next)
 		if (old && old->version == l->version)
 			l->updated_ns = old->updated_ns;
 		else
-			add(d, RESOURCE_LISTENER, old ? DIFF_CHANGED : DIFF_ADDED, l->name, l->message);
+			add(d, RESOURCE_LISTENER, old ? DIFF_CHANGED : DIFF_ADDED, l->name,
+			    l->message);
 	}
 	for (size_t i = 0; i < now->listeners.len; i++)
 		if (store_listener(next, now->listeners.at[i].name) == NULL)

@@ -17,7 +17,7 @@ enum diff_change {
 struct diff_row {
 	enum resource_kind kind;
 	enum diff_change change;
-	struct str name;                 /* borrowed from one of the two stores */
+	struct str name;		 /* borrowed from one of the two stores */
 	const ProtobufCMessage *message; /* NULL: removed */
 };
 

@@ -15,7 +15,7 @@
 	"                direct_response: {status: 200, body: {inline_string: " text "}}\n"
 #define CONF_WORD(text)                                                                            \
 	CONF_ADMIN CONF_LISTENER("", DIRECT(text) CONF_ROUTE_ALL)                                  \
-	CONF_CLUSTERS CONF_CLUSTER("api", CONF_HOST("@HOST0@"), "")
+	    CONF_CLUSTERS CONF_CLUSTER("api", CONF_HOST("@HOST0@"), "")
 
 #define SECOND(name, port)                                                                         \
 	"  - name: " name "\n"                                                                     \
@@ -33,9 +33,8 @@
 	"[{match: {prefix: /}, direct_response: {status: 200, body: {inline_string: " name         \
 	"}}}]}]}\n"
 #define CONF_TWO_LISTENERS(port)                                                                   \
-	CONF_ADMIN CONF_LISTENER("", DIRECT("one") CONF_ROUTE_ALL)                                 \
-	SECOND("second", port)                                                                     \
-	CONF_CLUSTERS CONF_CLUSTER("api", CONF_HOST("@HOST0@"), "")
+	CONF_ADMIN CONF_LISTENER("", DIRECT("one") CONF_ROUTE_ALL) SECOND("second", port)          \
+	    CONF_CLUSTERS CONF_CLUSTER("api", CONF_HOST("@HOST0@"), "")
 
 /* ---- what scenes ask */
 
@@ -158,7 +157,8 @@ reload_in_background(struct scene *sc, const char *yaml)
 		scene_write_config(sc, yaml);
 	pid = fork();
 	if (pid == 0) {
-		execl(scene_program("batonctl"), "batonctl", "--runtime-dir", sc->dir, "reload", NULL);
+		execl(scene_program("batonctl"), "batonctl", "--runtime-dir", sc->dir, "reload",
+		    NULL);
 		_exit(127);
 	}
 	return pid;
@@ -226,8 +226,8 @@ run_load(struct load *l, uint16_t port)
 static struct load *
 load_start(struct scene *sc)
 {
-	struct load *l = mmap(
-	    NULL, sizeof(*l), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	struct load *l =
+	    mmap(NULL, sizeof(*l), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	pid_t pid;
 
 	assert_ptr_not_equal(l, MAP_FAILED);
@@ -307,8 +307,8 @@ a_request_ends_under_what_it_began_with(void **state)
 	ask_on(fd, "/?delay_ms=500");
 	scene_wait_stat(&sc, "cluster.api.upstream_rq_active", 1);
 	assert_int_equal(reload(&sc,
-			     CONF_ADMIN CONF_LISTENER("", DIRECT("two")) CONF_CLUSTERS CONF_CLUSTER(
-				 "other", CONF_HOST("@HOST1@"), ""),
+			     CONF_ADMIN CONF_LISTENER("", DIRECT("two"))
+				 CONF_CLUSTERS CONF_CLUSTER("other", CONF_HOST("@HOST1@"), ""),
 			     NULL),
 	    0);
 	r = client_reply(fd, false);
@@ -418,8 +418,8 @@ changed_hosts_get_the_next_request(void **state)
 	load_more(load, 50);
 	assert_int_equal(scene_stat(&sc, "cluster.api.membership_total"), 1);
 	assert_int_equal(reload(&sc,
-			     CONF_ADMIN CONF_LISTENER("", CONF_ROUTE_ALL) CONF_CLUSTERS CONF_CLUSTER(
-				 "api", CONF_HOST("@HOST1@"), ""),
+			     CONF_ADMIN CONF_LISTENER("", CONF_ROUTE_ALL)
+				 CONF_CLUSTERS CONF_CLUSTER("api", CONF_HOST("@HOST1@"), ""),
 			     &out),
 	    0);
 	assert_string_equal(out, "clusters: 1 changed\n");
@@ -443,17 +443,17 @@ an_operators_verdict_survives(void **state)
 	char *address, *out;
 
 #define TWO_HOSTS CONF_HOST("@HOST0@") CONF_HOST("@HOST1@")
-	proxy(&sc, CONF_ADMIN CONF_LISTENER("", CONF_ROUTE_ALL) CONF_CLUSTERS CONF_CLUSTER(
-		       "api", TWO_HOSTS, ""));
+	proxy(&sc, CONF_ADMIN CONF_LISTENER("", CONF_ROUTE_ALL)
+		       CONF_CLUSTERS CONF_CLUSTER("api", TWO_HOSTS, ""));
 	address = mem_printf("127.0.0.1:%u", sc.host_port[0]);
 	assert_int_equal(
 	    scene_run_tool(&sc, &out, "batonctl", "host", "api", address, "drain", NULL), 0);
 	mem_free(out);
-	assert_int_equal(reload(&sc,
-			     CONF_ADMIN CONF_LISTENER("", DIRECT("one") CONF_ROUTE_ALL)
-				 CONF_CLUSTERS CONF_CLUSTER(
-				     "api", TWO_HOSTS, "    lb_policy: RANDOM\n"),
-			     NULL),
+	assert_int_equal(
+	    reload(&sc,
+		CONF_ADMIN CONF_LISTENER("", DIRECT("one") CONF_ROUTE_ALL)
+		    CONF_CLUSTERS CONF_CLUSTER("api", TWO_HOSTS, "    lb_policy: RANDOM\n"),
+		NULL),
 	    0);
 	for (int i = 0; i < 20; i++) {
 		struct reply r = scene_get(&sc, "/");
@@ -498,8 +498,9 @@ what_is_refused_changes_nothing_and_says_why(void **state)
 
 	/* One of two new addresses is taken: the other is given back. */
 	refusing = scene_refusing_port(&port);
-	taken = mem_printf("%s%s%s", CONF_ADMIN CONF_LISTENER("", DIRECT("two")) SECOND("free", "0")
-			       SECOND("taken", "@HOST0@"),
+	taken = mem_printf("%s%s%s",
+	    CONF_ADMIN CONF_LISTENER("", DIRECT("two")) SECOND("free", "0")
+		SECOND("taken", "@HOST0@"),
 	    "", "");
 	assert_int_equal(reload(&sc, taken, &out), 3);
 	assert_non_null(strstr(out, "Address already in use"));
@@ -579,12 +580,64 @@ a_signal_reloads_and_a_replaced_admin_knows_what_is_in_force(void **state)
 	scene_fini(&sc);
 }
 
+/* h2load: ten streams at once on each of four connections, for as long as its requests last. */
+static pid_t
+start_h2load(struct scene *sc, const char *out_path)
+{
+	char *url = mem_printf("http://127.0.0.1:%u/word", sc->port);
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		if (freopen(out_path, "w", stdout) == NULL)
+			_exit(126);
+		execlp("h2load", "h2load", "-n", "20000", "-c", "4", "-m", "10", url, NULL);
+		_exit(127);
+	}
+	mem_free(url);
+	return pid;
+}
+
+static void
+http2_clients_notice_nothing(void **state)
+{
+	static const char *const yaml[] = {
+	    CONF_WORD("one"), CONF_TWO_LISTENERS("0"), CONF_WORD("two")};
+	struct scene sc;
+	char *path, text[8192] = "";
+	unsigned reloads = 0;
+	int status;
+	pid_t pid;
+	FILE *f;
+
+	proxy(&sc, CONF_WORD("one"));
+	path = mem_printf("%s/h2load", sc.dir);
+	pid = start_h2load(&sc, path);
+	while (waitpid(pid, &status, WNOHANG) == 0)
+		assert_int_equal(reload(&sc, yaml[++reloads % 3], NULL), 0);
+	if (WEXITSTATUS(status) == 127) {
+		print_message("h2load is not installed: no HTTP/2 clients\n");
+	} else {
+		f = fopen(path, "r");
+		assert_non_null(f);
+		assert_true(fread(text, 1, sizeof(text) - 1, f) > 0);
+		fclose(f);
+		assert_true(reloads >= 3);
+		assert_non_null(strstr(text, "20000 succeeded, 0 failed, 0 errored, 0 timeout"));
+		assert_non_null(strstr(text, "status codes: 20000 2xx"));
+		assert_stat(&sc, "http.ingress.downstream_rq_total", 20000);
+		assert_stat(&sc, "http.ingress.downstream_cx_http2_total", 4);
+		WAIT_FOR(snapshots_freed(&sc) == 2 * reloads);
+	}
+	mem_free(path);
+	scene_fini(&sc);
+}
+
 static void
 twenty_reloads_leave_nothing_behind(void **state)
 {
 	static const char *const yaml[] = {CONF_WORD("a"), CONF_TWO_LISTENERS("0"),
-	    CONF_ADMIN CONF_LISTENER("", DIRECT("c") CONF_ROUTE_ALL) CONF_CLUSTERS CONF_CLUSTER(
-		"api", CONF_HOST("@HOST1@"), "")};
+	    CONF_ADMIN CONF_LISTENER("", DIRECT("c") CONF_ROUTE_ALL)
+		CONF_CLUSTERS CONF_CLUSTER("api", CONF_HOST("@HOST1@"), "")};
 	struct scene sc;
 	struct load *load;
 	unsigned before[4];
@@ -734,14 +787,13 @@ the_journal_is_compacted_on_the_way(void **state)
 }
 
 #define LOG_TO(path)                                                                               \
-	"          access_log:\n"                                                                   \
-	"          - name: envoy.access_loggers.file\n"                                             \
-	"            typed_config:\n"                                                               \
+	"          access_log:\n"                                                                  \
+	"          - name: envoy.access_loggers.file\n"                                            \
+	"            typed_config:\n"                                                              \
 	"              \"@type\": type.googleapis.com/"                                            \
 	"envoy.extensions.access_loggers.file.v3.FileAccessLog\n"                                  \
 	"              path: " path "\n"
-#define CONF_LOGGED(path)                                                                          \
-	CONF_ADMIN CONF_LISTENER_WITH("", LOG_TO(path), "", DIRECT("one"))
+#define CONF_LOGGED(path) CONF_ADMIN CONF_LISTENER_WITH("", LOG_TO(path), "", DIRECT("one"))
 
 static bool
 log_has(struct scene *sc, const char *file, int lines)
@@ -807,6 +859,7 @@ main(void)
 	    cmocka_unit_test(an_admin_that_dies_on_the_way_has_changed_nothing),
 	    cmocka_unit_test(the_journal_is_compacted_on_the_way),
 	    cmocka_unit_test(logs_follow_the_configuration_and_need_no_admin),
+	    cmocka_unit_test(http2_clients_notice_nothing),
 	    cmocka_unit_test(twenty_reloads_leave_nothing_behind),
 	};
 

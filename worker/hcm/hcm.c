@@ -192,14 +192,15 @@ move_gauges(struct hcm_conn *c, const struct hcm_config *next)
 		move_gauge(&from->downstream_cx_tx_bytes_buffered,
 		    &to->downstream_cx_tx_bytes_buffered, (int64_t)c->tx_held);
 		if (is_http2(c))
-			move_gauge(&from->downstream_cx_http2_active,
-			    &to->downstream_cx_http2_active, 1);
+			move_gauge(
+			    &from->downstream_cx_http2_active, &to->downstream_cx_http2_active, 1);
 		else if (c->codec)
-			move_gauge(&from->downstream_cx_http1_active,
-			    &to->downstream_cx_http1_active, 1);
+			move_gauge(
+			    &from->downstream_cx_http1_active, &to->downstream_cx_http1_active, 1);
 	}
 	if (c->listener_stats != p->stats)
-		move_gauge(&c->listener_stats->downstream_cx_active, &p->stats->downstream_cx_active, 1);
+		move_gauge(
+		    &c->listener_stats->downstream_cx_active, &p->stats->downstream_cx_active, 1);
 	if (c->worker_stats != p->worker_stats)
 		move_gauge(&c->worker_stats->downstream_cx_active,
 		    &p->worker_stats->downstream_cx_active, 1);
@@ -207,8 +208,8 @@ move_gauges(struct hcm_conn *c, const struct hcm_config *next)
 	c->worker_stats = p->worker_stats;
 }
 
-/* An HTTP/2 codec has a copy of its settings, which its client was told; HTTP/1 reads them anew with
- * each request. */
+/* An HTTP/2 codec has a copy of its settings, which its client was told; HTTP/1 reads them anew
+ * with each request. */
 static void
 adopt(struct hcm_conn *c)
 {

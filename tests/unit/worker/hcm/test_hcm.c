@@ -503,6 +503,36 @@ a_request_that_has_begun_keeps_its_configuration(void **state)
 	finish(&w);
 }
 
+/* GET //hello on this stream of an HTTP/2 connection. */
+static void
+say_http2(struct world *w, char stream)
+{
+	char frame[] = {0, 0, 14, 1, 5, 0, 0, 0, stream, '\x82', '\x86', 4, 7, '/', '/', 'h', 'e',
+	    'l', 'l', 'o', 1, 1, 'a'};
+
+	say_n(w, frame, sizeof(frame));
+}
+
+static void
+an_http2_connection_serves_its_next_stream_under_the_new_configuration(void **state)
+{
+	static const char settings[] = {0, 0, 0, 4, 0, 0, 0, 0, 0};
+	struct world w;
+
+	start(&w, "");
+	dial(&w);
+	say(&w, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
+	say_n(&w, settings, sizeof(settings));
+	say_http2(&w, 1);
+	assert_null(memmem(w.got.p, w.got.n, "hello\n", 6));
+	reconfigure(&w, "          merge_slashes: true\n");
+	assert_int_equal(stat_gauge_value(stats(&w)->downstream_cx_http2_active.raw), 1);
+	say_http2(&w, 3);
+	assert_non_null(memmem(w.got.p, w.got.n, "hello\n", 6));
+	assert_false(w.ended);
+	finish(&w);
+}
+
 static void
 connections_of_a_removed_listener_end_with_the_window(void **state)
 {
@@ -556,6 +586,8 @@ main(void)
 	    cmocka_unit_test(an_idle_connection_adopts_a_new_configuration),
 	    cmocka_unit_test(limits_of_the_next_request_are_the_new_ones),
 	    cmocka_unit_test(a_request_that_has_begun_keeps_its_configuration),
+	    cmocka_unit_test(
+		an_http2_connection_serves_its_next_stream_under_the_new_configuration),
 	    cmocka_unit_test(connections_of_a_removed_listener_end_with_the_window),
 	    cmocka_unit_test(a_listener_that_comes_back_keeps_its_connections),
 	    cmocka_unit_test(slow_headers_are_answered_408),
