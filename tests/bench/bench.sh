@@ -8,9 +8,11 @@
 # of a proxy ran during the load (/proc/PID/task/*/schedstat), divided by the
 # requests the load generator counted.  The proxies have one CPU, load and
 # origin the other.  Prints a table with how busy the proxy was and what the
-# origin took of its CPU, then system calls per request of baton.
+# origin took of its CPU; then of baton: memory, system calls per request,
+# and instructions per request where valgrind is installed.
 set -u
 cd "$(dirname "$0")/../.." || exit 1
+. tests/bench/config.sh
 B=${B:-build}
 REPEATS=${REPEATS:-3}
 SECONDS_EACH=${SECONDS_EACH:-3}
@@ -31,33 +33,7 @@ done
 load_cpu=1 proxy_cpu=0
 [ "$(nproc)" -gt 1 ] || load_cpu=0
 
-cat >"$dir/baton.yaml" <<EOF
-admin: {address: {socket_address: {address: 127.0.0.1, port_value: $admin_port}}}
-static_resources:
-  listeners:
-  - address: {socket_address: {address: 127.0.0.1, port_value: $baton_port}}
-    filter_chains:
-    - filters:
-      - name: envoy.filters.network.http_connection_manager
-        typed_config:
-          "@type": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
-          stat_prefix: bench
-          generate_request_id: false
-          route_config:
-            virtual_hosts:
-            - {name: all, domains: ["*"], routes: [{match: {prefix: /}, route: {cluster: origin}}]}
-          http_filters:
-          - name: envoy.filters.http.router
-            typed_config:
-              "@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router
-              dynamic_stats: false
-  clusters:
-  - name: origin
-    circuit_breakers: {thresholds: [{max_connections: 100000, max_pending_requests: 100000, max_requests: 100000}]}
-    load_assignment:
-      cluster_name: origin
-      endpoints: [{lb_endpoints: [{endpoint: {address: {socket_address: {address: 127.0.0.1, port_value: $origin_port}}}}]}]
-EOF
+baton_yaml $baton_port $origin_port $admin_port >"$dir/baton.yaml"
 cat >"$dir/nginx.conf" <<EOF
 worker_processes 1; daemon off; pid $dir/nginx.pid; error_log $dir/nginx.err;
 events { worker_connections 4000; }
@@ -134,6 +110,31 @@ column() { # proxy, column of the results -> its median
 	awk -v p="$1" -v c="$2" '$1 == p {print $c}' "$dir/res" | sort -n | awk '{v[NR] = $1} END {print v[int((NR + 1) / 2)]}'
 }
 
+worker=$(pgrep -P "$baton" -f 'baton: worker' | head -n 1)
+pss() { # KiB of processes, shared pages divided
+	for p in "$@"; do awk '/^Pss:/ {print $2}' /proc/"$p"/smaps_rollup; done | awk '{k += $1} END {print k}'
+}
+# Before the rows, which leave free lists of connections.  The first thousand fills those of buffers.
+sleep 1
+tree_kib=$(pss $(tree "$baton"))
+hold=1000
+fds=
+hold_more() { # keep-alive connections after a request each; nobody reads the answers, they fit the socket
+	for _ in $(seq $hold); do
+		exec {fd}<>/dev/tcp/127.0.0.1/$baton_port || break
+		printf 'GET / HTTP/1.1\r\nHost: bench\r\n\r\n' >&$fd
+		fds="$fds $fd"
+	done
+	sleep 1
+}
+hold_more
+before=$(pss "$worker")
+hold_more
+after=$(pss "$worker")
+for fd in $fds; do exec {fd}>&-; done
+awk -v t="$tree_kib" -v k=$((after - before)) -v n=$hold \
+	'BEGIN {printf "memory       baton: %d KiB for all its processes when idle, %.2f KiB more for each of %d idle connections\n", t, k / n, n}'
+
 printf '%-12s %-8s %10s %12s %8s %8s\n' row proxy us/request requests/s busy% origin%
 for row in $rows; do
 	: >"$dir/res"
@@ -157,7 +158,6 @@ for row in $rows; do
 		'BEGIN {best = n < h ? n : h; printf "%-12s ratio to the better of nginx and haproxy: %.2f\n", r, b / best}'
 done
 
-worker=$(pgrep -P "$baton" -f 'baton: worker' | head -n 1)
 for row in h1_1k h2_1k; do
 	case " $rows " in *" $row "*) ;; *) continue ;; esac
 	strace -q -c -f -p "$worker" -o "$dir/strace" & st=$!
@@ -167,3 +167,8 @@ for row in h1_1k h2_1k; do
 	calls=$(awk '$NF == "total" {print $4}' "$dir/strace")
 	awk -v r=$row -v c="$calls" -v n="$done_" 'BEGIN {printf "%-12s baton: %.2f system calls a request\n", r, c / n}'
 done
+if command -v valgrind >/dev/null; then
+	for row in h1_1k h2_1k; do
+		case " $rows " in *" $row "*) B=$B tests/bench/instructions.sh $row ;; esac
+	done
+fi

@@ -1,0 +1,53 @@
+#!/bin/bash
+# Instructions that a worker of baton spends on a request (user space), by
+# callgrind: a number that other work on the machine does not move.
+#
+#   B=build REQUESTS=4000 tests/bench/instructions.sh [h1_1k|h2_1k]
+#
+# The profile stays in $OUT (callgrind_annotate reads it) when OUT is set.
+set -u
+cd "$(dirname "$0")/../.." || exit 1
+. tests/bench/config.sh
+B=$(cd "${B:-build}" && pwd)
+REQUESTS=${REQUESTS:-4000}
+row=${1:-h1_1k}
+origin_port=18090 baton_port=18091 admin_port=18092
+dir=$(mktemp -d)
+pids=
+trap 'for p in $pids; do kill "$p" 2>/dev/null; done; wait 2>/dev/null; rm -rf "$dir"' EXIT
+
+# Started by root, baton gives its worker a user whom callgrind_control does not reach.
+as=
+if [ "$(id -u)" = 0 ]; then
+	as="setpriv --reuid=65534 --regid=65534 --clear-groups"
+	chmod 777 "$dir"
+fi
+baton_yaml $baton_port $origin_port $admin_port >"$dir/baton.yaml"
+"$B/origin" --name bench --port $origin_port >/dev/null & pids="$pids $!"
+(cd "$dir" && exec $as valgrind -q --tool=callgrind --trace-children=yes --callgrind-out-file="$dir/out.%p" \
+	"$B/baton" -c "$dir/baton.yaml" --concurrency 1 --watchdog-s 0 --runtime-dir "$dir/run" -l warning) & baton=$!
+pids="$pids $baton"
+n=0
+until (exec 3<>/dev/tcp/127.0.0.1/$baton_port) 2>/dev/null; do
+	n=$((n + 1)); [ $n -lt 60 ] || { echo "instructions: baton does not listen"; exit 1; }
+	sleep 0.5
+done
+case $row in
+h1_1k) load="h2load --h1 -c16" ;;
+h2_1k) load="h2load -c4 -m32" ;;
+*) echo "instructions: no such row: $row"; exit 2 ;;
+esac
+url=http://127.0.0.1:$baton_port/
+timeout 60 $load -n 640 $url >/dev/null # connections, pools and free lists
+worker=$(pgrep -P $baton | tail -n 1) # admin is forked first
+(cd "$dir" && timeout 10 $as callgrind_control -z "$worker" >/dev/null 2>&1)
+done_=$(timeout 60 $load -n "$REQUESTS" $url | awk '/^requests:/ {print $8}')
+(cd "$dir" && timeout 10 $as callgrind_control -d "$worker" >/dev/null 2>&1)
+n=0
+until [ -s "$dir/out.$worker.1" ]; do
+	n=$((n + 1)); [ $n -lt 50 ] || { echo "instructions: no profile of worker $worker"; exit 1; }
+	sleep 0.1
+done
+[ "$done_" = "$REQUESTS" ] || { echo "instructions: $done_ of $REQUESTS requests succeeded"; exit 1; }
+awk -v r="$row" -v n="$REQUESTS" '/^(summary|totals):/ && !done {printf "%-12s baton: %.0f instructions a request\n", r, $2 / n; done = 1}' "$dir/out.$worker.1"
+[ -z "${OUT:-}" ] || cp "$dir/out.$worker.1" "$OUT"
