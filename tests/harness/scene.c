@@ -420,7 +420,11 @@ scene_host_stop(struct scene *sc, unsigned host)
 void
 scene_fini(struct scene *sc)
 {
-	char *const rm[] = {"/bin/rm", "-rf", sc->dir, NULL};
+	/* A segment of a proxy that was killed lies in /dev/shm, behind a link. */
+	char *const rm[] = {"/bin/sh", "-c",
+	    "for l in \"$0\"/*/g*/segment; do [ -L \"$l\" ] && rm -f \"$(readlink \"$l\")\"; done; "
+	    "rm -rf \"$0\"",
+	    sc->dir, NULL};
 	char *log = scene_log(sc);
 	bool sanitizer = strstr(log, "ERROR: AddressSanitizer") || strstr(log, "runtime error:") ||
 	    strstr(log, "ERROR: LeakSanitizer") || strstr(log, "assertion failed");
