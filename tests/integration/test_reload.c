@@ -509,8 +509,9 @@ what_is_refused_changes_nothing_and_says_why(void **state)
 	close(refusing);
 	expect_body(&sc, "/word", "one");
 	assert_int_equal(port_of(&sc, "free"), 0);
-	WAIT_FOR(descriptors(sc.proxy) == master);
-	assert_int_equal(descriptors(scene_child(&sc, "admin")), admin);
+	WAIT_FOR(descriptors(sc.proxy) <= master);
+	/* The first count may have seen a connection of the harness, about to go. */
+	WAIT_FOR(descriptors(scene_child(&sc, "admin")) <= admin);
 
 	assert_int_equal(reload(&sc, CONF_WORD("one"), &out), 0);
 	assert_string_equal(out, "nothing changed\n");
