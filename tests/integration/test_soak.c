@@ -44,11 +44,18 @@ killed_workers_take_only_their_connections(void **state)
 	soak("0", "0", "2", "1");
 }
 
+static void
+no_client_notices_a_reload(void **state)
+{
+	soak("0", "5", "0", "1");
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(no_client_notices_a_quiet_day),
+	    cmocka_unit_test(no_client_notices_a_reload),
 	    cmocka_unit_test(killed_workers_take_only_their_connections),
 	};
 

@@ -33,7 +33,7 @@ struct plan {
 	uint64_t seed;
 };
 
-static struct memory memory_first, memory_most;
+static struct memory memory_first, memory_most, memory_last;
 static pid_t origin;
 
 static uint64_t
@@ -123,7 +123,7 @@ remove_dir(void)
 static void
 measure(void)
 {
-	struct memory m = process_memory(origin);
+	struct memory m = memory_last = process_memory(origin);
 
 	if (memory_first.processes == 0)
 		memory_first = m;
@@ -152,9 +152,8 @@ repeat(enum phase ph, unsigned times, void (*act)(unsigned n), const char *what)
 		run_for(between(50, 800));
 	}
 	line = mem_printf(
-	    "%u %s in %.0f s, %u of them refused as they had to be, the longest took %.0f ms",
-	    times, what, (double)(clock_mono_ns() - began) / NS_PER_S, refused,
-	    (double)longest / NS_PER_MS);
+	    "%u %s in %.0f s (%u refused as they had to be), the longest took %.0f ms", times, what,
+	    (double)(clock_mono_ns() - began) / NS_PER_S, refused, (double)longest / NS_PER_MS);
 	tally_print(ph, line);
 	mem_free(line);
 }
@@ -245,6 +244,8 @@ print_memory(void)
 	    (double)memory_most.pss_kib / 1024, memory_most.processes);
 	if (memory_most.masters)
 		printf(" of %u generations", memory_most.masters);
+	printf(", %.1f MiB in %u at the end", (double)memory_last.pss_kib / 1024,
+	    memory_last.processes);
 	printf(
 	    "\nlongest turn of the soak's own loop: %.1f ms\n", (double)loop_stall_ns / NS_PER_MS);
 }
@@ -262,6 +263,7 @@ run(const struct plan *plan)
 	if (plan->subject == &subject_baton)
 		repeat(PHASE_KILLS, plan->kills, kill_one, "workers killed");
 	finish();
+	measure();
 	printf("\n");
 	print_memory();
 	if (plan->subject == &subject_baton) {
