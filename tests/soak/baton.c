@@ -176,12 +176,12 @@ batonctl(const char *word, struct strb *out)
 	return process_run(argv, out);
 }
 
-/* The words that must be done, or refused when the configuration is bad. */
-static void
+/* Must be done, or refused when the configuration is bad.  True: so it was. */
+static bool
 command(const char *word, bool bad)
 {
 	struct strb said = {0};
-	int code = batonctl(word, &said);
+	int code = batonctl(word, &said), want = bad ? 3 : 0;
 
 	if (code == 2)
 		fault("batonctl does not know '%s': %s", word, strb_z(&said));
@@ -190,9 +190,8 @@ command(const char *word, bool bad)
 		    strb_z(&said));
 	else if (!bad && code != 0)
 		fault("batonctl %s: exit %d: %s", word, code, strb_z(&said));
-	else if (bad)
-		refused++;
 	strb_fini(&said);
+	return code == want;
 }
 
 static void
@@ -201,17 +200,18 @@ refused_command(const char *word)
 	pid_t before = master_pid();
 
 	write_config(version, true);
-	command(word, true);
+	if (command(word, true))
+		refused++;
 	write_config(version, false);
 	if (master_pid() != before)
 		fault("batonctl %s was refused, but another master serves", word);
 }
 
 /* As users of Envoy do: another number of workers, the epoch found by itself. */
-static void
+static bool
 restart_by_hand(unsigned n)
 {
-	char *count = mem_printf("%u", 1 + n % 3);
+	char *count = mem_printf("%u", 1 + n / 6 % 3);
 	uint64_t until = clock_mono_ns() + READY_NS;
 	pid_t pid = spawn_baton(count, "auto");
 	int status;
@@ -221,32 +221,36 @@ restart_by_hand(unsigned n)
 		loop_turn(5);
 		if (process_ended(pid, &status)) {
 			fault("a new generation ended, status %x", status);
-			return;
+			return false;
 		}
 		if (clock_mono_ns() > until) {
 			fault("a new generation does not serve");
 			kill(pid, SIGKILL);
-			return;
+			return false;
 		}
 	}
+	return true;
 }
 
 static void
 restart(unsigned n)
 {
 	pid_t before = master_pid();
+	bool done;
 
 	if (n % 5 == 4) {
 		refused_command("hot-restart");
 		return;
 	}
 	if (n % 3 == 2 && n % 2) {
-		restart_by_hand(n);
+		done = restart_by_hand(n);
 	} else {
 		if (n % 3 == 2)
 			change_config();
-		command("hot-restart", false);
+		done = command("hot-restart", false);
 	}
+	if (!done)
+		return;
 	master = master_pid();
 	if (master == before)
 		fault("after a restart the same master serves");
@@ -263,7 +267,8 @@ reload(unsigned n)
 		return;
 	}
 	change_config();
-	command("reload", false);
+	if (!command("reload", false))
+		return;
 	if (master_pid() != before)
 		fault("after a reload another master serves");
 	in_force();
@@ -286,6 +291,7 @@ baton_kill_worker(void)
 {
 	uint64_t until = clock_mono_ns() + READY_NS;
 	pid_t pids[WORKERS_MAX], pid;
+	uint64_t stopped_at;
 	unsigned n;
 
 	master = master_pid();
@@ -295,9 +301,12 @@ baton_kill_worker(void)
 		return;
 	}
 	pid = pids[between(0, n - 1)];
+	stopped_at = clock_mono_ns();
 	kill(pid, SIGSTOP); /* it accepts no more, so what it holds can be told */
 	process_doom_clients(pid);
 	kill(pid, SIGKILL);
+	if (clock_mono_ns() - stopped_at > loop_away_ns)
+		loop_away_ns = clock_mono_ns() - stopped_at;
 	while (!all_are_back(pid, n)) {
 		loop_turn(10);
 		if (clock_mono_ns() > until) {

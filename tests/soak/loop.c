@@ -16,7 +16,7 @@
 
 #define READ_BYTES 65536
 
-uint64_t now_ns, loop_stall_ns;
+uint64_t now_ns, loop_stall_ns, loop_away_ns;
 bool finishing;
 
 static struct list peers;

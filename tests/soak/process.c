@@ -6,10 +6,16 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/inet_diag.h>
+#include <linux/netlink.h>
+#include <linux/sock_diag.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -27,6 +33,11 @@ struct ended {
 
 struct process {
 	pid_t pid, parent;
+};
+
+struct inodes {
+	unsigned long *at;
+	size_t len, cap;
 };
 
 static VEC(struct ended) ended;
@@ -303,66 +314,102 @@ process_end_all(void)
 
 /* ---- whose connections does a process hold? */
 
-static bool
-holds_socket(const char *dir, unsigned long inode)
+static void
+add_sockets(const char *dir, struct inodes *out)
 {
-	char want[64], link[400], target[64];
+	char link[400], target[64];
 	DIR *d = opendir(dir);
 	struct dirent *e;
-	bool holds = false;
+	unsigned long inode;
 
-	snprintf(want, sizeof(want), "socket:[%lu]", inode);
-	while (d && !holds && (e = readdir(d)) != NULL) {
+	while (d && (e = readdir(d)) != NULL) {
 		ssize_t n;
 
 		snprintf(link, sizeof(link), "%s/%s", dir, e->d_name);
 		n = readlink(link, target, sizeof(target) - 1);
-		if (n > 0) {
-			target[n] = '\0';
-			holds = strcmp(target, want) == 0;
-		}
+		target[n > 0 ? n : 0] = '\0';
+		if (sscanf(target, "socket:[%lu]", &inode) == 1)
+			*vec_push(out) = inode;
 	}
 	if (d)
 		closedir(d);
-	return holds;
 }
 
-struct doom {
-	uint16_t port;
-	unsigned marked;
-};
+static bool
+holds(const struct inodes *v, unsigned long inode)
+{
+	for (size_t i = 0; i < v->len; i++)
+		if (v->at[i] == inode)
+			return true;
+	return false;
+}
 
 static void
 doom_peer(struct peer *p, void *arg)
 {
-	struct doom *d = arg;
-
-	if (p->fd >= 0 && p->port == d->port) {
+	if (p->fd >= 0 && p->port == *(uint16_t *)arg)
 		p->doomed = true;
-		d->marked++;
-	}
 }
 
-unsigned
+static void
+judge_socket(const struct inet_diag_msg *m, const struct inodes *held)
+{
+	uint16_t ours = ntohs(m->id.idiag_sport), theirs = ntohs(m->id.idiag_dport);
+
+	if ((ours == h1_port || ours == h2_port) && holds(held, m->idiag_inode))
+		loop_each(doom_peer, &theirs);
+}
+
+static int
+ask_for_sockets(void)
+{
+	struct {
+		struct nlmsghdr head;
+		struct inet_diag_req_v2 ask;
+	} r = {
+	    .head = {.nlmsg_len = sizeof(r),
+		.nlmsg_type = SOCK_DIAG_BY_FAMILY,
+		.nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP},
+	    .ask = {.sdiag_family = AF_INET,
+		.sdiag_protocol = IPPROTO_TCP,
+		.idiag_states = 1u << TCP_ESTABLISHED | 1u << TCP_CLOSE_WAIT},
+	};
+	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
+
+	if (fd >= 0 && send(fd, &r, sizeof(r), 0) < 0) {
+		close(fd);
+		fd = -1;
+	}
+	return fd;
+}
+
+/* Asks the kernel directly: /proc/net/tcp with its thousands of dead takes a tenth of a second. */
+void
 process_doom_clients(pid_t pid)
 {
-	struct doom d = {0};
-	char dir[64], line[256];
-	FILE *f = fopen("/proc/net/tcp", "re");
+	static char part[65536] __attribute__((aligned(8)));
+	struct inodes held = {0};
+	char dir[64];
+	bool more = true;
+	int fd = ask_for_sockets();
 
-	snprintf(dir, sizeof(dir), "/proc/%d/fd", (int)pid);
-	while (f && fgets(line, sizeof(line), f)) {
-		unsigned ours, theirs, state;
-		unsigned long inode;
-
-		if (sscanf(line, " %*u: %*8x:%x %*8x:%x %x %*s %*s %*s %*u %*u %lu", &ours, &theirs,
-			&state, &inode) != 4 ||
-		    (ours != h1_port && ours != h2_port) || inode == 0 || !holds_socket(dir, inode))
-			continue;
-		d.port = (uint16_t)theirs;
-		loop_each(doom_peer, &d);
+	if (fd < 0) {
+		fault("the kernel does not tell its sockets: %s", strerror(errno));
+		return;
 	}
-	if (f)
-		fclose(f);
-	return d.marked;
+	snprintf(dir, sizeof(dir), "/proc/%d/fd", (int)pid);
+	add_sockets(dir, &held);
+	while (more) {
+		ssize_t n = recv(fd, part, sizeof(part), 0);
+
+		more = n > 0;
+		for (struct nlmsghdr *h = (struct nlmsghdr *)part;
+		     more && n > 0 && NLMSG_OK(h, (size_t)n); h = NLMSG_NEXT(h, n)) {
+			more = h->nlmsg_type != NLMSG_DONE && h->nlmsg_type != NLMSG_ERROR;
+			if (more)
+				judge_socket(NLMSG_DATA(h), &held);
+		}
+	}
+	close(fd);
+	vec_fini(&held);
 }

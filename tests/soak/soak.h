@@ -69,6 +69,7 @@ struct peer {
 
 extern uint64_t now_ns;	       /* when this turn began */
 extern uint64_t loop_stall_ns; /* longest turn: how late this client itself was */
+extern uint64_t loop_away_ns;  /* longest hold of a worker before it was killed */
 extern bool finishing;	       /* no new requests */
 
 void loop_init(void);
@@ -178,7 +179,7 @@ struct memory {
 struct memory process_memory(pid_t except);
 void process_end_all(void);
 /* Marks the clients whose connection a process holds. */
-unsigned process_doom_clients(pid_t pid);
+void process_doom_clients(pid_t pid);
 void run_for(unsigned ms);
 char *program(const char *name); /* in the build folder; good for four more calls */
 
