@@ -6,17 +6,13 @@
 #include <unistd.h>
 
 #include "lib/base/assert.h"
+#include "lib/ipc/frame.h"
 
 enum frame_type {
 	FRAME_WORD = 1,
 	FRAME_JSON = 2,
 	FRAME_STATUS = 3,
 	FRAME_TEXT = 4,
-};
-
-struct frame_head {
-	uint16_t type, reserved;
-	uint32_t n;
 };
 
 #define WHO_MASTER false
@@ -29,42 +25,13 @@ const struct control_row control_rows[CONTROL_COMMANDS] = {
 #undef COMMAND
 };
 
-static void
-put_frame(struct strb *out, enum frame_type type, struct str value)
-{
-	struct frame_head h = {.type = (uint16_t)type, .n = (uint32_t)value.n};
-
-	strb_add(out, &h, sizeof(h));
-	strb_adds(out, value);
-}
-
-/* 1 one more, 0 the end, -1 cut off. */
-static int
-next_frame(struct str *packet, unsigned *type, struct str *value)
-{
-	struct frame_head h;
-
-	if (packet->n == 0)
-		return 0;
-	if (packet->n < sizeof(h))
-		return -1;
-	memcpy(&h, packet->p, sizeof(h));
-	if (packet->n - sizeof(h) < h.n)
-		return -1;
-	*type = h.type;
-	*value = str_make(packet->p + sizeof(h), h.n);
-	packet->p += sizeof(h) + h.n;
-	packet->n -= sizeof(h) + h.n;
-	return 1;
-}
-
 void
 control_request_write(struct strb *out, const struct control_request *r)
 {
 	for (unsigned i = 0; i < r->n; i++)
-		put_frame(out, FRAME_WORD, r->words[i]);
+		frame_put(out, FRAME_WORD, r->words[i]);
 	if (r->json)
-		put_frame(out, FRAME_JSON, STR(""));
+		frame_put(out, FRAME_JSON, STR(""));
 }
 
 int
@@ -75,7 +42,7 @@ control_request_read(struct control_request *r, struct str packet, struct err *e
 	int more;
 
 	*r = (struct control_request){0};
-	while ((more = next_frame(&packet, &type, &value)) > 0) {
+	while ((more = frame_next(&packet, &type, &value)) > 0) {
 		if (type == FRAME_JSON)
 			r->json = true;
 		if (type != FRAME_WORD)
@@ -131,11 +98,11 @@ control_answer(int fd, unsigned status, struct str text)
 	uint32_t code = status;
 	bool ok;
 
-	put_frame(&b, FRAME_STATUS, str_make((const char *)&code, sizeof(code)));
+	frame_put(&b, FRAME_STATUS, str_make((const char *)&code, sizeof(code)));
 	do {
 		struct str part = str_make(text.p, text.n < piece ? text.n : piece);
 
-		put_frame(&b, FRAME_TEXT, part);
+		frame_put(&b, FRAME_TEXT, part);
 		ok = send_packet(fd, strb_str(&b));
 		strb_reset(&b);
 		text.p += part.n;
@@ -152,7 +119,7 @@ control_answer_read(struct str packet, unsigned *status, struct strb *text)
 	unsigned type;
 	uint32_t code;
 
-	while (next_frame(&packet, &type, &value) > 0) {
+	while (frame_next(&packet, &type, &value) > 0) {
 		if (type == FRAME_TEXT)
 			strb_adds(text, value);
 		if (type != FRAME_STATUS || value.n != sizeof(code))
