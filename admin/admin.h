@@ -46,9 +46,11 @@ struct admin {
 	struct admin_stats stats;
 	struct flushes *flushes;
 	struct web *web;
+	int adopted_fd; /* to another master, about to become the channel; -1: none */
 	int exit_status;
 	bool ending;  /* admin_stop() was called */
 	bool serving; /* start-up is complete */
+	uint64_t parent_connections; /* of draining generations, as master says */
 	bool draining; /* this generation drains: told by master */
 };
 

@@ -3,6 +3,7 @@
  * on SIGTERM once master is dead.  Everything it does starts from a
  * message, a timer, or its own port.
  */
+#include <fcntl.h>
 #include <signal.h>
 #include <unistd.h>
 
@@ -19,6 +20,8 @@
 #include "lib/event/signal.h"
 #include "lib/ipc/orphan.h"
 #include "shm/flags.h"
+#include "shm/paths.h"
+#include "shm/totals.h"
 #include "shm/lane.h"
 #include "shm/segment.h"
 
@@ -178,7 +181,46 @@ on_control(struct admin *a, struct message_view *v)
 static void
 on_drain(struct admin *a, struct message_view *v)
 {
+	bool another_serves;
+
+	message_get_u(v);
+	message_get_u(v);
+	another_serves = message_get_u(v) != 0;
 	a->draining = true;
+	if (another_serves && a->web)
+		web_stop_accepting(a->web);
+	stats_update(a);
+}
+
+/* The port's socket comes again, as to a new process. */
+static void
+on_resume(struct admin *a, struct message_view *v)
+{
+	a->draining = false;
+	stats_update(a);
+}
+
+static void
+on_fold(struct admin *a, struct message_view *v)
+{
+	uint64_t generation = message_get_u(v);
+	struct strb path = {0};
+	struct err err = {""};
+	int fd;
+
+	path_base(&path, a->settings->runtime_dir, a->settings->base_id);
+	fd = open(strb_z(&path), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0 || totals_fold(fd, generation, &err) < 0)
+		log_warning(LOG_STATS, "%s", fd < 0 ? "totals: no directory" : err.text);
+	if (fd >= 0)
+		close(fd);
+	strb_fini(&path);
+}
+
+static void
+on_parents(struct admin *a, struct message_view *v)
+{
+	a->parent_connections = message_get_u(v);
 	stats_update(a);
 }
 
@@ -197,6 +239,9 @@ static void (*const handlers[MESSAGE_TYPES])(struct admin *, struct message_view
     [MSG_REOPEN_LOGS] = on_reopen_logs,
     [MSG_CONTROL] = on_control,
     [MSG_DRAIN_ADMIN] = on_drain,
+    [MSG_RESUME_ADMIN] = on_resume,
+    [MSG_FOLD] = on_fold,
+    [MSG_PARENTS] = on_parents,
     [MSG_STOP_ADMIN] = on_stop_asked,
 };
 
@@ -217,10 +262,55 @@ on_orphan_stop(void *arg, bool now)
 	admin_stop(arg, 0);
 }
 
+static const struct channel_events channel_events;
+
+static void
+tell_adopter(struct admin *a)
+{
+	struct message m;
+
+	if (a->web && web_fd(a->web) >= 0) {
+		message_init(&m, MSG_ORPHAN_ADMIN_SOCKET);
+		message_s(&m, startup_admin_key(a->startup));
+		m.fd = web_fd(a->web);
+		admin_send(a, &m);
+	}
+	message_init(&m, MSG_ADOPTED_ADMIN);
+	message_u(&m, (uint64_t)getpid());
+	message_u(&m, a->start->epoch);
+	admin_send(a, &m);
+	log_info(LOG_MAIN, "admin: adopted by another master");
+}
+
+static void
+be_adopted(void *arg)
+{
+	struct admin *a = arg;
+
+	orphan_free(&a->orphan);
+	a->channel = channel_new(a->loop, a->adopted_fd, a->start->seat, &channel_events, a);
+	a->adopted_fd = -1;
+	tell_adopter(a);
+}
+
+static void
+on_adopted(void *arg, int fd)
+{
+	struct admin *a = arg;
+
+	if (fd < 0 || a->adopted_fd >= 0) {
+		if (fd >= 0)
+			close(fd);
+		return;
+	}
+	a->adopted_fd = fd;
+	loop_defer(a->loop, be_adopted, a);
+}
+
 static void
 become_orphan(void *arg)
 {
-	static const struct orphan_events events = {on_orphan_stop};
+	static const struct orphan_events events = {on_orphan_stop, on_adopted};
 	struct admin *a = arg;
 
 	channel_free(&a->channel);
@@ -241,6 +331,8 @@ on_channel_closed(void *arg)
 
 	loop_defer(a->loop, become_orphan, a);
 }
+
+static const struct channel_events channel_events = {on_message, on_channel_closed};
 
 static void
 on_sigterm(void *arg, const struct signalfd_siginfo *info)
@@ -314,7 +406,7 @@ admin_init(struct admin *a, const struct process_start *start)
 {
 	static const struct publish_events events = {send_prepare, send_use, on_published};
 
-	*a = (struct admin){.start = start, .settings = start->settings, .exit_status = 1};
+	*a = (struct admin){.start = start, .settings = start->settings, .exit_status = 1, .adopted_fd = -1};
 	a->loop = loop_new();
 	store_init(&a->store);
 	files_init(&a->files);
@@ -388,11 +480,10 @@ note_start(const struct admin *a, struct shm_flags *f)
 static int
 serve(struct admin *a)
 {
-	static const struct channel_events events = {on_message, on_channel_closed};
 	static const struct signal_row rows[] = {{SIGTERM, on_sigterm}};
 	struct err err = {""};
 
-	a->channel = channel_new(a->loop, a->start->channel_fd, a->start->seat, &events, a);
+	a->channel = channel_new(a->loop, a->start->channel_fd, a->start->seat, &channel_events, a);
 	a->signals = signals_open(a->loop, rows, ARRAY_LEN(rows), a);
 	if (take_seat(a, &err) < 0 || open_log(a, &err) < 0)
 		return give_up(a, &err);

@@ -10,6 +10,7 @@
 #include "admin/listen.h"
 #include "admin/reload.h"
 #include "admin/stats_config.h"
+#include "admin/verdicts.h"
 #include "admin/web/server.h"
 #include "lib/base/log.h"
 #include "lib/base/mem.h"
@@ -54,6 +55,12 @@ startup_enter(struct startup *s, enum startup_state next)
 	log_debug(LOG_INIT, "start-up: %s -> %s", startup_state_names[s->state],
 	    startup_state_names[next]);
 	s->state = next;
+}
+
+struct str
+startup_admin_key(const struct startup *s)
+{
+	return strb_str(&s->admin_key);
 }
 
 bool
@@ -204,7 +211,9 @@ listening_if_all(struct startup *s)
 	for (size_t i = 0; i < store->listeners.len; i++)
 		if (store->listeners.at[i].on_port && !store->listeners.at[i].answered)
 			return;
-	if (s->admin_key.n && !(s->admin_listened && s->admin_has_fd))
+	/* While another generation has the admin port, its socket comes when we serve. */
+	if (s->admin_key.n &&
+	    !(s->admin_listened && (s->admin_has_fd || s->a->start->elder_generation)))
 		return;
 	if (s->again)
 		done(s);
@@ -320,6 +329,8 @@ prepare_parts(struct startup *s, struct err *err)
 	    blocks_publish_conf(a->segment, a->settings, &a->store, &a->members, err) < 0)
 		return -1;
 	members_attach(&a->members);
+	if (!s->again && a->start->elder_generation)
+		verdicts_inherit(a);
 	members_count(&a->members);
 	return files_open_logs(&a->files, &a->store, err);
 }

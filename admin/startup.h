@@ -34,6 +34,7 @@ void startup_on_workers(struct startup *s);
 /* The barrier's end; refused is NULL when the configuration is in force. */
 void startup_on_published(struct startup *s, const char *refused);
 
+struct str startup_admin_key(const struct startup *s); /* empty: no admin port */
 bool startup_is_over(const struct startup *s);
 bool startup_is_again(const struct startup *s); /* this admin replaced one */
 

@@ -122,8 +122,8 @@ stats_update(struct admin *a)
 	stat_set(&s->memory_physical_size, (int64_t)m.physical);
 	stat_set(&s->live, state == SERVER_LIVE);
 	stat_set(&s->state, state);
-	stat_set(&s->parent_connections, 0);
-	stat_set(&s->total_connections, connections(a));
+	stat_set(&s->parent_connections, (int64_t)a->parent_connections);
+	stat_set(&s->total_connections, connections(a) + (int64_t)a->parent_connections);
 	stat_set(&s->hot_restart_epoch, a->settings->restart_epoch);
 	stat_set(&s->hot_restart_generation, (int64_t)a->settings->restart_epoch + 1);
 	stat_set(&s->version, version_number());

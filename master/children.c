@@ -128,12 +128,13 @@ run_child(struct child *c, int channel_fd)
 	    .role = c->role,
 	    .seat = c->seat,
 	    .index = c->index,
-	    .epoch = all->epoch,
+	    .epoch = all->settings->restart_epoch,
 	    .channel_fd = channel_fd,
 	    .segment_fd = all->gifts.segment_fd,
 	    .journal_fd = all->gifts.journal_fd,
 	    .journal_use = all->gifts.journal_use,
-	    .control_fd = all->gifts.control_fd};
+	    .control_fd = all->gifts.control_fd,
+	    .elder_generation = all->gifts.elder_generation};
 	struct err err = {""};
 
 	if (c->role == ROLE_WORKER && start.journal_fd >= 0)
@@ -306,7 +307,6 @@ children_init(struct children *all, struct loop *l, const struct settings *s,
 	    .worker_process = worker,
 	    .events = events,
 	    .arg = arg,
-	    .epoch = s->restart_epoch,
 	    .replacing = true,
 	    .n = s->concurrency,
 	    .gifts = {.segment_fd = -1, .control_fd = -1, .journal_fd = -1}};

@@ -64,6 +64,7 @@ struct children_events {
 /* What a new child is given; kept up to date by master. */
 struct child_gifts {
 	int segment_fd, control_fd;
+	uint64_t elder_generation; /* that hands over to this one; 0: none */
 	int journal_fd;       /* owned by master; -1: none yet */
 	uint64_t journal_use; /* bytes in force */
 };
@@ -77,7 +78,6 @@ struct children {
 	struct child_gifts gifts;
 	const struct children_events *events;
 	void *arg;
-	unsigned epoch;
 	bool replacing; /* whether who ends is replaced */
 	unsigned n;
 	struct child *at; /* [0] admin, [1..n] workers */

@@ -1,6 +1,7 @@
 #include "master/control.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -10,8 +11,11 @@
 #include "lib/event/loop.h"
 #include "lib/event/timer.h"
 #include "lib/ipc/control.h"
+#include "lib/ipc/handover.h"
 #include "master/master_private.h"
+#include "master/predecessor.h"
 #include "master/report.h"
+#include "master/successor.h"
 #include "shm/flags.h"
 
 #define ASKERS_MOST 64
@@ -25,7 +29,8 @@ struct asker {
 	struct timer patience;
 	struct control *control;
 	int fd;
-	uint64_t id; /* of the question to admin; 0: none */
+	uint64_t id;  /* of the question to admin; 0: none */
+	bool restart; /* waits for the end of a hot restart or a rollback */
 };
 
 struct control {
@@ -116,6 +121,53 @@ do_stop(struct asker *a, const struct control_request *r)
 		master_drain(m); /* being asked twice is no hurry here, as batonctl asks until all is gone */
 }
 
+/* No patience here: the restart has its own. */
+static void
+do_hot_restart(struct asker *a, const struct control_request *r)
+{
+	a->restart = true;
+	timer_stop(&a->patience);
+	master_hot_restart(a->control->master);
+}
+
+static void
+do_rollback(struct asker *a, const struct control_request *r)
+{
+	a->restart = true;
+	if (successor_roll_back(a->control->master) < 0)
+		answer(a, CONTROL_REFUSED, STR("no generation drains that could serve again\n"));
+}
+
+void
+control_restart_done(struct control *c, unsigned status, struct str text)
+{
+	struct strb line = {0};
+
+	if (c == NULL)
+		return;
+	strb_adds(&line, text);
+	if (!str_ends(text, STR("\n")))
+		strb_addc(&line, '\n');
+	list_for_each(n, &c->askers)
+	{
+		struct asker *a = list_entry(n, struct asker, node);
+
+		if (a->restart)
+			answer(a, (enum control_status)status, strb_str(&line));
+	}
+	strb_fini(&line);
+}
+
+static void
+do_drain(struct asker *a, const struct control_request *r)
+{
+	struct master *m = a->control->master;
+
+	answer(a, CONTROL_OK, r->json ? STR("{\"status\":\"draining\"}\n") : STR("draining\n"));
+	if (m->state == MASTER_STARTING || m->state == MASTER_SERVING)
+		master_drain(m);
+}
+
 static void
 ask_admin_within(struct asker *a, const struct control_request *r, uint32_t patience_ms)
 {
@@ -163,6 +215,9 @@ static command_fn *const commands[CONTROL_COMMANDS] = {
     [CONTROL_HOST] = ask_admin,
     [CONTROL_LOGGING] = ask_admin,
     [CONTROL_RELOAD] = do_reload,
+    [CONTROL_HOT_RESTART] = do_hot_restart,
+    [CONTROL_ROLLBACK] = do_rollback,
+    [CONTROL_DRAIN] = do_drain,
     [CONTROL_STOP] = do_stop,
 };
 
@@ -200,6 +255,7 @@ on_request(void *arg, unsigned ready)
 {
 	struct asker *a = arg;
 	char packet[CONTROL_PACKET];
+	struct handover_packet hello;
 	struct control_request r;
 	enum control_command command;
 	struct err err;
@@ -216,6 +272,12 @@ on_request(void *arg, unsigned ready)
 	if (!control_is_allowed(a->fd)) {
 		log_warning(LOG_MASTER, "control socket: a process of another user was refused");
 		answer(a, CONTROL_REFUSED, STR("only this proxy's user and root are answered\n"));
+		return;
+	}
+	handover_parse(&hello, str_make(packet, (size_t)n));
+	if (hello.word == HANDOVER_HELLO) {
+		predecessor_hello(a->control->master, fcntl(a->fd, F_DUPFD_CLOEXEC, 0), &hello);
+		asker_free(a);
 		return;
 	}
 	if (control_request_read(&r, str_make(packet, (size_t)n), &err) < 0 ||

@@ -7,6 +7,7 @@
 
 #include "lib/base/rand.h"
 #include "lib/ipc/process.h"
+#include "master/launch.h"
 #include "master/master.h"
 #include "master/options.h"
 
@@ -20,6 +21,7 @@ main(int argc, char **argv)
 	struct err err;
 	int status = 0;
 
+	launch_init(argc, argv);
 	process_title_init(argc, argv);
 	rand_init();
 	if (options_parse(&options, argc, argv, stdout, &err) < 0) {

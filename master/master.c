@@ -14,11 +14,14 @@
 #include "lib/base/state.h"
 #include "lib/event/loop.h"
 #include "lib/event/signal.h"
+#include "master/adopt.h"
 #include "master/control.h"
+#include "master/line.h"
 #include "master/log_fds.h"
 #include "master/master_private.h"
 #include "master/signals.h"
 #include "master/sockets.h"
+#include "master/successor.h"
 #include "shm/flags.h"
 #include "shm/lane.h"
 
@@ -46,26 +49,42 @@ master_serves(const struct master *m)
 	return m->settings->mode == MODE_SERVE || m->settings->mode == MODE_INIT_ONLY;
 }
 
+static int
+write_pid(const char *path, struct err *err)
+{
+	char text[16];
+
+	if (path == NULL)
+		return 0;
+	snprintf(text, sizeof(text), "%d\n", (int)getpid());
+	return write_text_file(path, text, err);
+}
+
 /* ---- states */
 
 static void
-tell_drain(struct master *m)
+tell_drain(struct master *m, uint64_t window, bool immediate)
 {
-	const struct settings *s = m->settings;
-	/* The window ends before the deadline, so that its last connections are not cut. */
-	uint32_t window = s->shutdown_deadline_s - s->shutdown_deadline_s / 5;
-
-	if (s->drain_time_s < window)
-		window = s->drain_time_s;
-	children_tell_workers(&m->children, MSG_STOP_ACCEPTING);
+	if (m->state != MASTER_HANDED_OVER)
+		children_tell_workers(&m->children, MSG_STOP_ACCEPTING);
 	for (unsigned i = 0; i <= m->children.n; i++) {
 		struct message out;
 
 		message_init(&out, i ? MSG_DRAIN : MSG_DRAIN_ADMIN);
 		message_u(&out, window);
-		message_u(&out, s->drain_immediate);
+		message_u(&out, immediate);
+		message_u(&out, m->state == MASTER_HANDED_OVER);
 		child_send(&m->children.at[i], &out);
 	}
+}
+
+/* The window ends before the deadline, so that its last connections are not cut. */
+static uint64_t
+window_before(const struct settings *s, uint64_t deadline_s)
+{
+	uint64_t window = deadline_s - deadline_s / 5;
+
+	return s->drain_time_s < window ? s->drain_time_s : window;
 }
 
 static void
@@ -75,6 +94,30 @@ expect_ends(struct master *m)
 	for (unsigned i = 0; i <= m->children.n; i++) {
 		timer_stop(&m->children.at[i].respawn);
 		m->children.at[i].expected = true;
+	}
+}
+
+static void
+begin_drain(struct master *m)
+{
+	shm_flags()->drain_started_ns = loop_now_ns(m->loop);
+	__atomic_store_n(&shm_flags()->draining, 1, __ATOMIC_RELEASE);
+	expect_ends(m);
+	sockets_stop(m->sockets);
+}
+
+/* Draining generations need not outlive the one that serves. */
+static void
+say_goodbye(struct master *m, bool ending, uint64_t seconds)
+{
+	list_for_each(n, &m->links)
+	{
+		struct link *l = list_entry(n, struct link, node);
+
+		if (l->state == LINK_DRAINS || l->state == LINK_SERVES)
+			link_goodbye(l, ending && l->state == LINK_DRAINS, seconds);
+		else if (l->state != LINK_ENDED)
+			link_refuse(l, STR("the other generation is ending"));
 	}
 }
 
@@ -88,6 +131,7 @@ static void
 master_enter(struct master *m, enum master_state next)
 {
 	const struct settings *s = m->settings;
+	enum master_state was = m->state;
 
 	STATE_CHECK(master, m->state, next);
 	if (master_serves(m))
@@ -96,23 +140,33 @@ master_enter(struct master *m, enum master_state next)
 	timer_stop(&m->step);
 	switch (next) {
 	case MASTER_STARTING:
+		break;
 	case MASTER_SERVING:
+		m->served = true;
+		m->has_heir = false;
 		runtime_dir_started(&m->dir);
+		timer_stop(&m->deadline);
+		m->deadline_ns = 0;
+		break;
+	case MASTER_HANDED_OVER:
+		m->has_heir = true;
+		begin_drain(m);
 		break;
 	case MASTER_LEAVING:
+		say_goodbye(m, true, s->shutdown_deadline_s);
 		m->deadline_ns = loop_now_ns(m->loop) + s->shutdown_deadline_s * NS_PER_S;
 		timer_set(m->loop, &m->deadline, s->shutdown_deadline_s * 1000ull);
 		timer_set(m->loop, &m->step, s->shutdown_health_wait_s * 1000ull);
 		master_set_health(m, true, "the end");
 		break;
 	case MASTER_DRAINING:
-		shm_flags()->drain_started_ns = loop_now_ns(m->loop);
-		__atomic_store_n(&shm_flags()->draining, 1, __ATOMIC_RELEASE);
-		expect_ends(m);
-		sockets_stop(m->sockets);
-		tell_drain(m);
+		begin_drain(m);
+		tell_drain(m, window_before(s, s->shutdown_deadline_s), s->drain_immediate);
 		break;
 	case MASTER_ENDING:
+		say_goodbye(m, was == MASTER_SERVING, 0);
+		if (was != MASTER_STARTING) /* orphans of a start that fails serve on */
+			adopted_stop(m);
 		expect_ends(m);
 		children_tell_workers(&m->children, MSG_STOP);
 		child_tell(&m->children.at[0], MSG_STOP_ADMIN);
@@ -142,18 +196,88 @@ on_deadline(void *arg)
 {
 	struct master *m = arg;
 
-	log_warning(LOG_MASTER, "shutdown deadline: what is left is cut");
+	if (master_held(m))
+		log_warning(LOG_MASTER, "deadline: what is left is cut, connections=%" PRIu64, master_held(m));
+	stat_add(&m->stats->cx_cut_at_deadline, master_held(m));
 	master_end(m, 0);
 }
 
-void
-master_serving(struct master *m)
+static void
+on_init_late(void *arg)
 {
-	if (m->state != MASTER_STARTING)
-		return;
+	successor_gives_up(arg, "not ready within --init-timeout-s");
+}
+
+/* ---- from one generation to the next */
+
+void
+master_go(struct master *m)
+{
+	struct err err;
+
+	timer_stop(&m->init);
+	sockets_go(m->sockets);
+	if (m->has_dir && runtime_dir_publish(&m->dir, &err) < 0)
+		log_error(LOG_MASTER, "%s", err.text);
+	if (write_pid(m->settings->pid_file, &err) < 0)
+		log_error(LOG_MASTER, "--pid-file: %s", err.text);
 	master_enter(m, MASTER_SERVING);
+	adopted_drain(m);
 	if (m->settings->mode == MODE_INIT_ONLY)
 		master_end(m, 0);
+}
+
+void
+master_hand_over(struct master *m, uint64_t seconds, bool immediate, uint64_t deadline_s)
+{
+	master_enter(m, MASTER_HANDED_OVER);
+	tell_drain(m, seconds, immediate);
+	m->deadline_ns = loop_now_ns(m->loop) + deadline_s * NS_PER_S;
+	timer_set(m->loop, &m->deadline, deadline_s * 1000);
+	if (children_alive(&m->children, ROLE_WORKER) == 0)
+		master_end(m, 0);
+}
+
+void
+master_take_back(struct master *m)
+{
+	struct err err;
+
+	master_enter(m, MASTER_SERVING);
+	__atomic_store_n(&shm_flags()->draining, 0, __ATOMIC_RELEASE);
+	m->children.replacing = true;
+	if (runtime_dir_publish(&m->dir, &err) < 0)
+		log_error(LOG_MASTER, "%s", err.text);
+	for (unsigned i = 0; i <= m->children.n; i++) {
+		struct child *c = &m->children.at[i];
+
+		c->expected = false;
+		if (c->pid)
+			child_tell(c, i ? MSG_RESUME : MSG_RESUME_ADMIN);
+		else
+			child_start(c);
+	}
+	sockets_go(m->sockets);
+}
+
+void
+master_end_by(struct master *m, uint64_t seconds)
+{
+	if (master_seconds_left(m) <= seconds)
+		return;
+	m->deadline_ns = loop_now_ns(m->loop) + seconds * NS_PER_S;
+	timer_set(m->loop, &m->deadline, seconds * 1000);
+}
+
+uint64_t
+master_held(const struct master *m)
+{
+	uint64_t held = 0;
+
+	for (unsigned i = 1; i <= m->children.n; i++)
+		for (int k = 0; k < 4 && m->children.at[i].pid; k++)
+			held += m->children.at[i].holding[k];
+	return held;
 }
 
 void
@@ -187,7 +311,7 @@ master_reload(struct master *m)
 		log_warning(LOG_MASTER, "reload: refused, this generation is %s", master_state_name(m));
 		return;
 	}
-	if (admin->state != CHILD_READY) { /* asked again when it serves */
+	if (admin->state != CHILD_READY || m->restart.running) { /* asked again when that is over */
 		m->reload_wanted = true;
 		return;
 	}
@@ -244,7 +368,8 @@ worker_ended(struct master *m, struct child *c)
 		stat_inc(&m->stats->worker_crashes);
 	sockets_worker_ended(m->sockets, c->index);
 	tell_admin_of_worker(m, MSG_WORKER_ENDED, c);
-	if (m->state == MASTER_DRAINING && children_alive(&m->children, ROLE_WORKER) == 0)
+	if ((m->state == MASTER_DRAINING || m->state == MASTER_HANDED_OVER) &&
+	    children_alive(&m->children, ROLE_WORKER) == 0)
 		master_end(m, 0);
 }
 
@@ -335,6 +460,10 @@ on_tick(void *arg)
 		if (m->children.at[i].backoff_ms > wait)
 			wait = m->children.at[i].backoff_ms;
 	stat_set(&m->stats->worker_backoff_ms, wait);
+	if (++m->ticks % (1000 / WATCH_TICK_MS) == 0) {
+		predecessor_report(m);
+		line_look(m);
+	}
 }
 
 static void
@@ -363,12 +492,22 @@ raise_limits(const struct settings *s, struct err *err)
 	return 0;
 }
 
+static enum runtime_start
+start_of(const struct options *o)
+{
+	if (o->epoch_auto)
+		return RUNTIME_AUTO;
+	return o->settings.restart_epoch ? RUNTIME_TAKE_OVER : RUNTIME_PLAIN;
+}
+
 static int
 open_directory(struct master *m, const struct options *o, struct err *err)
 {
 	struct runtime_request q = {.option = o->settings.runtime_dir,
 	    .base_id = o->settings.base_id,
 	    .dynamic = o->dynamic_base_id,
+	    .start = start_of(o),
+	    .alone_is_fine = o->no_parent_is_fine,
 	    .concurrency = o->settings.concurrency};
 	char text[16];
 
@@ -410,27 +549,20 @@ publish_stats(struct master *m, struct err *err)
 	flags->epoch = m->settings->restart_epoch;
 	flags->state = SERVER_PRE_INITIALIZING;
 	flags->started_wall_ns = flags->first_started_wall_ns = clock_wall_ns();
+	if (m->elder_started_ns)
+		flags->first_started_wall_ns = m->elder_started_ns;
+	if (m->elder_health_failed && !m->settings->healthy_after_restart)
+		shm_set_health_failed(true);
 	stat_set(&m->stats->generations, 1);
 	return 0;
 }
 
 static int
-write_pid(const char *path, struct err *err)
-{
-	char text[16];
-
-	if (path == NULL)
-		return 0;
-	snprintf(text, sizeof(text), "%d\n", (int)getpid());
-	return write_text_file(path, text, err);
-}
-
-static int
-open_serving(struct master *m, const struct options *o, struct err *err)
+open_serving(struct master *m, const struct options *o, struct settings *s, struct err *err)
 {
 	if (identity_find(&m->children.identity, o->settings.user, geteuid() == 0, err) < 0 ||
 	    raise_limits(&o->settings, err) < 0 || open_directory(m, o, err) < 0 ||
-	    publish_stats(m, err) < 0 || write_pid(o->settings.pid_file, err) < 0 ||
+	    (m->dir.has_elder && successor_take(m, o, s, err) < 0) || publish_stats(m, err) < 0 ||
 	    privileges_drop(ROLE_MASTER, &m->children.identity, err) < 0)
 		return -1;
 	m->children.segment = m->segment;
@@ -440,6 +572,8 @@ open_serving(struct master *m, const struct options *o, struct err *err)
 		m->control = control_new(m, m->dir.control_fd);
 	loop_on_turn(m->loop, on_turn, m);
 	timer_set(m->loop, &m->tick, WATCH_TICK_MS);
+	if (m->dir.has_elder)
+		timer_set(m->loop, &m->init, s->init_timeout_s * 1000ull);
 	return 0;
 }
 
@@ -455,6 +589,16 @@ start_children(struct master *m)
 	}
 }
 
+static void
+begin_after_adoption(struct master *m)
+{
+	if (m->epoch_auto)
+		*m->epoch_auto = shm_flags()->epoch = (uint32_t)m->orphans_epoch + 1;
+	process_title("baton: master epoch %u", m->settings->restart_epoch);
+	m->children.gifts.elder_generation = m->dir.orphans;
+	start_children(m);
+}
+
 /* A copy of the options, as a base id may have been chosen only now. */
 static void
 master_init(struct master *m, const struct settings *s, const struct process *admin,
@@ -467,6 +611,11 @@ master_init(struct master *m, const struct settings *s, const struct process *ad
 	timer_init(&m->tick, on_tick, m);
 	timer_init(&m->step, on_step, m);
 	timer_init(&m->deadline, on_deadline, m);
+	timer_init(&m->init, on_init_late, m);
+	list_init(&m->links);
+	list_init(&m->adopted);
+	timer_init(&m->adoption, adopt_late, m);
+	restart_init(&m->restart, m);
 	children_init(&m->children, m->loop, s, admin, worker, &children_events, m);
 	m->log_fds = log_fds_new();
 	m->sockets = sockets_new(s->concurrency, &sockets_events, m);
@@ -477,19 +626,28 @@ master_init(struct master *m, const struct settings *s, const struct process *ad
 static void
 master_fini(struct master *m, bool served)
 {
+	struct list *n;
+
+	restart_fini(&m->restart);
+	adopted_fini(m);
 	control_free(&m->control);
+	while ((n = list_first(&m->links)) != NULL) {
+		struct link *l = list_entry(n, struct link, node);
+
+		link_free(&l);
+	}
 	signals_close(&m->signals);
 	timer_stop(&m->tick);
 	timer_stop(&m->step);
 	timer_stop(&m->deadline);
+	timer_stop(&m->init);
 	children_fini(&m->children);
-	sockets_free(&m->sockets, true);
+	sockets_free(&m->sockets, !m->has_heir);
 	log_fds_free(&m->log_fds);
-	if (m->has_dir) {
-		runtime_dir_remove(&m->dir, served);
-		if (m->settings->pid_file)
-			unlink(m->settings->pid_file);
-	}
+	if (m->has_dir)
+		runtime_dir_remove(&m->dir, served ? RUNTIME_ENDED : RUNTIME_FAILED);
+	if (served && !m->has_heir && m->settings->pid_file)
+		unlink(m->settings->pid_file);
 	if (m->children.gifts.journal_fd >= 0)
 		close(m->children.gifts.journal_fd);
 	if (m->log_fd >= 0) {
@@ -505,9 +663,9 @@ master_fini(struct master *m, bool served)
 }
 
 static int
-open_all(struct master *m, const struct options *o, struct err *err)
+open_all(struct master *m, const struct options *o, struct settings *s, struct err *err)
 {
-	if (master_serves(m) && open_serving(m, o, err) < 0)
+	if (master_serves(m) && open_serving(m, o, s, err) < 0)
 		return -1;
 	m->signals = master_signals(m->loop, m);
 	return m->signals ? 0 : err_sys(err, "signalfd");
@@ -521,7 +679,7 @@ master_run(const struct options *o, const struct process *admin, const struct pr
 	struct master m;
 
 	master_init(&m, &settings, admin, worker);
-	if (open_all(&m, o, &err) < 0) {
+	if (open_all(&m, o, &settings, &err) < 0) {
 		log_error(LOG_MASTER, "%s", err.text);
 		master_fini(&m, false);
 		return 1;
@@ -529,10 +687,14 @@ master_run(const struct options *o, const struct process *admin, const struct pr
 	if (m.has_dir)
 		settings.base_id = m.dir.base_id;
 	process_title("baton: master epoch %u", settings.restart_epoch);
-	start_children(&m);
+	m.epoch_auto = o->epoch_auto ? &settings.restart_epoch : NULL;
+	if (m.dir.orphans)
+		adopt(&m, m.dir.orphans, m.dir.orphan_processes, begin_after_adoption);
+	else
+		start_children(&m);
 	loop_run(m.loop);
 	if (master_serves(&m))
 		log_info(LOG_MASTER, "ended, status=%d", m.exit_status);
-	master_fini(&m, m.admin_serves);
+	master_fini(&m, m.served);
 	return m.exit_status;
 }

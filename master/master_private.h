@@ -9,7 +9,9 @@
 
 #include "lib/event/timer.h"
 #include "lib/ipc/process.h"
+#include "lib/base/list.h"
 #include "master/children.h"
+#include "master/predecessor.h"
 #include "master/runtime_dir.h"
 
 struct baton_stats;
@@ -22,7 +24,10 @@ struct watchdog_stats;
 #define MASTER_STATES(STATE)                                                                       \
 	STATE(MASTER_STARTING, "starting",                                                         \
 	    TO(MASTER_SERVING) | TO(MASTER_ENDING))                                                \
-	STATE(MASTER_SERVING, "serving", TO(MASTER_LEAVING) | TO(MASTER_ENDING))                   \
+	STATE(MASTER_SERVING, "serving",                                                           \
+	    TO(MASTER_LEAVING) | TO(MASTER_HANDED_OVER) | TO(MASTER_ENDING))                       \
+	STATE(MASTER_HANDED_OVER, "draining, another serves",                                      \
+	    TO(MASTER_SERVING) | TO(MASTER_ENDING))                                                \
 	STATE(MASTER_LEAVING, "leaving rotation", TO(MASTER_DRAINING) | TO(MASTER_ENDING))         \
 	STATE(MASTER_DRAINING, "draining", TO(MASTER_ENDING))                                      \
 	STATE(MASTER_ENDING, "ending", 0)
@@ -44,7 +49,20 @@ struct master {
 	struct segment *segment;
 	struct signals *signals;
 	struct control *control;
-	struct timer tick, step, deadline;
+	struct timer tick, step, deadline, init;
+	struct list links; /* to other generations */
+	struct restart restart;
+	struct list adopted; /* orphans that are ours now, adopt.c */
+	struct timer adoption;
+	void (*adoption_done)(struct master *m);
+	uint64_t orphans_epoch;
+	uint32_t *epoch_auto; /* where to write the epoch that orphans lead to; NULL: it is given */
+	bool served;   /* was in force once: its end is an end, not a failed start */
+	bool has_heir; /* another generation has the addresses and the files now */
+	bool elder_health_failed; /* as the one we take over from said */
+	uint64_t elder_started_ns;
+	unsigned ticks;
+	uint64_t parents_held; /* as admin was told */
 	struct baton_stats *stats;
 	struct watchdog_stats **watched; /* [0] admin, [1..n] workers */
 	int log_fd; /* --log-path as admin opened it; -1: standard error */
@@ -59,7 +77,12 @@ struct master {
 const char *master_state_name(const struct master *m);
 bool master_serves(const struct master *m); /* not a mode that only checks or prints */
 uint64_t master_seconds_left(const struct master *m);
-void master_serving(struct master *m);           /* start-up is complete */
+void master_go(struct master *m);                /* all are ready: sockets and control socket are ours */
+/* Another generation serves: stop accepting, drain over `seconds`, end when empty or at the deadline. */
+void master_hand_over(struct master *m, uint64_t seconds, bool immediate, uint64_t deadline_s);
+void master_take_back(struct master *m);         /* it is gone: accept again */
+void master_end_by(struct master *m, uint64_t seconds); /* a draining generation: the deadline is not later than this */
+uint64_t master_held(const struct master *m);    /* connections, as draining workers said */
 void master_drain(struct master *m);             /* graceful end; asked again, or before serving: at once */
 void master_end(struct master *m, int status);   /* end now; a status that is not 0 stays */
 void master_reload(struct master *m);            /* SIGHUP; remembered while admin is away */

@@ -11,6 +11,7 @@
 #include "master/log_fds.h"
 #include "master/master_private.h"
 #include "master/sockets.h"
+#include "master/successor.h"
 
 static void
 on_listen(struct master *m, struct child *c, struct message_view *v)
@@ -84,9 +85,11 @@ on_serving(struct master *m, struct child *c, struct message_view *v)
 {
 	child_became_ready(c);
 	m->admin_serves = true;
-	sockets_drop_unasked(m->sockets);
-	master_serving(m);
-	if (m->reload_wanted)
+	if (m->state == MASTER_SERVING)
+		sockets_drop_unasked(m->sockets);
+	if (master_serves(m))
+		successor_look(m);
+	if (m->reload_wanted && m->state == MASTER_SERVING)
 		master_reload(m);
 }
 
@@ -95,6 +98,8 @@ on_failed(struct master *m, struct child *c, struct message_view *v)
 {
 	int status = (int)message_get_u(v);
 
+	if (m->state == MASTER_STARTING)
+		successor_failed(m, message_get_s(v));
 	/* A later admin that cannot start is a crash of its own: traffic goes on. */
 	if (!m->admin_serves)
 		master_end(m, status ? status : 1);
@@ -107,6 +112,7 @@ on_worker_ready(struct master *m, struct child *c, struct message_view *v)
 		return;
 	child_became_ready(c);
 	sockets_worker_came(m->sockets, c->index);
+	successor_look(m);
 }
 
 static void

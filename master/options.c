@@ -6,9 +6,9 @@
 #include "lib/base/assert.h"
 #include "lib/base/log.h"
 #include "lib/base/mem.h"
+#include "lib/ipc/handover.h"
 #include "master/usable_cpus.h"
 
-#define HOT_RESTART_VERSION "disabled" /* as an Envoy that was built without it */
 
 struct setting {
 	struct options *o;
@@ -145,7 +145,7 @@ set_format(const struct setting *s, struct err *err)
 static int
 show_hot_restart_version(const struct setting *s, struct err *err)
 {
-	fprintf(s->out, "%s\n", HOT_RESTART_VERSION);
+	fprintf(s->out, "%s\n", HANDOVER_VERSION);
 	s->o->done = true;
 	return 0;
 }
@@ -370,7 +370,9 @@ set_defaults(struct options *o)
 				  .file_flush_interval_ms = 1000,
 				  .watchdog_s = 10,
 				  .shutdown_deadline_s = 25,
-				  .hot_restart_version = HOT_RESTART_VERSION}};
+				  .init_timeout_s = 60,
+				  .max_draining = UINT32_MAX,
+				  .hot_restart_version = HANDOVER_VERSION}};
 	o->settings.concurrency = usable_cpus();
 }
 
@@ -383,9 +385,13 @@ check_together(struct options *o, struct err *err)
 		return err_set(err, "--concurrency: more than 1024 workers");
 	if (o->settings.config_path == NULL && o->settings.config_yaml == NULL)
 		return err_set(err, "no configuration: give --config-path or --config-yaml");
-	if (o->settings.restart_epoch > 0)
-		return err_set(err, "--restart-epoch %u: hot restart is not built in yet",
+	if (o->settings.hot_restart_disabled && o->settings.restart_epoch > 0)
+		return err_set(err, "--restart-epoch %u and --disable-hot-restart exclude each other",
 		    o->settings.restart_epoch);
+	if (o->settings.hot_restart_disabled)
+		o->settings.hot_restart_version = "disabled"; /* as Envoy says then */
+	if (o->dynamic_base_id && o->settings.restart_epoch > 0)
+		return err_set(err, "--use-dynamic-base-id is for epoch 0 only");
 	if (o->dynamic_base_id && o->settings.base_id)
 		return err_set(err, "--use-dynamic-base-id and --base-id exclude each other");
 	return 0;

@@ -33,7 +33,7 @@ child_text(const struct master *m, const struct child *c, struct strb *out)
 	strb_printf(out, " %s", state_of(c));
 	if (c->backoff_ms)
 		strb_printf(out, ", starts again after %u ms", c->backoff_ms);
-	if (m->state == MASTER_DRAINING && c->role == ROLE_WORKER && c->pid)
+	if ((m->state == MASTER_DRAINING || m->state == MASTER_HANDED_OVER) && c->role == ROLE_WORKER && c->pid)
 		strb_printf(out,
 		    ", holds h1 %" PRIu64 ", h2 %" PRIu64 ", upgraded %" PRIu64 ", tcp %" PRIu64,
 		    c->holding[0], c->holding[1], c->holding[2], c->holding[3]);
@@ -52,6 +52,13 @@ report_text(const struct master *m, struct strb *out)
 		child_text(m, &m->children.at[i], out);
 	if (m->deadline_ns)
 		strb_printf(out, "  ends at the latest in %" PRIu64 " s\n", master_seconds_left(m));
+	list_for_each(n, &m->links)
+	{
+		const struct link *l = list_entry(n, struct link, node);
+
+		if (l->state == LINK_DRAINS)
+			strb_adds(out, strb_str(&l->report));
+	}
 }
 
 static void
@@ -62,12 +69,32 @@ child_json(const struct master *m, const struct child *c, struct strb *out)
 	    ",\"backoff_ms\":%u",
 	    c->role == ROLE_ADMIN ? "admin" : "worker", c->index, c->seat, (int)c->pid, state_of(c),
 	    c->pid ? seconds_since(m, c->started_ns) : 0, c->backoff_ms);
-	if (m->state == MASTER_DRAINING && c->role == ROLE_WORKER)
+	if ((m->state == MASTER_DRAINING || m->state == MASTER_HANDED_OVER) && c->role == ROLE_WORKER)
 		strb_printf(out,
 		    ",\"holding\":{\"h1\":%" PRIu64 ",\"h2\":%" PRIu64 ",\"upgraded\":%" PRIu64
 		    ",\"tcp\":%" PRIu64 "}",
 		    c->holding[0], c->holding[1], c->holding[2], c->holding[3]);
 	strb_addc(out, '}');
+}
+
+static void
+others_json(const struct master *m, struct strb *out)
+{
+	const char *before = ",\"draining\":[";
+
+	list_for_each(n, &m->links)
+	{
+		const struct link *l = list_entry(n, struct link, node);
+		struct str json = strb_str(&l->report_json);
+
+		if (l->state != LINK_DRAINS || json.n == 0)
+			continue;
+		strb_addz(out, before);
+		strb_adds(out, str_make(json.p, json.n - 1)); /* it ends in a newline */
+		before = ",";
+	}
+	if (before[1] == '\0')
+		strb_addc(out, ']');
 }
 
 void
@@ -87,5 +114,6 @@ report_json(const struct master *m, struct strb *out)
 	strb_addc(out, ']');
 	if (m->deadline_ns)
 		strb_printf(out, ",\"deadline_s\":%" PRIu64, master_seconds_left(m));
+	others_json(m, out);
 	strb_addz(out, "}\n");
 }

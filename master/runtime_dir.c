@@ -121,67 +121,38 @@ take_start_lock(struct runtime_dir *r, struct err *err)
 
 /* ---- what lives here already */
 
-static int
-refuse_living(struct runtime_dir *r, int gen_fd, struct err *err)
+static unsigned
+count_living(int segment_fd)
 {
-	int fd = open_lock(gen_fd, PATH_ALIVE, 0);
-	pid_t pid = fd < 0 ? 0 : lock_holder(fd);
+	struct image *img;
+	unsigned living = 0;
 
-	if (fd >= 0)
-		close(fd);
-	if (pid == 0)
+	if (image_open(&img, segment_fd, NULL) < 0)
 		return 0;
-	return err_set(err,
-	    "base id %u is in use by the baton with pid %d (choose another --base-id, or end it: batonctl stop)",
-	    r->base_id, (int)pid);
-}
-
-static void
-list_pids(const struct image *img, struct strb *out)
-{
 	for (uint32_t i = 0; i < img->h.seats; i++) {
 		struct seg_seat seat = image_seat(img, i);
 
-		if (image_seat_alive(img, &seat))
-			strb_printf(out, "%s%d", out->n ? ", " : "", (int)seat.pid);
+		living += image_seat_alive(img, &seat);
 	}
+	image_free(&img);
+	return living;
 }
 
 static void
-living_of(int gen_fd, struct strb *pids)
+look_closely(struct runtime_other *o, int gen_fd)
 {
-	int fd = openat(gen_fd, PATH_SEGMENT, O_RDONLY | O_CLOEXEC);
-	struct image *img;
+	int fd = open_lock(gen_fd, PATH_ALIVE, 0);
 
-	strb_reset(pids);
+	o->master = fd < 0 ? 0 : lock_holder(fd);
+	if (fd >= 0)
+		close(fd);
+	fd = openat(gen_fd, PATH_SEGMENT, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return;
-	if (image_open(&img, fd, NULL) == 0) {
-		list_pids(img, pids);
-		image_free(&img);
-	}
+	o->has_segment = true;
+	if (o->master == 0)
+		o->processes = count_living(fd);
 	close(fd);
-}
-
-/* Children that outlived their master serve on until they are told to end.  Those that are just
- * dying get a moment for it. */
-static int
-refuse_orphans(struct runtime_dir *r, int gen_fd, struct err *err)
-{
-	struct strb pids = {0};
-	int bad = 0;
-
-	living_of(gen_fd, &pids);
-	for (int tries = 0; pids.n && tries < 20; tries++) {
-		usleep(25000);
-		living_of(gen_fd, &pids);
-	}
-	if (pids.n)
-		bad = err_set(err,
-		    "base id %u: processes of a baton whose master died are still serving, pids %s (end them: batonctl stop)",
-		    r->base_id, strb_z(&pids));
-	strb_fini(&pids);
-	return bad;
 }
 
 static void remove_generation(struct runtime_dir *r, const char *name);
@@ -202,26 +173,12 @@ fold(struct runtime_dir *r, const char *name)
 		remove_generation(r, name);
 }
 
+/* Calls fn for each g<n>. */
 static int
-look_at_generation(struct runtime_dir *r, const char *name, struct err *err)
+each_generation(struct runtime_dir *r, void (*fn)(struct runtime_dir *, const char *, void *),
+    void *arg, struct err *err)
 {
-	int fd = openat(r->base_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC), bad;
-
-	if (fd < 0)
-		return 0;
-	bad = refuse_living(r, fd, err) < 0 || refuse_orphans(r, fd, err) < 0 ? -1 : 0;
-	close(fd);
-	if (!bad)
-		fold(r, name);
-	return bad;
-}
-
-/* Calls fn for each g<n>; its first failure ends the walk. */
-static int
-each_generation(struct runtime_dir *r, int (*fn)(struct runtime_dir *, const char *, struct err *),
-    struct err *err)
-{
-	int copy = openat(r->base_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), bad = 0;
+	int copy = openat(r->base_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	DIR *d = copy < 0 ? NULL : fdopendir(copy);
 	struct dirent *e;
 	uint64_t n;
@@ -231,14 +188,120 @@ each_generation(struct runtime_dir *r, int (*fn)(struct runtime_dir *, const cha
 			close(copy);
 		return err_sys(err, "runtime directory %s", strb_z(&r->path));
 	}
-	while (!bad && (e = readdir(d)) != NULL) {
-		if (!path_parse_generation(e->d_name, &n))
-			continue;
-		if (r->gen_fd < 0 && n >= r->generation) /* looking for a number of our own */
-			r->generation = n + 1;
-		bad = fn(r, e->d_name, err);
-	}
+	while ((e = readdir(d)) != NULL)
+		if (path_parse_generation(e->d_name, &n))
+			fn(r, e->d_name, arg);
 	closedir(d);
+	return 0;
+}
+
+static void
+add_other(struct runtime_dir *r, const char *name, void *arg)
+{
+	struct runtime_others *out = arg;
+	struct runtime_other o = {0};
+	int fd;
+
+	path_parse_generation(name, &o.generation);
+	if (r->gen_fd < 0 && o.generation >= r->generation) /* looking for a number of our own */
+		r->generation = o.generation + 1;
+	if (r->gen_fd >= 0 && o.generation == r->generation)
+		return;
+	fd = openat(r->base_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0)
+		return;
+	look_closely(&o, fd);
+	close(fd);
+	*vec_push(&out->all) = o;
+}
+
+void
+runtime_dir_others(struct runtime_dir *r, struct runtime_others *out)
+{
+	struct err err;
+
+	out->all.len = 0;
+	if (each_generation(r, add_other, out, &err) < 0)
+		log_warning(LOG_MASTER, "%s", err.text);
+}
+
+static void
+fold_dead(struct runtime_dir *r, const struct runtime_others *others)
+{
+	for (size_t i = 0; i < others->all.len; i++) {
+		struct strb name = {0};
+
+		path_generation(&name, others->all.at[i].generation);
+		if (others->all.at[i].master == 0 && others->all.at[i].processes == 0)
+			fold(r, strb_z(&name));
+		strb_fini(&name);
+	}
+}
+
+/* Those that are just dying get a moment for it. */
+static unsigned
+count_orphans(struct runtime_dir *r, struct runtime_others *others)
+{
+	unsigned n = 0;
+
+	for (int tries = 0; tries < 4; tries++) {
+		if (tries)
+			usleep(25000);
+		runtime_dir_others(r, others);
+		n = 0;
+		for (size_t i = 0; i < others->all.len; i++)
+			n += others->all.at[i].master == 0 ? others->all.at[i].processes : 0;
+		if (n == 0)
+			break;
+	}
+	return n;
+}
+
+static int32_t
+find_master(const struct runtime_others *others)
+{
+	for (size_t i = 0; i < others->all.len; i++)
+		if (others->all.at[i].master)
+			return others->all.at[i].master;
+	return 0;
+}
+
+/* The newest: it has the sockets that are in use. */
+static uint64_t
+newest_orphans(const struct runtime_others *others, unsigned *processes)
+{
+	uint64_t newest = 0;
+
+	for (size_t i = 0; i < others->all.len; i++)
+		if (others->all.at[i].processes && others->all.at[i].generation > newest) {
+			newest = others->all.at[i].generation;
+			*processes = others->all.at[i].processes;
+		}
+	return newest;
+}
+
+/* What lives here already decides what this start is. */
+static int
+look_around(struct runtime_dir *r, const struct runtime_request *q, struct err *err)
+{
+	struct runtime_others others = {0};
+	unsigned orphans = count_orphans(r, &others);
+	int32_t master = find_master(&others);
+	int bad = 0;
+
+	r->has_elder = master && q->start != RUNTIME_PLAIN;
+	r->orphans = master == 0 && orphans ? newest_orphans(&others, &r->orphan_processes) : 0;
+	if (master && q->start == RUNTIME_PLAIN)
+		bad = err_set(err,
+		    "base id %u is in use by the baton with pid %d (choose another --base-id, or end it: batonctl stop)",
+		    r->base_id, (int)master);
+	else if (!master && !orphans && q->start == RUNTIME_TAKE_OVER && !q->alone_is_fine)
+		bad = err_set(err,
+		    "runtime directory %s: there is no baton to take over from (see --skip-hot-restart-on-no-parent)",
+		    strb_z(&r->path));
+	else if (!master)
+		fold_dead(r, &others);
+	vec_fini(&others.all);
 	return bad;
 }
 
@@ -284,7 +347,7 @@ try_open(struct runtime_dir *r, const struct runtime_request *q, struct err *err
 	if (got == 0)
 		got = take_start_lock(r, err);
 	if (got == 0)
-		got = each_generation(r, look_at_generation, err);
+		got = look_around(r, q, err);
 	if (got == 0 && (got = make_generation(r, err)) < 0)
 		remove_own_generation(r);
 	if (got != 0)
@@ -390,31 +453,71 @@ int
 runtime_dir_listen(struct runtime_dir *r, struct err *err)
 {
 	struct sockaddr_un un;
-	char text[32], coming[64];
-	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), pid_fd;
+	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
 	if (fd < 0)
 		return err_sys(err, "control socket");
 	r->control_fd = fd;
-	snprintf(coming, sizeof(coming), PATH_CONTROL ".%d", (int)getpid());
-	unlinkat(r->base_fd, coming, 0);
-	socket_name(&un, r->base_fd, coming);
+	socket_name(&un, r->gen_fd, PATH_CONTROL);
 	/* The mode of the socket is the mode of its name. */
 	if (fchmod(fd, 0600) < 0 || bind(fd, (struct sockaddr *)&un, sizeof(un)) < 0 ||
-	    listen(fd, 64) < 0 || renameat(r->base_fd, coming, r->base_fd, PATH_CONTROL) < 0) {
-		err_sys(err, "control socket in %s", strb_z(&r->path));
-		unlinkat(r->base_fd, coming, 0);
-		return -1;
-	}
+	    listen(fd, 64) < 0)
+		return err_sys(err, "control socket in %s", strb_z(&r->path));
+	return 0;
+}
+
+static int
+write_pid(struct runtime_dir *r, struct err *err)
+{
+	static const char coming[] = PATH_PID ".new"; /* who reads finds the old one or the new one */
+	char text[32];
+	int fd = openat(r->base_fd, coming, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
+	int bad = 0;
+
 	snprintf(text, sizeof(text), "%d\n", (int)getpid());
-	pid_fd = openat(r->base_fd, PATH_PID, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
-	if (pid_fd < 0 || write(pid_fd, text, strlen(text)) < 0)
-		err_sys(err, "runtime directory %s: " PATH_PID, strb_z(&r->path));
-	else
-		fd = -1;
-	if (pid_fd >= 0)
-		close(pid_fd);
-	return fd < 0 ? 0 : -1;
+	if (fd < 0 || write(fd, text, strlen(text)) < 0 ||
+	    renameat(r->base_fd, coming, r->base_fd, PATH_PID) < 0)
+		bad = err_sys(err, "runtime directory %s: " PATH_PID, strb_z(&r->path));
+	if (fd >= 0)
+		close(fd);
+	return bad;
+}
+
+int
+runtime_dir_publish(struct runtime_dir *r, struct err *err)
+{
+	char coming[64];
+	int bad = 0;
+
+	snprintf(coming, sizeof(coming), PATH_CONTROL ".%d", (int)getpid());
+	unlinkat(r->base_fd, coming, 0);
+	if (linkat(r->gen_fd, PATH_CONTROL, r->base_fd, coming, 0) < 0 ||
+	    renameat(r->base_fd, coming, r->base_fd, PATH_CONTROL) < 0)
+		bad = err_sys(err, "control socket in %s", strb_z(&r->path));
+	unlinkat(r->base_fd, coming, 0); /* it stays when both were the same already */
+	return bad < 0 ? -1 : write_pid(r, err);
+}
+
+int
+runtime_dir_connect(struct runtime_dir *r, uint64_t generation, struct err *err)
+{
+	struct sockaddr_un un;
+	struct strb name = {0};
+	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+	if (generation) {
+		path_generation(&name, generation);
+		strb_addc(&name, '/');
+	}
+	strb_addz(&name, PATH_CONTROL);
+	socket_name(&un, r->base_fd, strb_z(&name));
+	strb_fini(&name);
+	if (fd >= 0 && connect(fd, (struct sockaddr *)&un, sizeof(un)) == 0)
+		return fd;
+	err_sys(err, "control socket in %s", strb_z(&r->path));
+	if (fd >= 0)
+		close(fd);
+	return -1;
 }
 
 /* ---- the end */
@@ -425,6 +528,17 @@ runtime_dir_started(struct runtime_dir *r)
 	if (r->lock_fd >= 0)
 		close(r->lock_fd);
 	r->lock_fd = -1;
+}
+
+bool
+runtime_dir_is_starting(struct runtime_dir *r)
+{
+	int fd = open_lock(r->base_fd, PATH_LOCK, 0);
+	bool held = fd >= 0 && lock_holder(fd) != 0;
+
+	if (fd >= 0)
+		close(fd);
+	return held;
 }
 
 /* A link leads into our own /dev/shm directory, else it is left alone. */
@@ -455,25 +569,31 @@ remove_generation(struct runtime_dir *r, const char *name)
 	remove_linked_segment(fd);
 	unlinkat(fd, PATH_SEGMENT, 0);
 	unlinkat(fd, PATH_ALIVE, 0);
+	unlinkat(fd, PATH_CONTROL, 0);
 	close(fd);
 	unlinkat(r->base_fd, name, AT_REMOVEDIR);
 }
 
-static int
-remove_each(struct runtime_dir *r, const char *name, struct err *err)
+static void
+remove_each(struct runtime_dir *r, const char *name, void *arg)
 {
 	remove_generation(r, name);
-	return 0;
+}
+
+void
+runtime_dir_forget(struct runtime_dir *r, uint64_t generation)
+{
+	struct strb name = {0};
+
+	path_generation(&name, generation);
+	remove_generation(r, strb_z(&name));
+	strb_fini(&name);
 }
 
 static void
 remove_own_generation(struct runtime_dir *r)
 {
-	struct strb name = {0};
-
-	path_generation(&name, r->generation);
-	remove_generation(r, strb_z(&name));
-	strb_fini(&name);
+	runtime_dir_forget(r, r->generation);
 }
 
 static void
@@ -488,20 +608,51 @@ remove_lock(struct runtime_dir *r)
 	rmdir(strb_z(&r->path));
 }
 
-void
-runtime_dir_remove(struct runtime_dir *r, bool whole_line)
+static bool
+anybody_else(struct runtime_dir *r)
 {
-	if (r->base_fd < 0)
+	struct runtime_others others = {0};
+	bool any = false;
+
+	runtime_dir_others(r, &others);
+	for (size_t i = 0; i < others.all.len; i++)
+		any |= others.all.at[i].master || others.all.at[i].processes;
+	vec_fini(&others.all);
+	return any;
+}
+
+/* control.sock may be the successor's by now. */
+static void
+remove_names(struct runtime_dir *r)
+{
+	struct stat ours, named;
+
+	if (fstatat(r->gen_fd, PATH_CONTROL, &ours, 0) < 0 ||
+	    fstatat(r->base_fd, PATH_CONTROL, &named, 0) < 0 || ours.st_ino != named.st_ino)
 		return;
 	unlinkat(r->base_fd, PATH_CONTROL, 0);
 	unlinkat(r->base_fd, PATH_PID, 0);
-	if (whole_line) {
-		unlinkat(r->base_fd, PATH_TOTALS, 0);
-		each_generation(r, remove_each, NULL);
-	} else {
+}
+
+void
+runtime_dir_remove(struct runtime_dir *r, enum runtime_end how)
+{
+	bool others;
+
+	if (r->base_fd < 0)
+		return;
+	others = anybody_else(r);
+	remove_names(r);
+	if (how == RUNTIME_FAILED) {
 		remove_own_generation(r);
+	} else if (others) { /* our numbers stay; who serves adds them up */
+		unlinkat(r->gen_fd, PATH_CONTROL, 0);
+	} else {
+		unlinkat(r->base_fd, PATH_TOTALS, 0);
+		each_generation(r, remove_each, NULL, NULL);
 	}
-	remove_lock(r);
+	if (!others)
+		remove_lock(r);
 	close_all(r);
 	strb_fini(&r->path);
 }

@@ -27,12 +27,6 @@ reload(struct master *m)
 }
 
 static void
-refuse_hot_restart(struct master *m)
-{
-	log_warning(LOG_MASTER, "signal: SIGUSR2 ignored, hot restart is not built in yet");
-}
-
-static void
 reopen_logs(struct master *m)
 {
 	child_tell(&m->children.at[0], MSG_REOPEN_LOGS);

@@ -19,8 +19,10 @@ struct socket_row {
 	char *key;
 	struct address address;
 	uint64_t flags;
-	bool shared; /* one socket for all workers */
-	bool asked;  /* by the admin that is here */
+	bool shared;  /* one socket for all workers */
+	bool asked;   /* by the admin that is here */
+	int backlog;
+	bool claimed; /* admin asked for it; else it was only inherited */
 	unsigned n;
 	struct one_socket *at;
 };
@@ -83,6 +85,13 @@ sockets_free(struct sockets **sp, bool unlink_paths)
 
 /* ---- who accepts from what */
 
+/* Sockets of a generation with more workers than this one are shared out among those there are. */
+static unsigned
+owner_of(const struct sockets *s, unsigned index)
+{
+	return index % s->workers + 1;
+}
+
 /* The next worker after `index` that is here; 0 when there is none. */
 static unsigned
 neighbour(const struct sockets *s, unsigned index)
@@ -114,10 +123,10 @@ lend(struct sockets *s, struct socket_row *row, unsigned index, unsigned to)
 static void
 settle_row(struct sockets *s, struct socket_row *row)
 {
-	if (row->shared || s->stopped)
+	if (row->shared || s->stopped || !row->claimed)
 		return;
 	for (unsigned i = 0; i < row->n; i++) {
-		unsigned owner = i + 1, to = row->at[i].lent_to;
+		unsigned owner = owner_of(s, i), to = row->at[i].lent_to;
 
 		unsigned next = neighbour(s, owner);
 
@@ -138,11 +147,11 @@ settle(struct sockets *s)
 static void
 give_own(struct sockets *s, struct socket_row *row, unsigned worker)
 {
-	unsigned index = row->shared ? 0 : worker - 1;
-
-	if ((row->flags & LISTEN_ADMIN) || s->stopped || index >= row->n)
+	if ((row->flags & LISTEN_ADMIN) || s->stopped || !row->claimed)
 		return;
-	s->events->give(s->arg, worker, str_of(row->key), index, row->at[index].fd, false);
+	for (unsigned i = 0; i < row->n; i++)
+		if (row->shared || owner_of(s, i) == worker)
+			s->events->give(s->arg, worker, str_of(row->key), i, row->at[i].fd, false);
 }
 
 void
@@ -183,6 +192,48 @@ void
 sockets_stop(struct sockets *s)
 {
 	s->stopped = true;
+}
+
+/* More workers than sockets: others join them. */
+static void
+add_sockets(struct socket_row *row, unsigned want)
+{
+	struct socket_options o = {.reuse_port = true,
+	    .ipv4_compat = (row->flags & LISTEN_IPV4_COMPAT) != 0,
+	    .backlog = row->backlog};
+	struct err err;
+
+	if (row->shared || !row->claimed || want <= row->n)
+		return;
+	row->at = mem_resize(row->at, want * sizeof(*row->at));
+	memset(row->at + row->n, 0, (want - row->n) * sizeof(*row->at));
+	while (row->n < want) {
+		int fd = socket_bind(&row->address, &o, &err);
+
+		if (fd < 0 || socket_listen(fd, &o, &err) < 0) {
+			log_warning(LOG_MASTER, "listener address %s: no more sockets: %s", row->key, err.text);
+			if (fd >= 0)
+				close(fd);
+			return;
+		}
+		row->at[row->n++].fd = fd;
+	}
+}
+
+void
+sockets_go(struct sockets *s)
+{
+	if (!s->stopped)
+		return;
+	s->stopped = false;
+	for (size_t i = 0; i < s->rows.len; i++)
+		add_sockets(s->rows.at[i], s->workers);
+	for (unsigned w = 1; w <= s->workers; w++)
+		for (size_t i = 0; i < s->rows.len && s->worker[w] != AWAY; i++)
+			give_own(s, s->rows.at[i], w);
+	settle(s);
+	for (size_t i = 0; i < s->rows.len; i++)
+		sockets_give_admin(s, str_of(s->rows.at[i]->key));
 }
 
 /* ---- opening */
@@ -264,6 +315,23 @@ format_bound(const struct socket_row *row, struct strb *bound)
 	strb_addz(bound, text);
 }
 
+/* An inherited row is wanted by this generation too. */
+static void
+claim(struct sockets *s, struct socket_row *row, const struct listen_request *q)
+{
+	struct socket_options o = {.backlog = (int)q->backlog};
+
+	if (row->claimed)
+		return;
+	row->claimed = true;
+	for (unsigned i = 0; i < row->n; i++)
+		socket_listen(row->at[i].fd, &o, NULL); /* the backlog of this configuration */
+	row->backlog = (int)q->backlog;
+	if (!s->stopped)
+		add_sockets(row, s->workers);
+	announce(s, row);
+}
+
 int
 sockets_listen(
     struct sockets *s, const struct listen_request *q, struct strb *bound, struct err *err)
@@ -279,6 +347,7 @@ sockets_listen(
 			log_warning(LOG_MASTER,
 			    "listener address %s: changed options apply when it is next opened", row->key);
 		format_bound(row, bound);
+		claim(s, row, q);
 		return 0;
 	}
 	row = mem_new(struct socket_row);
@@ -289,6 +358,8 @@ sockets_listen(
 	row->key = str_dupz(q->key);
 	row->flags = q->flags;
 	row->asked = true;
+	row->backlog = (int)q->backlog;
+	row->claimed = true;
 	row->shared = shares_one(q, &row->address);
 	row->n = row->shared ? 1 : s->workers;
 	row->at = mem_array(struct one_socket, row->n);
@@ -313,9 +384,9 @@ take_from_workers(struct sockets *s, struct socket_row *row)
 			s->events->take_back(s->arg, lent_to, str_of(row->key), i);
 	}
 	for (unsigned w = 1; w <= s->workers; w++)
-		if (s->worker[w] != AWAY)
-			s->events->take_back(
-			    s->arg, w, str_of(row->key), row->shared ? 0 : w - 1);
+		for (unsigned i = 0; i < row->n && s->worker[w] != AWAY; i++)
+			if (row->shared || owner_of(s, i) == w)
+				s->events->take_back(s->arg, w, str_of(row->key), i);
 }
 
 static void
@@ -359,8 +430,71 @@ sockets_give_admin(struct sockets *s, struct str key)
 	size_t at;
 	struct socket_row *row = find_row(s, key, &at);
 
-	if (row && (row->flags & LISTEN_ADMIN))
+	if (row && (row->flags & LISTEN_ADMIN) && row->claimed && !s->stopped)
 		s->events->give(s->arg, 0, key, 0, row->at[0].fd, false);
+}
+
+/* ---- from one generation to the next */
+
+int
+sockets_inherit(struct sockets *s, struct str key, uint64_t flags, int fd, struct err *err)
+{
+	size_t at;
+	struct socket_row *row = find_row(s, key, &at);
+	struct listen_request q = {.key = key, .flags = flags};
+	struct socket_options o;
+	struct address a;
+
+	if (read_request(&q, &a, &o, err) < 0)
+		return -1;
+	address_local(&a, fd);
+	if (a.len == 0)
+		return err_set(err, "'" STR_FMT "': not a socket", STR_ARG(key));
+	if (row == NULL) {
+		row = mem_new(struct socket_row);
+		row->key = str_dupz(key);
+		row->flags = flags;
+		row->address = a;
+		row->shared = shares_one(&q, &a);
+		*vec_push(&s->rows) = row;
+	}
+	if (row->n && row->shared)
+		return err_set(err, "'" STR_FMT "': has its socket already", STR_ARG(key));
+	row->at = mem_resize(row->at, (row->n + 1) * sizeof(*row->at));
+	row->at[row->n++] = (struct one_socket){.fd = fd};
+	return 0;
+}
+
+bool
+sockets_each(const struct sockets *s, size_t n, struct socket_at *out)
+{
+	for (size_t i = 0; i < s->rows.len; i++) {
+		const struct socket_row *row = s->rows.at[i];
+
+		if (n < row->n) {
+			*out = (struct socket_at){str_of(row->key), row->flags, (unsigned)n, row->at[n].fd};
+			return true;
+		}
+		n -= row->n;
+	}
+	return false;
+}
+
+struct str
+sockets_forget_unclaimed(struct sockets *s, struct strb *key)
+{
+	strb_reset(key);
+	for (size_t i = 0; i < s->rows.len; i++) {
+		struct socket_row *row = s->rows.at[i];
+
+		if (row->claimed)
+			continue;
+		strb_addz(key, row->key);
+		vec_remove(&s->rows, i);
+		row_free(row, false);
+		break;
+	}
+	return strb_str(key);
 }
 
 size_t

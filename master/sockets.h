@@ -53,10 +53,30 @@ void sockets_worker_ended(struct sockets *s, unsigned worker);
 /* Its process is there but silent, or beats again. */
 void sockets_worker_silent(struct sockets *s, unsigned worker);
 void sockets_worker_awake(struct sockets *s, unsigned worker);
-/* Nobody gets anything any more: this generation drains. */
+/* Nobody gets anything (any more): this generation drains, or does not serve yet. */
 void sockets_stop(struct sockets *s);
+/* Everybody who is here gets what is his, admin too. */
+void sockets_go(struct sockets *s);
 /* Admin is here (again): the admin port's socket. */
 void sockets_give_admin(struct sockets *s, struct str key);
+
+/*
+ * From one generation to the next.  A row that was inherited is nobody's
+ * until this generation's admin asks for its address.
+ */
+struct socket_at {
+	struct str key; /* borrowed */
+	uint64_t flags;
+	unsigned index;
+	int fd; /* borrowed */
+};
+
+/* Takes fd when it gives 0. */
+int sockets_inherit(struct sockets *s, struct str key, uint64_t flags, int fd, struct err *err);
+/* The nth socket of all rows; false: there is none. */
+bool sockets_each(const struct sockets *s, size_t n, struct socket_at *out);
+/* Closes a row that was inherited in vain and gives its key in `key`; empty: there is none. */
+struct str sockets_forget_unclaimed(struct sockets *s, struct strb *key);
 
 size_t sockets_rows(const struct sockets *s);
 

@@ -22,6 +22,7 @@
 #include "shm/lane.h"
 #include "worker/access_log/access_log.h"
 #include "worker/drain.h"
+#include "worker/handover.h"
 #include "worker/hcm/hcm.h"
 #include "worker/listener/listener.h"
 #include "worker/snapshot.h"
@@ -34,7 +35,7 @@
 	STATE(WORKER_STARTING, "waiting for a configuration",                                      \
 	    TO(WORKER_SERVING) | TO(WORKER_DRAINING) | TO(WORKER_ENDED))                           \
 	STATE(WORKER_SERVING, "serving", TO(WORKER_DRAINING) | TO(WORKER_ENDED))                   \
-	STATE(WORKER_DRAINING, "draining", TO(WORKER_ENDED))                                       \
+	STATE(WORKER_DRAINING, "draining", TO(WORKER_SERVING) | TO(WORKER_ENDED))                  \
 	STATE(WORKER_ENDED, "ended", 0)
 
 enum worker_state { WORKER_STATES(STATE_ENUM) };
@@ -56,10 +57,12 @@ struct worker {
 	struct drain drain;
 	struct hcm hcm;
 	struct listeners listeners;
+	struct handover handover;
 	struct timer tick, slice, stop;
 	bool stop_inbound_only;
 	unsigned ticks;
 	int app_log_fd;
+	int adopted_fd; /* to another master, about to become the channel; -1: none */
 	char hostname[256];
 };
 
@@ -310,18 +313,22 @@ report_holding(struct worker *w)
 static void
 end_if_empty(struct worker *w)
 {
-	if (w->state == WORKER_DRAINING && w->hcm.held == 0)
+	if (w->state == WORKER_DRAINING && w->hcm.held == 0 && handover_unanswered(&w->handover) == 0)
 		worker_enter(w, WORKER_ENDED);
 }
 
 static void
-drain(struct worker *w, uint64_t seconds, bool immediate)
+drain(struct worker *w, uint64_t seconds, bool immediate, bool another_serves)
 {
 	if (w->state == WORKER_DRAINING || w->state == WORKER_ENDED)
 		return;
 	worker_enter(w, WORKER_DRAINING);
-	listeners_stop(&w->listeners, false);
+	if (another_serves)
+		listeners_rest(&w->listeners);
+	else
+		listeners_stop(&w->listeners, false);
 	drain_start(&w->drain, loop_now_ns(w->loop), seconds, immediate);
+	handover_start(&w->handover);
 	hcm_tell_all(&w->hcm);
 	report_holding(w);
 	end_if_empty(w);
@@ -338,7 +345,9 @@ on_drain(struct worker *w, struct message_view *v)
 {
 	uint64_t seconds = message_get_u(v);
 
-	drain(w, seconds, message_get_u(v) != 0);
+	bool immediate = message_get_u(v) != 0;
+
+	drain(w, seconds, immediate, message_get_u(v) != 0);
 }
 
 /* Envoy accepts during the window of a graceful drain and stops at its end. */
@@ -367,6 +376,36 @@ on_drain_listeners(struct worker *w, struct message_view *v)
 		timer_set(w->loop, &w->stop, w->start->settings->drain_time_s * 1000ull);
 }
 
+/* The successor is gone: what was told to go goes, the rest stays. */
+static void
+on_resume(struct worker *w, struct message_view *v)
+{
+	if (w->state != WORKER_DRAINING)
+		return;
+	worker_enter(w, WORKER_SERVING);
+	w->drain.draining = false;
+	handover_stop(&w->handover);
+	listeners_resume(&w->listeners);
+}
+
+static void
+on_hand_to(struct worker *w, struct message_view *v)
+{
+	int fd = message_take_fd(v);
+
+	if (fd >= 0)
+		handover_to(&w->handover, fd);
+}
+
+static void
+on_hand_from(struct worker *w, struct message_view *v)
+{
+	int fd = message_take_fd(v);
+
+	if (fd >= 0)
+		handover_from(&w->handover, fd);
+}
+
 static void
 on_stop(struct worker *w, struct message_view *v)
 {
@@ -389,6 +428,9 @@ static void (*const handlers[MESSAGE_TYPES])(struct worker *, struct message_vie
     [MSG_STOP_ACCEPTING] = on_stop_accepting,
     [MSG_DRAIN_LISTENERS] = on_drain_listeners,
     [MSG_DRAIN] = on_drain,
+    [MSG_RESUME] = on_resume,
+    [MSG_HAND_TO] = on_hand_to,
+    [MSG_HAND_FROM] = on_hand_from,
     [MSG_STOP] = on_stop,
 };
 
@@ -409,13 +451,42 @@ on_orphan_stop(void *arg, bool now)
 	if (now)
 		worker_enter(w, WORKER_ENDED);
 	else
-		drain(w, w->start->settings->drain_time_s, w->start->settings->drain_immediate);
+		drain(w, w->start->settings->drain_time_s, w->start->settings->drain_immediate, false);
+}
+
+static const struct channel_events channel_events;
+static void tell_adopter(struct worker *w);
+
+static void
+be_adopted(void *arg)
+{
+	struct worker *w = arg;
+
+	orphan_free(&w->orphan);
+	w->channel =
+	    channel_new(w->loop, w->adopted_fd, w->start->seat, &channel_events, w);
+	w->adopted_fd = -1;
+	tell_adopter(w);
+}
+
+static void
+on_adopted(void *arg, int fd)
+{
+	struct worker *w = arg;
+
+	if (fd < 0 || w->adopted_fd >= 0) {
+		if (fd >= 0)
+			close(fd);
+		return;
+	}
+	w->adopted_fd = fd;
+	loop_defer(w->loop, be_adopted, w);
 }
 
 static void
 become_orphan(void *arg)
 {
-	static const struct orphan_events events = {on_orphan_stop};
+	static const struct orphan_events events = {on_orphan_stop, on_adopted};
 	struct worker *w = arg;
 
 	channel_free(&w->channel);
@@ -437,6 +508,27 @@ on_channel_closed(void *arg)
 }
 
 static const struct channel_events channel_events = {on_message, on_channel_closed};
+
+/* All it needs to go on where our master stopped: the listening sockets first. */
+static void
+tell_adopter(struct worker *w)
+{
+	struct listener_socket s;
+	struct message m;
+
+	for (size_t i = 0; listeners_socket(&w->listeners, i, &s); i++) {
+		message_init(&m, MSG_ORPHAN_SOCKET);
+		message_s(&m, s.key);
+		message_u(&m, s.index);
+		m.fd = s.fd;
+		tell_master(w, &m);
+	}
+	message_init(&m, MSG_ADOPTED);
+	message_u(&m, (uint64_t)getpid());
+	message_u(&m, w->start->epoch);
+	tell_master(w, &m);
+	log_info(LOG_WORKER, "worker %u: adopted by another master", w->start->index);
+}
 
 static void
 on_sigterm(void *arg, const struct signalfd_siginfo *info)
@@ -481,7 +573,7 @@ init(struct worker *w, const struct process_start *start)
 {
 	const struct settings *s = start->settings;
 
-	*w = (struct worker){.start = start, .journal_fd = start->journal_fd, .app_log_fd = -1};
+	*w = (struct worker){.start = start, .journal_fd = start->journal_fd, .app_log_fd = -1, .adopted_fd = -1};
 	w->stats = baton_stats_of("baton.");
 	signal(SIGPIPE, SIG_IGN);
 	gethostname(w->hostname, sizeof(w->hostname) - 1);
@@ -496,6 +588,7 @@ init(struct worker *w, const struct process_start *start)
 	w->hcm.next_id = start->index;
 	w->hcm.id_step = s->concurrency ? s->concurrency : 1;
 	listeners_init(&w->listeners, &w->hcm);
+	handover_init(&w->handover, &w->hcm, &w->listeners);
 	w->channel = channel_new(w->loop, start->channel_fd, start->seat, &channel_events, w);
 	w->signals = signals_open(w->loop, signal_rows, ARRAY_LEN(signal_rows), w);
 }
@@ -506,6 +599,7 @@ fini(struct worker *w)
 	timer_stop(&w->tick);
 	timer_stop(&w->stop);
 	forget_build(w);
+	handover_fini(&w->handover);
 	hcm_abort_all(&w->hcm);
 	loop_turn(w->loop, false); /* what was deferred */
 	listeners_fini(&w->listeners);

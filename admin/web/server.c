@@ -83,6 +83,21 @@ web_start(struct admin *a, int fd, struct str bound, struct err *err)
 	return w;
 }
 
+int
+web_fd(const struct web *w)
+{
+	return w->fd;
+}
+
+void
+web_stop_accepting(struct web *w)
+{
+	io_del(&w->io);
+	if (w->fd >= 0)
+		close(w->fd);
+	w->fd = -1;
+}
+
 void
 web_free(struct web **wp)
 {
@@ -91,8 +106,7 @@ web_free(struct web **wp)
 	*wp = NULL;
 	if (w == NULL)
 		return;
-	io_del(&w->io);
-	close(w->fd);
+	web_stop_accepting(w);
 	w->ending = true;
 	list_for_each(n, &w->connections)
 		web_connection_abort(list_entry(n, struct web_connection, node));

@@ -9,6 +9,7 @@
 #include "lib/base/mem.h"
 #include "lib/event/loop.h"
 #include "lib/ipc/control.h"
+#include "lib/ipc/handover.h"
 
 struct asker {
 	struct list node;
@@ -78,6 +79,15 @@ answer(struct asker *a, struct str packet)
 	strb_fini(&text);
 }
 
+static bool
+is_adoption(const struct asker *a, struct str packet)
+{
+	struct handover_packet p;
+
+	handover_parse(&p, packet);
+	return p.word == HANDOVER_ADOPT && a->orphan->events->on_adopted && control_is_allowed(a->fd);
+}
+
 static void
 on_request(void *arg, unsigned ready)
 {
@@ -87,7 +97,9 @@ on_request(void *arg, unsigned ready)
 
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
-	if (n > 0)
+	if (n > 0 && is_adoption(a, str_make(packet, (size_t)n)))
+		a->orphan->events->on_adopted(a->orphan->arg, fcntl(a->fd, F_DUPFD_CLOEXEC, 0));
+	else if (n > 0)
 		answer(a, str_make(packet, (size_t)n));
 	asker_free(a);
 }

@@ -15,6 +15,9 @@ struct orphan;
 struct orphan_events {
 	/* End at once, or drain and end.  Must not free the orphan itself. */
 	void (*on_stop)(void *arg, bool now);
+	/* Another master takes over: fd (the orphan's to keep) is the new channel.  Not to be freed
+	 * from inside either.  NULL: it cannot be adopted. */
+	void (*on_adopted)(void *arg, int fd);
 };
 
 /* start is borrowed for the orphan's life.  NULL when there is no control socket (tests). */

@@ -44,6 +44,9 @@ struct settings {
 	bool hot_restart_disabled;
 	const char *runtime_dir, *pid_file, *user;
 	uint32_t watchdog_s, shutdown_deadline_s, shutdown_health_wait_s;
+	uint32_t init_timeout_s; /* a hot restart is ready within this, or comes to nothing */
+	uint32_t max_draining;   /* generations that may drain at once */
+	bool healthy_after_restart;
 	const char *hot_restart_version; /* "disabled" or the protocol's version */
 	/* The command line as options and values, for /server_info: name, value, name, value, NULL. */
 	const char *const *given;
@@ -66,6 +69,7 @@ struct process_start {
 	int journal_fd;     /* accepted configuration so far; -1 when none yet */
 	uint64_t journal_use; /* bytes of it that are in force; 0 when none */
 	int control_fd;     /* control socket's listening descriptor, for orphans; -1 in tests */
+	uint64_t elder_generation; /* the one that hands over to ours: verdicts on hosts are its; 0: none */
 };
 
 struct process {

@@ -298,7 +298,7 @@ validate_needs_nothing_and_changes_nothing(void **state)
 	assert_non_null(strstr(out, "did you mean 'listeners'"));
 	mem_free(out);
 	assert_int_equal(scene_run(&sc, &out, "--hot-restart-version", NULL), 0);
-	assert_string_equal(out, "disabled\n");
+	assert_string_equal(out, "1.0\n");
 	mem_free(out);
 	mem_free(config);
 	scene_fini(&sc);

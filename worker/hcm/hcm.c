@@ -126,6 +126,16 @@ fetch_output(struct hcm_conn *c)
 	buf_fini(&out);
 }
 
+/* Between two requests of plain HTTP/1, or before the first byte: nothing of it is in our hands. */
+static bool
+may_be_given(const struct hcm_conn *c)
+{
+	return (c->state == HCM_SERVING || c->state == HCM_SNIFFING) && !is_http2(c) &&
+	       c->streams_n == 0 && !c->kept && !c->client_done && !c->behind &&
+	       !c->reading_paused && !c->half_close && !c->conn.paused && !c->conn.eof &&
+	       !c->conn.closed && !c->conn.shut && buf_empty(&c->conn.in) && buf_empty(&c->conn.out);
+}
+
 static void
 on_turn_end(void *arg)
 {
@@ -141,6 +151,8 @@ on_turn_end(void *arg)
 	else
 		conn_flush(&c->conn);
 	count_buffered(c);
+	if (c->hcm->on_idle && may_be_given(c))
+		c->hcm->on_idle(c->hcm->on_idle_arg, c);
 }
 
 void
@@ -355,7 +367,7 @@ hcm_response_says_close(struct hcm_conn *c)
 	if (c->state == HCM_SERVING && max && c->requests >= max) {
 		stat_inc(&c->config->stats->downstream_cx_max_requests_reached);
 		hcm_tell(c);
-	} else if (c->state == HCM_SERVING &&
+	} else if (c->state == HCM_SERVING && !(c->hcm->on_idle && !is_http2(c) && !c->kept) &&
 		   ((c->tell_ns && now_ns >= c->tell_ns) ||
 		       (d->draining && drain_decides(d, now_ns, rand_u64())))) {
 		count_drain(c);
@@ -677,14 +689,13 @@ hcm_stream_paused(struct hcm_conn *c, bool paused)
 /* ---- what the socket tells */
 
 static void
-choose_codec(struct hcm_conn *c, bool http2)
+make_codec(struct hcm_conn *c, bool http2)
 {
 	struct http_stats *st = c->config->stats;
 
 	c->codec = http2 ? h2_server_new(&c->config->codec, &codec_events, c)
 			 : h1_server_new(&c->config->codec, &codec_events, c);
 	hcm_enter(c, HCM_SERVING);
-	stat_inc(http2 ? &st->downstream_cx_http2_total : &st->downstream_cx_http1_total);
 	stat_up(http2 ? &st->downstream_cx_http2_active : &st->downstream_cx_http1_active);
 	if (http2)
 		c->hcm->h2++;
@@ -696,6 +707,15 @@ choose_codec(struct hcm_conn *c, bool http2)
 	}
 	if (c->hcm->drain->draining || c->hcm->drain->health_failed)
 		draw_moment(c);
+}
+
+static void
+choose_codec(struct hcm_conn *c, bool http2)
+{
+	struct http_stats *st = c->config->stats;
+
+	stat_inc(http2 ? &st->downstream_cx_http2_total : &st->downstream_cx_http1_total);
+	make_codec(c, http2);
 }
 
 /* False while the first bytes do not tell. */
@@ -831,6 +851,8 @@ on_written(void *arg, size_t n)
 	struct hcm_conn *c = arg;
 
 	stat_add(&c->config->stats->downstream_cx_tx_bytes_total, n);
+	if (c->hcm->on_idle && buf_empty(&c->conn.out))
+		hcm_output(c); /* perhaps it goes now */
 }
 
 static const struct conn_events conn_events = {
@@ -852,24 +874,27 @@ hcm_init(struct hcm *m, struct loop *l, struct drain *d, const char *hostname)
 }
 
 static void
-count_opened(struct hcm_conn *c)
+count_opened(const struct hcm_conn *c)
 {
-	struct http_stats *st = c->config->stats;
+	stat_inc(&c->config->stats->downstream_cx_total);
+	stat_inc(&c->listener_stats->downstream_cx_total);
+	stat_inc(&c->worker_stats->downstream_cx_total);
+}
 
+static void
+count_active(struct hcm_conn *c)
+{
 	c->listener_stats = c->place->stats;
 	c->worker_stats = c->place->worker_stats;
-	stat_inc(&st->downstream_cx_total);
-	stat_up(&st->downstream_cx_active);
-	stat_inc(&c->listener_stats->downstream_cx_total);
+	stat_up(&c->config->stats->downstream_cx_active);
 	stat_up(&c->listener_stats->downstream_cx_active);
-	stat_inc(&c->worker_stats->downstream_cx_total);
 	stat_up(&c->worker_stats->downstream_cx_active);
 	c->place->conns++;
 	c->hcm->held++;
 }
 
-void
-hcm_open(struct hcm *m, struct hcm_place *p, int fd, const struct address *remote,
+static struct hcm_conn *
+conn_new(struct hcm *m, struct hcm_place *p, uint64_t id, const struct address *remote,
     const struct address *local)
 {
 	struct hcm_conn *c = take_conn();
@@ -878,8 +903,7 @@ hcm_open(struct hcm *m, struct hcm_place *p, int fd, const struct address *remot
 	c->place = p;
 	c->config = p->config;
 	c->snapshot = snapshot_ref(p->snapshot);
-	c->id = m->next_id;
-	m->next_id += m->id_step;
+	c->id = id;
 	c->opened_ns = c->idle_since_ns = loop_now_ns(m->loop);
 	c->wake_ns = NEVER;
 	c->local = *local;
@@ -892,10 +916,107 @@ hcm_open(struct hcm *m, struct hcm_place *p, int fd, const struct address *remot
 	timer_init(&c->timer, on_timer, c);
 	list_init(&c->streams);
 	list_push_back(&m->conns, &c->node);
-	count_opened(c);
-	conn_open(
-	    &c->conn, m->loop, fd, &plain_transport, c->config->buffer_limit, &conn_events, c);
+	count_active(c);
+	return c;
+}
+
+static void
+start(struct hcm_conn *c, int fd)
+{
+	conn_open(&c->conn, c->hcm->loop, fd, &plain_transport, c->config->buffer_limit,
+	    &conn_events, c);
 	arm(c);
+}
+
+void
+hcm_open(struct hcm *m, struct hcm_place *p, int fd, const struct address *remote,
+    const struct address *local)
+{
+	struct hcm_conn *c = conn_new(m, p, m->next_id, remote, local);
+
+	m->next_id += m->id_step;
+	count_opened(c);
+	start(c, fd);
+}
+
+/* ---- from one process to another */
+
+void
+hcm_on_idle(struct hcm *m, void (*fn)(void *arg, struct hcm_conn *c), void *arg)
+{
+	m->on_idle = fn;
+	m->on_idle_arg = arg;
+}
+
+struct hcm_conn *
+hcm_next_idle(struct hcm *m)
+{
+	list_for_each(n, &m->conns)
+	{
+		struct hcm_conn *c = list_entry(n, struct hcm_conn, node);
+
+		/* What is about to be flushed this turn comes by on_idle. */
+		if (may_be_given(c) && !list_linked(&c->flush.node))
+			return c;
+	}
+	return NULL;
+}
+
+struct hcm_place *
+hcm_place_of(const struct hcm_conn *c)
+{
+	return c->place;
+}
+
+int
+hcm_give(struct hcm_conn *c, struct hcm_given *out)
+{
+	int fd;
+
+	*out = (struct hcm_given){.remote = c->remote,
+	    .local = c->local,
+	    .id = c->id,
+	    .opened_ns = c->opened_ns,
+	    .requests = c->requests,
+	    .http1 = c->codec != NULL};
+	count_buffered(c);
+	fd = conn_release(&c->conn);
+	hcm_enter(c, HCM_CLOSED);
+	stat_down(&c->config->stats->downstream_cx_active);
+	stat_down(&c->listener_stats->downstream_cx_active);
+	stat_down(&c->worker_stats->downstream_cx_active);
+	if (c->codec)
+		stat_down(&c->config->stats->downstream_cx_http1_active);
+	log_debug(LOG_CONN, "connection: [C%" PRIu64 "] offered to the next generation", c->id);
+	forget(c);
+	return fd;
+}
+
+bool
+hcm_would_take(const struct hcm_place *p, const struct hcm_given *g)
+{
+	return p->config && (!g->http1 || p->config->codec_choice != CODEC_HTTP2);
+}
+
+void
+hcm_take(struct hcm *m, struct hcm_place *p, int fd, const struct hcm_given *g)
+{
+	struct hcm_conn *c = conn_new(m, p, g->id, &g->remote, &g->local);
+
+	c->opened_ns = g->opened_ns;
+	c->requests = g->requests;
+	c->kept = g->kept;
+	start(c, fd);
+	if (g->http1)
+		make_codec(c, false);
+	else if (m->drain->draining)
+		draw_moment(c);
+}
+
+void
+hcm_count_handed_over(void)
+{
+	stat_inc(&baton_stats_of("baton.")->cx_handed_over);
 }
 
 void

@@ -21,6 +21,7 @@
 
 struct drain;
 struct hcm_config;
+struct hcm_conn;
 struct loop;
 struct snapshot;
 
@@ -32,9 +33,13 @@ struct hcm {
 	uint64_t next_id, id_step; /* connection ids: no two workers give the same */
 	/* What is held now, for the HOLDING report. */
 	uint32_t held, h1, h2, upgraded;
+	/* Draining with a successor: who takes idle HTTP/1 connections. */
+	void (*on_idle)(void *arg, struct hcm_conn *c);
+	void *on_idle_arg;
 };
 
 struct hcm_place {
+	struct str key; /* of its listener; borrowed */
 	const struct hcm_config *config; /* NULL: none in force; borrowed from snapshot */
 	struct snapshot *snapshot;	 /* one reference */
 	struct listener_stats *stats;
@@ -50,6 +55,27 @@ void hcm_init(struct hcm *m, struct loop *l, struct drain *d, const char *hostna
 /* Takes an accepted, non-blocking fd; tries to read at once.  place->config must be there. */
 void hcm_open(struct hcm *m, struct hcm_place *p, int fd, const struct address *remote,
     const struct address *local);
+
+/* ---- from one process to another: what a connection is, beside its descriptor */
+struct hcm_given {
+	struct address remote, local;
+	uint64_t id, opened_ns;
+	uint32_t requests;
+	bool http1; /* known to be */
+	bool kept;  /* nobody wanted it: not to be offered again */
+};
+
+/* Calls fn for each connection that becomes idle and may be given away; NULL: no more. */
+void hcm_on_idle(struct hcm *m, void (*fn)(void *arg, struct hcm_conn *c), void *arg);
+/* One that may be given away now, or NULL. */
+struct hcm_conn *hcm_next_idle(struct hcm *m);
+struct hcm_place *hcm_place_of(const struct hcm_conn *c);
+/* Gives the descriptor and forgets the connection: it counts as active here no more. */
+int hcm_give(struct hcm_conn *c, struct hcm_given *out);
+bool hcm_would_take(const struct hcm_place *p, const struct hcm_given *g);
+/* Takes fd; the connection counts as active here, and not as a new one. */
+void hcm_take(struct hcm *m, struct hcm_place *p, int fd, const struct hcm_given *g);
+void hcm_count_handed_over(void);
 
 /* Draining began, or health changed: each connection gets its moment. */
 void hcm_tell_all(struct hcm *m);

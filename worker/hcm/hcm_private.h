@@ -61,6 +61,7 @@ struct hcm_conn {
 	bool half_close;     /* our side of a tunnel ended: FIN when it is written */
 	bool remote_end;     /* it was the client who ended it */
 	bool ping_pending;
+	bool kept; /* the next generation did not want it */
 	uint32_t end_flags; /* why we close, for the streams that are left */
 	struct str end_details;
 	struct str remote_ip;

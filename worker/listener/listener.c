@@ -150,6 +150,17 @@ on_acceptable(void *arg, unsigned ready)
 /* A queue is never closed full: who waits in it is accepted first. */
 #define LAST_CONNECTIONS 4096
 
+static void
+accept_the_rest(struct accept_socket *s)
+{
+	const struct listener *l = s->listener;
+
+	if (s->ended || l->config == NULL || !l->config->on_port)
+		return;
+	for (unsigned n = 0; n < LAST_CONNECTIONS && accept_one(s); n++)
+		;
+}
+
 /*
  * shutdown() and not close(): master and the other workers hold the same
  * socket, and a client that nobody will accept must be refused, not left
@@ -163,9 +174,7 @@ refuse_connections(struct listener *l)
 
 		if (s->ended)
 			continue;
-		if (l->config && l->config->on_port)
-			for (unsigned n = 0; n < LAST_CONNECTIONS && accept_one(s); n++)
-				;
+		accept_the_rest(s);
 		s->ended = true;
 		shutdown(s->fd, SHUT_RD);
 	}
@@ -232,6 +241,7 @@ find_or_add(struct listeners *ls, struct str key)
 	l = mem_new(struct listener);
 	l->all = ls;
 	l->key = str_make(mem_strndup(key.p, key.n), key.n);
+	l->place.key = l->key;
 	timer_init(&l->pause, on_pause_over, l);
 	*vec_push(&ls->all) = l;
 	return l;
@@ -260,8 +270,37 @@ listeners_take_back(struct listeners *ls, struct str key, unsigned index)
 {
 	struct listener *l = find(ls, key);
 
-	if (l)
-		remove_socket(l, index);
+	if (l == NULL)
+		return;
+	for (size_t i = 0; i < l->sockets.len; i++)
+		if (l->sockets.at[i]->index == index && l->sockets.at[i]->polled)
+			accept_the_rest(l->sockets.at[i]);
+	remove_socket(l, index);
+}
+
+bool
+listeners_socket(const struct listeners *ls, size_t n, struct listener_socket *out)
+{
+	for (size_t i = 0; i < ls->all.len; i++) {
+		const struct listener *l = ls->all.at[i];
+
+		if (n < l->sockets.len) {
+			const struct accept_socket *s = l->sockets.at[n];
+
+			*out = (struct listener_socket){l->key, s->index, s->fd};
+			return true;
+		}
+		n -= l->sockets.len;
+	}
+	return false;
+}
+
+struct hcm_place *
+listeners_place(struct listeners *ls, struct str key)
+{
+	struct listener *l = find(ls, key);
+
+	return l && l->config && l->config->on_port ? &l->place : NULL;
 }
 
 /* ---- configuration */
@@ -332,6 +371,22 @@ listeners_stop(struct listeners *ls, bool inbound_only)
 		poll_sockets(l);
 		refuse_connections(l);
 	}
+}
+
+void
+listeners_rest(struct listeners *ls)
+{
+	ls->stopped = true;
+	for (size_t i = 0; i < ls->all.len; i++)
+		poll_sockets(ls->all.at[i]);
+}
+
+void
+listeners_resume(struct listeners *ls)
+{
+	ls->stopped = false;
+	for (size_t i = 0; i < ls->all.len; i++)
+		poll_sockets(ls->all.at[i]);
 }
 
 void

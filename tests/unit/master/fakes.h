@@ -79,7 +79,7 @@ fake_on_stop(void *arg, bool now)
 	fake_stop(arg, 0);
 }
 
-static const struct orphan_events fake_orphan_events = {fake_on_stop};
+static const struct orphan_events fake_orphan_events = {fake_on_stop, NULL};
 
 static void
 fake_on_closed(void *arg)

@@ -50,6 +50,7 @@ setup(void **state)
 				    .watchdog_s = 30,
 				    .drain_time_s = 600,
 				    .shutdown_deadline_s = 25,
+				    .max_draining = 9,
 				    .hot_restart_version = "disabled"}};
 	*state = s;
 	return 0;
@@ -494,8 +495,6 @@ orphans_serve_on_are_named_and_can_be_stopped(void **state)
 	ended_with(s->master);
 	s->master = 0;
 	assert_true(answered(client(s), &index, &pid, &descriptors));
-	assert_int_equal(ended_with(start_master(s)), 1);
-	await_log(s, "whose master died are still serving");
 	assert_int_equal(ask(s, "ps", &text), 0);
 	assert_non_null(strstr(text, "orphan"));
 	for (int i = 0; i < 3; i++)
@@ -533,7 +532,7 @@ signals_of_processes_change_health(void **state)
 	kill(s->master, SIGHUP);
 	await_log(s, "signal: 1 from");
 	kill(s->master, SIGUSR2);
-	await_log(s, "SIGUSR2 ignored");
+	await_log(s, "hot restart: refused: the path of the binary is not known");
 }
 
 /* The terminal driver's are such: sent by the kernel, not by a process. */
@@ -600,7 +599,7 @@ the_deadline_ends_what_does_not_end(void **state)
 	kill(s->master, SIGTERM);
 	assert_int_equal(ended_with(s->master), 0);
 	s->master = 0;
-	await_log(s, "shutdown deadline");
+	await_log(s, "-> ending");
 }
 
 static void

@@ -45,7 +45,7 @@ the_defaults_are_the_documented_ones(void **state)
 	assert_int_equal(o.settings.shutdown_health_wait_s, 0);
 	assert_int_equal(o.settings.mode, MODE_SERVE);
 	assert_true(o.settings.concurrency >= 1);
-	assert_string_equal(o.settings.hot_restart_version, "disabled");
+	assert_string_equal(o.settings.hot_restart_version, "1.0");
 	options_fini(&o);
 }
 
@@ -103,7 +103,8 @@ errors_are_clear(void **state)
 	    {"-c x --component-log-level main", "NAME:LEVEL"},
 	    {"-c x --log-format %Q", "%Q"},
 	    {"-c x --print-config=1", "takes no value"},
-	    {"-c x --restart-epoch 1", "hot restart is not built in yet"},
+	    {"-c x --restart-epoch 1 --disable-hot-restart", "exclude each other"},
+	    {"-c x --restart-epoch 1 --use-dynamic-base-id", "epoch 0 only"},
 	    {"-c x --restart-epoch soon", "neither a number nor auto"},
 	    {"-c x --base-id 1 --use-dynamic-base-id", "exclude"},
 	    {"-c x --confg-path y", "did you mean --config-path?"},
@@ -164,7 +165,7 @@ help_and_versions_are_printed_and_nothing_else_is_needed(void **state)
 			assert_non_null(strstr(printed, option_rows[i].name));
 	options_fini(&o);
 	assert_int_equal(parse(&o, &err, "--hot-restart-version", printed, sizeof(printed)), 0);
-	assert_string_equal(printed, "disabled\n");
+	assert_string_equal(printed, "1.0\n");
 	options_fini(&o);
 	assert_int_equal(parse(&o, &err, "--version", printed, sizeof(printed)), 0);
 	assert_non_null(strstr(printed, "baton version: "));

@@ -147,7 +147,7 @@ an_orphan_answers_for_itself(void **state)
 	struct loop *l = loop_new();
 	struct process_start start = {
 	    .role = ROLE_WORKER, .index = 3, .control_fd = listen_somewhere(&un)};
-	const struct orphan_events events = {on_stop};
+	const struct orphan_events events = {on_stop, NULL};
 	struct stopped stopped = {0};
 	struct orphan *o = orphan_start(l, &start, &events, &stopped);
 	struct strb text = {0};

@@ -1,0 +1,287 @@
+#include "master/adopt.h"
+
+#include <signal.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "lib/base/clock.h"
+#include "lib/base/log.h"
+#include "lib/base/mem.h"
+#include "lib/event/loop.h"
+#include "lib/ipc/channel.h"
+#include "lib/ipc/handover.h"
+#include "lib/ipc/listen.h"
+#include "master/master_private.h"
+#include "master/sockets.h"
+#include "shm/lane.h"
+
+#define ANSWER_MS 500 /* one that is stopped is not waited for longer */
+#define KILL_MS 5000  /* after it was told to end */
+
+/* One orphan, or the connection on which one may answer. */
+struct adopted {
+	struct list node; /* master->adopted */
+	struct master *master;
+	struct channel *channel;
+	struct timer deadline;
+	uint64_t generation;
+	pid_t pid; /* 0: has not answered */
+	bool admin, told, ending, gone;
+};
+
+static bool
+is_pending(const struct adopted *a)
+{
+	return a->pid == 0 && !a->gone;
+}
+
+static void
+check_done(struct master *m)
+{
+	void (*on_done)(struct master *) = m->adoption_done;
+
+	list_for_each(n, &m->adopted) if (is_pending(list_entry(n, struct adopted, node))) return;
+	timer_stop(&m->adoption);
+	m->adoption_done = NULL;
+	if (on_done)
+		on_done(m);
+}
+
+void
+adopt_late(void *arg)
+{
+	struct master *m = arg;
+	void (*on_done)(struct master *) = m->adoption_done;
+
+	m->adoption_done = NULL;
+	if (on_done)
+		on_done(m);
+}
+
+/* ---- telling */
+
+static void
+tell_drain(struct adopted *a)
+{
+	const struct settings *s = a->master->settings;
+	struct message out;
+
+	if (a->told || a->gone || a->pid == 0)
+		return;
+	a->told = true;
+	message_init(&out, a->admin ? MSG_DRAIN_ADMIN : MSG_DRAIN);
+	message_u(&out, s->drain_time_s);
+	message_u(&out, s->drain_immediate);
+	message_u(&out, true);
+	channel_send(a->channel, &out);
+	timer_set(a->master->loop, &a->deadline, s->parent_shutdown_time_s * 1000ull);
+}
+
+static void
+tell_stop(struct adopted *a)
+{
+	struct message out;
+
+	if (a->gone)
+		return;
+	a->ending = true;
+	message_init(&out, a->admin ? MSG_STOP_ADMIN : MSG_STOP);
+	channel_send(a->channel, &out);
+	timer_set(a->master->loop, &a->deadline, KILL_MS);
+}
+
+static void
+on_deadline(void *arg)
+{
+	struct adopted *a = arg;
+
+	/* Its end of the channel is open, so the pid is its own. */
+	if (a->ending && a->pid)
+		kill(a->pid, SIGKILL);
+	else
+		tell_stop(a);
+}
+
+/* ---- hearing */
+
+static bool ask_one(struct master *m, uint64_t generation);
+
+static void
+destroy(void *arg)
+{
+	struct adopted *a = arg;
+
+	timer_stop(&a->deadline);
+	list_remove(&a->node);
+	channel_free(&a->channel);
+	mem_free(a);
+}
+
+/* An admin without workers has nothing to check for. */
+static void
+stop_idle_admin(struct master *m, uint64_t generation)
+{
+	struct adopted *admin = NULL;
+
+	list_for_each(n, &m->adopted)
+	{
+		struct adopted *a = list_entry(n, struct adopted, node);
+
+		if (a->gone || a->generation != generation)
+			continue;
+		if (!a->admin)
+			return;
+		admin = a;
+	}
+	if (admin && admin->told && !admin->ending)
+		tell_stop(admin);
+}
+
+static void
+on_closed(void *arg)
+{
+	struct adopted *a = arg;
+	struct master *m = a->master;
+
+	a->gone = true;
+	if (a->pid)
+		log_info(LOG_MASTER, "orphan: pid %d has ended", (int)a->pid);
+	else if (m->adoption_done) /* somebody who was adopted already took it: the next may answer
+				    */
+		ask_one(m, a->generation);
+	timer_stop(&a->deadline);
+	stop_idle_admin(m, a->generation);
+	check_done(m);
+	loop_defer(m->loop, destroy, a);
+}
+
+/* Wanted only by a start: whoever serves has sockets of its own. */
+static void
+take_socket(struct master *m, struct message_view *v, bool admin)
+{
+	struct str key = message_get_s(v);
+	int fd = message_take_fd(v), own = 0;
+	socklen_t n = sizeof(own);
+	uint64_t flags = admin ? LISTEN_ADMIN : 0;
+	struct err err;
+
+	if (fd < 0)
+		return;
+	getsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &own, &n);
+	if (own && !admin)
+		flags |= LISTEN_REUSE_PORT;
+	if (m->state != MASTER_STARTING || sockets_inherit(m->sockets, key, flags, fd, &err) < 0)
+		close(fd);
+}
+
+static void
+on_answer(struct adopted *a, struct message_view *v, bool admin)
+{
+	struct master *m = a->master;
+	uint64_t epoch;
+
+	a->admin = admin;
+	a->pid = (pid_t)message_get_u(v);
+	epoch = message_get_u(v);
+	if (epoch > m->orphans_epoch)
+		m->orphans_epoch = epoch;
+	log_info(LOG_MASTER, "orphan: %s pid %d of epoch %u is ours now",
+	    admin ? "admin" : "worker", (int)a->pid, (unsigned)epoch);
+	if (m->state != MASTER_STARTING) {
+		tell_drain(a);
+		stop_idle_admin(m, a->generation);
+	}
+	check_done(m);
+}
+
+static void
+on_message(void *arg, struct message_view *v)
+{
+	struct adopted *a = arg;
+
+	if (v->type == MSG_ORPHAN_SOCKET || v->type == MSG_ORPHAN_ADMIN_SOCKET)
+		take_socket(a->master, v, v->type == MSG_ORPHAN_ADMIN_SOCKET);
+	else if (v->type == MSG_ADOPTED || v->type == MSG_ADOPTED_ADMIN)
+		on_answer(a, v, v->type == MSG_ADOPTED_ADMIN);
+}
+
+static const struct channel_events channel_events = {on_message, on_closed};
+
+/* ---- asking */
+
+static bool
+ask_one(struct master *m, uint64_t generation)
+{
+	struct err err;
+	struct strb b = {0};
+	struct adopted *a;
+	int fd = runtime_dir_connect(&m->dir, generation, &err), sent;
+
+	if (fd < 0)
+		return false;
+	handover_begin(&b, HANDOVER_ADOPT);
+	handover_put_u(&b, FIELD_PID, (uint64_t)getpid());
+	sent = handover_send(fd, &b, -1);
+	strb_fini(&b);
+	if (sent <= 0) {
+		close(fd);
+		return false;
+	}
+	a = mem_new(struct adopted);
+	a->master = m;
+	a->generation = generation;
+	timer_init(&a->deadline, on_deadline, a);
+	list_push_back(&m->adopted, &a->node);
+	a->channel = channel_new(m->loop, fd, SEAT_OF_MASTER, &channel_events, a);
+	return true;
+}
+
+void
+adopt(struct master *m, uint64_t generation, unsigned processes, void (*on_done)(struct master *))
+{
+	unsigned asked = 0;
+
+	while (asked < processes && ask_one(m, generation))
+		asked++;
+	log_warning(
+	    LOG_MASTER, "orphans: %u processes whose master died, adopting %u", processes, asked);
+	m->adoption_done = on_done;
+	if (on_done && asked)
+		timer_set(m->loop, &m->adoption, ANSWER_MS);
+	else
+		check_done(m);
+}
+
+unsigned
+adopted_of(const struct master *m, uint64_t generation)
+{
+	unsigned count = 0;
+
+	list_for_each(n, &m->adopted) count +=
+	    list_entry(n, struct adopted, node)->generation == generation;
+	return count;
+}
+
+void
+adopted_drain(struct master *m)
+{
+	list_for_each(n, &m->adopted) tell_drain(list_entry(n, struct adopted, node));
+	list_for_each(n, &m->adopted)
+	    stop_idle_admin(m, list_entry(n, struct adopted, node)->generation);
+}
+
+void
+adopted_stop(struct master *m)
+{
+	list_for_each(n, &m->adopted) tell_stop(list_entry(n, struct adopted, node));
+}
+
+void
+adopted_fini(struct master *m)
+{
+	struct list *n;
+
+	timer_stop(&m->adoption);
+	while ((n = list_first(&m->adopted)) != NULL)
+		destroy(list_entry(n, struct adopted, node));
+}

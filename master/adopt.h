@@ -1,0 +1,28 @@
+/*
+ * Orphans: processes whose master died.  Each accepts one connection on
+ * its generation's control socket, which replaces its lost channel.  At a
+ * start they give their listening sockets first and are drained when we
+ * serve; found later they are drained at once.
+ */
+#ifndef MASTER_ADOPT_H
+#define MASTER_ADOPT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct master;
+
+/* Asks so many processes of the generation; what answers is ours.  on_done is called once, when all
+ * have answered or gone, or some time has passed; NULL: nobody waits. */
+void adopt(
+    struct master *m, uint64_t generation, unsigned processes, void (*on_done)(struct master *));
+void adopt_late(void *arg); /* the timer master->adoption: some time has passed */
+/* How many processes of this generation are ours, or about to be? */
+unsigned adopted_of(const struct master *m, uint64_t generation);
+/* All of them drain from now on. */
+void adopted_drain(struct master *m);
+/* Our end is theirs: at once, or after a drain of so many seconds. */
+void adopted_stop(struct master *m);
+void adopted_fini(struct master *m);
+
+#endif

@@ -1,0 +1,66 @@
+#include "master/line.h"
+
+#include "master/adopt.h"
+#include "master/master_private.h"
+
+static void
+tell_admin(struct master *m, enum message_type t, uint64_t v)
+{
+	struct message out;
+
+	message_init(&out, t);
+	message_u(&out, v);
+	child_send(&m->children.at[0], &out);
+}
+
+/* A generation all of whose processes are gone: its numbers go to the totals, then its directory.
+ */
+static void
+bury(struct master *m, const struct runtime_other *o)
+{
+	if (o->has_segment)
+		tell_admin(m, MSG_FOLD, o->generation);
+	else
+		runtime_dir_forget(&m->dir, o->generation);
+}
+
+static void
+tell_parents(struct master *m)
+{
+	uint64_t held = 0;
+
+	list_for_each(n, &m->links)
+	{
+		const struct link *l = list_entry(n, struct link, node);
+
+		if (l->state == LINK_DRAINS)
+			held += l->held;
+	}
+	if (held == m->parents_held)
+		return;
+	m->parents_held = held;
+	tell_admin(m, MSG_PARENTS, held);
+}
+
+void
+line_look(struct master *m)
+{
+	struct runtime_others others = {0};
+
+	if (m->state != MASTER_SERVING || !m->has_dir || link_in(m, LINK_BUILDING))
+		return;
+	tell_parents(m);
+	runtime_dir_others(&m->dir, &others);
+	/* Who starts has a directory before it has a lock of its own. */
+	if (runtime_dir_is_starting(&m->dir))
+		others.all.len = 0;
+	for (size_t i = 0; i < others.all.len; i++) {
+		const struct runtime_other *o = &others.all.at[i];
+
+		if (o->master == 0 && o->processes == 0)
+			bury(m, o);
+		else if (o->master == 0 && adopted_of(m, o->generation) < o->processes)
+			adopt(m, o->generation, o->processes - adopted_of(m, o->generation), NULL);
+	}
+	vec_fini(&others.all);
+}

@@ -1,0 +1,428 @@
+#include "master/predecessor.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "lib/base/log.h"
+#include "lib/ipc/control.h"
+#include "lib/ipc/handover.h"
+#include "master/control.h"
+#include "master/launch.h"
+#include "master/master_private.h"
+#include "master/report.h"
+#include "master/sockets.h"
+#include "shm/block.h"
+#include "shm/flags.h"
+
+#define MARGIN_MS 10000 /* beyond the successor's own limits */
+
+/* ---- the end of a restart, however it came out */
+
+static void
+forget_process(struct restart *r)
+{
+	timer_stop(&r->patience);
+	io_del(&r->io);
+	if (r->pidfd >= 0)
+		close(r->pidfd);
+	r->pidfd = -1;
+	r->pid = 0;
+}
+
+static void
+refused(struct master *m, struct str why)
+{
+	bool again = m->restart.again;
+
+	if (!m->restart.running)
+		return;
+	log_warning(LOG_MASTER, "hot restart: refused: " STR_FMT, STR_ARG(why));
+	stat_inc(&m->stats->handovers_refused);
+	forget_process(&m->restart);
+	m->restart.running = m->restart.again = false;
+	control_restart_done(m->control, CONTROL_REFUSED, why);
+	if (again)
+		master_hot_restart(m);
+	else if (m->reload_wanted)
+		master_reload(m);
+}
+
+static void
+succeeded(struct master *m, struct link *l)
+{
+	char text[96];
+
+	forget_process(&m->restart);
+	snprintf(text, sizeof(text), "epoch %u serves, pid %d\n", (unsigned)l->epoch, (int)l->pid);
+	control_restart_done(m->control, CONTROL_OK, str_of(text));
+	if (m->restart.again)
+		link_say(l, HANDOVER_RESTART);
+	m->restart.running = m->restart.again = false;
+}
+
+/* ---- starting the successor */
+
+static void
+on_process_ended(void *arg, unsigned ready)
+{
+	struct restart *r = arg;
+	struct master *m = r->master;
+
+	forget_process(r);
+	if (link_in(m, LINK_BUILDING) == NULL && link_in(m, LINK_STILL) == NULL)
+		refused(m, STR("the new process ended before it said hello, its log says why"));
+}
+
+static void
+on_no_hello(void *arg)
+{
+	struct restart *r = arg;
+
+	if (r->pid)
+		kill(r->pid, SIGKILL);
+	refused(r->master, STR("the new process did not say hello in time"));
+}
+
+static void
+launch(struct master *m)
+{
+	struct restart *r = &m->restart;
+	struct err err = {""};
+	pid_t pid;
+
+	r->running = true;
+	pid = launch_successor(m->settings->restart_epoch + 1, &err);
+	if (pid < 0) {
+		refused(m, str_of(err.text));
+		return;
+	}
+	r->pid = pid;
+	r->pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+	if (r->pidfd >= 0)
+		io_add_level(m->loop, &r->io, r->pidfd, IO_READ, on_process_ended, r);
+	timer_set(m->loop, &r->patience, MARGIN_MS);
+	log_info(LOG_MASTER, "hot restart: started pid %d for epoch %u", (int)pid,
+	    m->settings->restart_epoch + 1);
+}
+
+/* Those that drain already; names the oldest. */
+static bool
+too_many_drain(struct master *m, struct err *err)
+{
+	unsigned n = 0;
+	const struct link *oldest = NULL;
+
+	list_for_each(at, &m->links)
+	{
+		const struct link *l = list_entry(at, struct link, node);
+
+		if (l->state != LINK_DRAINS)
+			continue;
+		n++;
+		if (oldest == NULL || l->generation < oldest->generation)
+			oldest = l;
+	}
+	if (n < m->settings->max_draining)
+		return false;
+	if (oldest)
+		err_set(err, "%u draining already (--max-draining); the oldest: " STR_FMT, n,
+		    STR_ARG(strb_str(&oldest->report)));
+	else
+		err_set(err, "--max-draining is 0");
+	return true;
+}
+
+void
+master_hot_restart(struct master *m)
+{
+	struct err err = {""};
+	char why[96];
+
+	if (m->restart.running) {
+		log_info(LOG_MASTER, "hot restart: one is under way, the next follows it");
+		m->restart.again = true;
+		return;
+	}
+	m->restart.running = true;
+	if (m->state != MASTER_SERVING) {
+		snprintf(why, sizeof(why), "this baton is %s", master_state_name(m));
+		refused(m, str_of(why));
+	} else if (!m->has_dir) {
+		refused(m, STR("--disable-hot-restart is given"));
+	} else if (too_many_drain(m, &err)) {
+		refused(m, str_of(err.text));
+	} else {
+		launch(m);
+	}
+}
+
+/* ---- what the successor gets */
+
+static void
+send_hello(struct master *m, struct link *l)
+{
+	struct strb b = {0};
+
+	handover_begin(&b, HANDOVER_HELLO);
+	handover_put_s(&b, FIELD_VERSION, STR(HANDOVER_VERSION));
+	handover_put_u(&b, FIELD_PID, (uint64_t)getpid());
+	handover_put_u(&b, FIELD_EPOCH, m->settings->restart_epoch);
+	handover_put_u(&b, FIELD_ID, m->dir.generation);
+	handover_put_u(&b, FIELD_WORKERS, m->children.n);
+	handover_put_u(&b, FIELD_HEALTH_FAILED, flag_get(&shm_flags()->health_failed));
+	handover_put_u(&b, FIELD_STARTED_NS, shm_flags()->first_started_wall_ns);
+	link_send(l, &b, -1);
+}
+
+static void
+send_sockets(struct master *m, struct link *l)
+{
+	struct socket_at s;
+
+	for (size_t i = 0; sockets_each(m->sockets, i, &s); i++) {
+		struct strb b = {0};
+
+		handover_begin(&b, HANDOVER_SOCKET);
+		handover_put_s(&b, FIELD_KEY, s.key);
+		handover_put_u(&b, FIELD_FLAGS, s.flags);
+		handover_put_u(&b, FIELD_INDEX, s.index);
+		link_send(l, &b, s.fd);
+	}
+}
+
+static void
+send_journal(struct master *m, struct link *l)
+{
+	struct strb b = {0};
+
+	if (m->children.gifts.journal_fd < 0)
+		return;
+	handover_begin(&b, HANDOVER_JOURNAL);
+	handover_put_u(&b, FIELD_USE, m->children.gifts.journal_use);
+	link_send(l, &b, m->children.gifts.journal_fd);
+}
+
+static void
+send_generations(struct master *m, struct link *l)
+{
+	list_for_each(n, &m->links)
+	{
+		const struct link *other = list_entry(n, struct link, node);
+		struct strb b = {0};
+
+		if (other->state != LINK_DRAINS)
+			continue;
+		handover_begin(&b, HANDOVER_GENERATION);
+		handover_put_u(&b, FIELD_ID, other->generation);
+		handover_put_u(&b, FIELD_PID, other->pid);
+		link_send(l, &b, -1);
+	}
+}
+
+void
+predecessor_hello(struct master *m, int fd, const struct handover_packet *p)
+{
+	bool busy = link_in(m, LINK_BUILDING) || link_in(m, LINK_STILL);
+	struct link *l = link_new(m, fd, LINK_BUILDING);
+	char why[96];
+
+	l->pid = handover_u(p, FIELD_PID);
+	l->epoch = handover_u(p, FIELD_EPOCH);
+	l->generation = handover_u(p, FIELD_ID);
+	if (m->state != MASTER_SERVING || busy) {
+		snprintf(why, sizeof(why), "the baton with pid %d is %s", (int)getpid(),
+		    busy ? "handing over to another one" : master_state_name(m));
+		link_refuse(l, str_of(why));
+		link_enter(l, LINK_ENDED);
+		link_free(&l);
+		return;
+	}
+	m->restart.running = true;
+	timer_stop(&m->restart.patience);
+	log_info(LOG_MASTER, "hot restart: pid %d speaks " STR_FMT ", gets copies of everything",
+	    (int)l->pid, STR_ARG(handover_s(p, FIELD_VERSION)));
+	send_hello(m, l);
+	send_sockets(m, l);
+	send_journal(m, l);
+	send_generations(m, l);
+	link_say(l, HANDOVER_STATE_END);
+	timer_set(m->loop, &l->patience, m->settings->init_timeout_s * 1000ull + MARGIN_MS);
+}
+
+/* ---- what the successor says */
+
+static void
+on_ready_word(struct master *m, struct link *l, const struct handover_packet *p)
+{
+	if (l->state != LINK_BUILDING)
+		return;
+	if (m->state != MASTER_SERVING) {
+		link_refuse(l, STR("the old generation is ending"));
+		return;
+	}
+	l->epoch = handover_u(p, FIELD_EPOCH);
+	link_enter(l, LINK_STILL);
+	link_say(l, HANDOVER_GO);
+	timer_set(m->loop, &l->patience, MARGIN_MS);
+}
+
+static void
+on_pair(struct master *m, struct link *l, const struct handover_packet *p)
+{
+	uint64_t index = handover_u(p, FIELD_INDEX);
+	struct message out;
+
+	if (index == 0 || index > m->children.n || p->fd < 0)
+		return;
+	message_init(&out, MSG_HAND_TO);
+	out.fd = p->fd;
+	child_send(&m->children.at[index], &out);
+}
+
+static void
+on_removed(struct master *m, struct link *l, const struct handover_packet *p)
+{
+	sockets_unlisten(m->sockets, handover_s(p, FIELD_KEY));
+}
+
+static void
+on_drain(struct master *m, struct link *l, const struct handover_packet *p)
+{
+	if (l->state != LINK_STILL && l->state != LINK_SERVES)
+		return;
+	if (m->state != MASTER_SERVING)
+		return;
+	if (l->state == LINK_STILL)
+		link_enter(l, LINK_SERVES);
+	log_info(LOG_MASTER, "hot restart: pid %d serves, draining", (int)l->pid);
+	master_hand_over(m, handover_u(p, FIELD_SECONDS), handover_u(p, FIELD_IMMEDIATE) != 0,
+	    handover_u(p, FIELD_DEADLINE_S));
+	succeeded(m, l);
+}
+
+static void
+on_refused(struct master *m, struct link *l, const struct handover_packet *p)
+{
+	struct str why = handover_s(p, FIELD_TEXT);
+
+	if (l->goodbye) /* the first reason counts */
+		return;
+	l->goodbye = true;
+	if (l->state == LINK_BUILDING || l->state == LINK_STILL)
+		refused(m, why.n ? why : STR("the new generation refused"));
+}
+
+/* The one that serves ends as it should: nobody needs us any longer than that. */
+static void
+on_goodbye(struct master *m, struct link *l, const struct handover_packet *p)
+{
+	if (m->state == MASTER_HANDED_OVER && handover_u(p, FIELD_ENDING))
+		master_end_by(m, handover_u(p, FIELD_SECONDS));
+}
+
+static void
+on_take_back(struct master *m, struct link *l, const struct handover_packet *p)
+{
+	struct strb b = {0};
+
+	if (l->state != LINK_SERVES || m->state != MASTER_HANDED_OVER)
+		return;
+	log_info(LOG_MASTER, "rollback: accepting again, pid %d drains", (int)l->pid);
+	link_enter(l, LINK_DRAINS);
+	master_take_back(m);
+	handover_begin(&b, HANDOVER_DRAIN);
+	handover_put_u(&b, FIELD_SECONDS, m->settings->drain_time_s);
+	handover_put_u(&b, FIELD_IMMEDIATE, m->settings->drain_immediate);
+	handover_put_u(&b, FIELD_DEADLINE_S, m->settings->parent_shutdown_time_s);
+	link_send(l, &b, -1);
+}
+
+void
+predecessor_hears(struct master *m, struct link *l, const struct handover_packet *p)
+{
+	static const struct {
+		enum handover_word word;
+		void (*fn)(struct master *, struct link *, const struct handover_packet *);
+	} rows[] = {
+	    {HANDOVER_READY, on_ready_word},
+	    {HANDOVER_PAIR, on_pair},
+	    {HANDOVER_REMOVED, on_removed},
+	    {HANDOVER_DRAIN, on_drain},
+	    {HANDOVER_REFUSED, on_refused},
+	    {HANDOVER_GOODBYE, on_goodbye},
+	    {HANDOVER_TAKE_BACK, on_take_back},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+		if (rows[i].word == p->word)
+			rows[i].fn(m, l, p);
+}
+
+/* Its orphans, if it has any, are found by the next look around. */
+void
+predecessor_alone(struct master *m, struct link *l, enum link_state was)
+{
+	if (was != LINK_SERVES) {
+		if (!l->goodbye)
+			refused(
+			    m, STR("the new generation ended before it served, its log says why"));
+		return;
+	}
+	if (l->goodbye || m->state != MASTER_HANDED_OVER)
+		return;
+	log_warning(LOG_MASTER, "hot restart: pid %d died, accepting again", (int)l->pid);
+	master_take_back(m);
+}
+
+void
+predecessor_gives_up(struct master *m, struct link *l)
+{
+	static const char why[] = "the new generation was not ready in time";
+
+	link_refuse(l, str_of(why));
+	if (l->state == LINK_BUILDING || l->state == LINK_STILL)
+		refused(m, str_of(why));
+	io_del(&l->io); /* nothing it says counts any more; its end of file is ours to make */
+	link_enter(l, LINK_ENDED);
+	link_free(&l);
+}
+
+void
+predecessor_report(struct master *m)
+{
+	struct link *l = link_in(m, LINK_SERVES);
+	struct strb text = {0}, json = {0}, b = {0};
+
+	if (l == NULL || m->state != MASTER_HANDED_OVER)
+		return;
+	report_text(m, &text);
+	report_json(m, &json);
+	handover_begin(&b, HANDOVER_REPORT);
+	handover_put_u(&b, FIELD_HELD, master_held(m));
+	if (text.n + json.n < HANDOVER_PACKET - 256) {
+		handover_put_s(&b, FIELD_TEXT, strb_str(&text));
+		handover_put_s(&b, FIELD_JSON, strb_str(&json));
+	}
+	if (list_empty(&l->queue)) /* a reader that is stopped gets the next one */
+		link_send(l, &b, -1);
+	strb_fini(&b);
+	strb_fini(&text);
+	strb_fini(&json);
+}
+
+/* ---- life */
+
+void
+restart_init(struct restart *r, struct master *m)
+{
+	*r = (struct restart){.master = m, .pidfd = -1};
+	timer_init(&r->patience, on_no_hello, r);
+}
+
+void
+restart_fini(struct restart *r)
+{
+	forget_process(r);
+}

@@ -1,0 +1,337 @@
+#include "master/successor.h"
+
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+#include "lib/base/log.h"
+#include "lib/ipc/control.h"
+#include "master/control.h"
+#include "master/master_private.h"
+#include "master/options.h"
+#include "master/predecessor.h"
+#include "master/sockets.h"
+#include "shm/block.h"
+#include "shm/flags.h"
+
+#define WORD_S 5 /* the old generation answers from its loop */
+
+/* ---- steps 1 and 2: before anything of ours runs */
+
+static int
+say_hello(struct master *m, int fd, struct err *err)
+{
+	struct strb b = {0};
+	int sent;
+
+	handover_begin(&b, HANDOVER_HELLO);
+	handover_put_s(&b, FIELD_VERSION, STR(HANDOVER_VERSION));
+	handover_put_u(&b, FIELD_PID, (uint64_t)getpid());
+	handover_put_u(&b, FIELD_ID, m->dir.generation);
+	handover_put_u(&b, FIELD_WORKERS, m->children.n);
+	sent = handover_send(fd, &b, -1);
+	strb_fini(&b);
+	return sent > 0 ? 0 : err_set(err, "hot restart: the old generation takes no hello");
+}
+
+static int
+on_hello(struct master *m, struct link *l, const struct handover_packet *p)
+{
+	l->pid = handover_u(p, FIELD_PID);
+	l->epoch = handover_u(p, FIELD_EPOCH);
+	l->generation = handover_u(p, FIELD_ID);
+	l->workers = handover_u(p, FIELD_WORKERS);
+	m->elder_health_failed = handover_u(p, FIELD_HEALTH_FAILED) != 0;
+	m->elder_started_ns = handover_u(p, FIELD_STARTED_NS);
+	log_info(LOG_MASTER, "hot restart: taking over from pid %d, epoch %u, protocol " STR_FMT,
+	    (int)l->pid, (unsigned)l->epoch, STR_ARG(handover_s(p, FIELD_VERSION)));
+	return 0;
+}
+
+static int
+on_socket(struct master *m, struct handover_packet *p, struct err *err)
+{
+	struct str key = handover_s(p, FIELD_KEY);
+
+	if (p->fd < 0)
+		return err_set(err,
+		    "hot restart: the socket of '" STR_FMT "' did not arrive (ulimit -n)",
+		    STR_ARG(key));
+	fcntl(p->fd, F_SETFD, FD_CLOEXEC);
+	if (sockets_inherit(m->sockets, key, handover_u(p, FIELD_FLAGS), p->fd, err) < 0)
+		return err_in(err, "hot restart");
+	p->fd = -1;
+	return 0;
+}
+
+/* 1: that was the last word, 0: there is more, -1: no hand-over. */
+static int
+take_word(struct master *m, struct link *l, struct handover_packet *p, struct err *err)
+{
+	if (p->word == HANDOVER_STATE_END)
+		return 1;
+	if (p->word == HANDOVER_REFUSED)
+		return err_set(err, "hot restart: " STR_FMT, STR_ARG(handover_s(p, FIELD_TEXT)));
+	if (p->word == HANDOVER_HELLO)
+		return on_hello(m, l, p);
+	/* The journal: what is in force is read from our own sources.  Generations: all lie in the
+	 * directory. */
+	return p->word == HANDOVER_SOCKET ? on_socket(m, p, err) : 0;
+}
+
+static int
+take_all(struct master *m, struct link *l, struct err *err)
+{
+	static char room[HANDOVER_PACKET];
+	int more = 0;
+
+	while (more == 0) {
+		struct handover_packet p;
+		ssize_t n = handover_receive(l->fd, room, sizeof(room), &p);
+
+		if (n < 0)
+			return err_set(err, "hot restart: the old generation does not answer");
+		if (n == 0)
+			return err_set(err, "hot restart: the old generation went away");
+		more = take_word(m, l, &p, err);
+		if (p.fd >= 0)
+			close(p.fd);
+	}
+	return more < 0 ? -1 : 0;
+}
+
+static void
+block(int fd, bool on)
+{
+	struct timeval limit = {.tv_sec = WORD_S};
+	int flags = fcntl(fd, F_GETFL);
+
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
+	fcntl(fd, F_SETFL, on ? flags & ~O_NONBLOCK : flags | O_NONBLOCK);
+}
+
+static int
+choose_epoch(const struct link *l, const struct options *o, struct settings *s, struct err *err)
+{
+	if (o->epoch_auto)
+		s->restart_epoch = (uint32_t)l->epoch + 1;
+	if (s->restart_epoch > l->epoch)
+		return 0;
+	return err_set(err, "--restart-epoch %u: epoch %u serves already, pid %d", s->restart_epoch,
+	    (unsigned)l->epoch, (int)l->pid);
+}
+
+int
+successor_take(struct master *m, const struct options *o, struct settings *s, struct err *err)
+{
+	int fd = runtime_dir_connect(&m->dir, 0, err);
+	struct link *l;
+
+	if (fd < 0 || say_hello(m, fd, err) < 0) {
+		if (fd >= 0)
+			close(fd);
+		return -1;
+	}
+	l = link_new(m, fd, LINK_ASKING);
+	block(fd, true);
+	if (take_all(m, l, err) < 0 || choose_epoch(l, o, s, err) < 0) {
+		link_refuse(l, str_of(err->text));
+		link_free(&l);
+		return -1;
+	}
+	block(fd, false);
+	m->dir.has_elder = true;
+	m->children.gifts.elder_generation = l->generation;
+	sockets_stop(m->sockets); /* nobody accepts before all are ready */
+	return 0;
+}
+
+/* ---- step 3: started, or not */
+
+static bool
+all_ready(const struct master *m)
+{
+	for (unsigned i = 1; i <= m->children.n && m->dir.has_elder; i++)
+		if (m->children.at[i].state != CHILD_READY)
+			return false;
+	return m->admin_serves;
+}
+
+void
+successor_look(struct master *m)
+{
+	struct link *l = link_in(m, LINK_ASKING);
+	struct strb b = {0};
+
+	if (m->state != MASTER_STARTING || !all_ready(m))
+		return;
+	if (l == NULL) { /* it died meanwhile: its sockets are ours */
+		if (link_in(m, LINK_READY) == NULL)
+			master_go(m);
+		return;
+	}
+	if (m->settings->mode == MODE_INIT_ONLY) { /* it could, which was the question */
+		master_end(m, 0);
+		return;
+	}
+	link_enter(l, LINK_READY);
+	handover_begin(&b, HANDOVER_READY);
+	handover_put_u(&b, FIELD_EPOCH, m->settings->restart_epoch);
+	link_send(l, &b, -1);
+	timer_set(m->loop, &l->patience, WORD_S * 1000);
+}
+
+void
+successor_failed(struct master *m, struct str why)
+{
+	struct link *l = link_in(m, LINK_ASKING);
+
+	if (l == NULL)
+		l = link_in(m, LINK_READY);
+	if (l)
+		link_refuse(l, why);
+}
+
+void
+successor_gives_up(struct master *m, const char *why)
+{
+	log_error(LOG_MASTER, "hot restart: given up: %s", why);
+	successor_failed(m, str_of(why));
+	master_end(m, 1);
+}
+
+/* ---- step 4: we serve */
+
+/* One pair of connected sockets for each of its workers; ours are shared out evenly. */
+static void
+make_pairs(struct master *m, struct link *l)
+{
+	for (unsigned w = 1; w <= l->workers && w <= 1024; w++) {
+		struct child *ours = &m->children.at[(w - 1) % m->children.n + 1];
+		struct message out;
+		struct strb b = {0};
+		int fds[2];
+
+		if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds) < 0)
+			return;
+		message_init(&out, MSG_HAND_FROM);
+		out.fd = fds[0];
+		child_send(ours, &out);
+		handover_begin(&b, HANDOVER_PAIR);
+		handover_put_u(&b, FIELD_INDEX, w);
+		link_send(l, &b, fds[1]);
+		close(fds[0]);
+		close(fds[1]);
+	}
+}
+
+static void
+tell_removed(struct master *m, struct link *l)
+{
+	struct strb key = {0}, b = {0};
+
+	while (sockets_forget_unclaimed(m->sockets, &key).n) {
+		log_info(LOG_MASTER, "hot restart: address %s is not listened on any more",
+		    strb_z(&key));
+		handover_begin(&b, HANDOVER_REMOVED);
+		handover_put_s(&b, FIELD_KEY, strb_str(&key));
+		link_send(l, &b, -1);
+	}
+	strb_fini(&key);
+}
+
+static void
+on_go(struct master *m, struct link *l)
+{
+	struct strb b = {0};
+
+	if (l->state != LINK_READY || m->state != MASTER_STARTING)
+		return;
+	link_enter(l, LINK_DRAINS);
+	master_go(m);
+	make_pairs(m, l);
+	tell_removed(m, l);
+	handover_begin(&b, HANDOVER_DRAIN);
+	handover_put_u(&b, FIELD_SECONDS, m->settings->drain_time_s);
+	handover_put_u(&b, FIELD_IMMEDIATE, m->settings->drain_immediate);
+	handover_put_u(&b, FIELD_DEADLINE_S, m->settings->parent_shutdown_time_s);
+	link_send(l, &b, -1);
+	stat_inc(&m->stats->handovers_done);
+	log_info(LOG_MASTER, "hot restart: serving, pid %d drains", (int)l->pid);
+}
+
+static void
+on_report(struct link *l, const struct handover_packet *p)
+{
+	l->held = handover_u(p, FIELD_HELD);
+	strb_reset(&l->report);
+	strb_adds(&l->report, handover_s(p, FIELD_TEXT));
+	strb_reset(&l->report_json);
+	strb_adds(&l->report_json, handover_s(p, FIELD_JSON));
+}
+
+void
+successor_hears(struct master *m, struct link *l, const struct handover_packet *p)
+{
+	char why[128];
+
+	switch (p->word) {
+	case HANDOVER_GO:
+		on_go(m, l);
+		break;
+	case HANDOVER_REFUSED:
+		snprintf(why, sizeof(why), STR_FMT, STR_ARG(handover_s(p, FIELD_TEXT)));
+		if (l->state != LINK_DRAINS)
+			successor_gives_up(m, why);
+		break;
+	case HANDOVER_REPORT:
+		on_report(l, p);
+		break;
+	case HANDOVER_RESTART:
+		master_hot_restart(m);
+		break;
+	case HANDOVER_DRAIN: /* the answer to our rollback: it serves again */
+		if (l->state != LINK_DRAINS || m->state != MASTER_SERVING)
+			break;
+		link_enter(l, LINK_SERVES);
+		control_restart_done(
+		    m->control, CONTROL_OK, STR("the previous generation serves again\n"));
+		master_hand_over(m, handover_u(p, FIELD_SECONDS),
+		    handover_u(p, FIELD_IMMEDIATE) != 0, handover_u(p, FIELD_DEADLINE_S));
+		break;
+	default:
+		break;
+	}
+}
+
+void
+successor_alone(struct master *m, struct link *l, enum link_state was)
+{
+	if (was == LINK_DRAINS) {
+		log_info(LOG_MASTER, "generation %u: %s, pid %d", (unsigned)l->generation,
+		    l->goodbye ? "has ended" : "its master died", (int)l->pid);
+		return;
+	}
+	log_warning(
+	    LOG_MASTER, "hot restart: the old generation's master died, going on without it");
+	successor_look(m);
+}
+
+int
+successor_roll_back(struct master *m)
+{
+	struct link *youngest = NULL;
+
+	list_for_each(n, &m->links)
+	{
+		struct link *l = list_entry(n, struct link, node);
+
+		if (l->state == LINK_DRAINS && (!youngest || l->generation > youngest->generation))
+			youngest = l;
+	}
+	if (youngest == NULL || m->state != MASTER_SERVING)
+		return -1;
+	link_say(youngest, HANDOVER_TAKE_BACK);
+	return 0;
+}

@@ -1,0 +1,32 @@
+/*
+ * Taking over from the generation that serves: hello and copies before
+ * anything is started, then "drain" when all of ours is ready.  Before
+ * that every failure ends us and changes nothing for it.
+ */
+#ifndef MASTER_SUCCESSOR_H
+#define MASTER_SUCCESSOR_H
+
+#include "lib/base/err.h"
+#include "lib/ipc/handover.h"
+#include "master/link.h"
+
+struct master;
+struct options;
+struct settings;
+
+/* Hello and everything that is handed over; waits at most five seconds for each word. */
+int successor_take(struct master *m, const struct options *o, struct settings *s, struct err *err);
+/* Admin or a worker became ready: when all are, asks for the go. */
+void successor_look(struct master *m);
+/* Our start failed, for a reason worth telling. */
+void successor_failed(struct master *m, struct str why);
+void successor_gives_up(struct master *m, const char *why);
+
+/* From link.c. */
+void successor_hears(struct master *m, struct link *l, const struct handover_packet *p);
+void successor_alone(struct master *m, struct link *l, enum link_state was);
+
+/* batonctl rollback: asks the youngest that drains to serve again; -1: there is none. */
+int successor_roll_back(struct master *m);
+
+#endif
