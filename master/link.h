@@ -43,6 +43,7 @@ struct link {
 	struct timer patience;			  /* the other one's next word is due */
 	struct list queue;			  /* packets that did not fit */
 	uint64_t pid, generation, epoch, workers; /* of the other one */
+	bool forgot; /* the draining other one was told that it will not serve again */
 	bool goodbye;				  /* was said to us: the end is no crash */
 	uint64_t held;				  /* what the draining other one still holds */
 	struct strb report, report_json;

@@ -41,7 +41,10 @@ on_listen(struct master *m, struct child *c, struct message_view *v)
 static void
 on_unlisten(struct master *m, struct child *c, struct message_view *v)
 {
-	sockets_unlisten(m->sockets, message_get_s(v));
+	struct str key = message_get_s(v);
+
+	successor_removed(m, key);
+	sockets_unlisten(m->sockets, key);
 }
 
 /* Workers get a descriptor that cannot write. */

@@ -284,7 +284,37 @@ on_pair(struct master *m, struct link *l, const struct handover_packet *p)
 static void
 on_removed(struct master *m, struct link *l, const struct handover_packet *p)
 {
-	sockets_unlisten(m->sockets, handover_s(p, FIELD_KEY));
+	struct str key = handover_s(p, FIELD_KEY);
+
+	if (key.n && m->state == MASTER_HANDED_OVER)
+		sockets_disown(m->sockets, key);
+	else if (key.n)
+		sockets_unlisten(m->sockets, key);
+}
+
+/* A younger one than our successor serves: its end is not ours to mend. */
+static void
+on_forget(struct master *m, struct link *l, const struct handover_packet *p)
+{
+	if (l->state != LINK_SERVES || m->state != MASTER_HANDED_OVER)
+		return;
+	l->goodbye = true;
+	sockets_disown(m->sockets, STR(""));
+}
+
+/* Those that drain already are asked for nothing any more, should the successor die: we are. */
+static void
+tell_elders(struct master *m)
+{
+	list_for_each(n, &m->links)
+	{
+		struct link *l = list_entry(n, struct link, node);
+
+		if (l->state == LINK_DRAINS) {
+			l->forgot = true;
+			link_say(l, HANDOVER_FORGET);
+		}
+	}
 }
 
 static void
@@ -297,6 +327,7 @@ on_drain(struct master *m, struct link *l, const struct handover_packet *p)
 	if (l->state == LINK_STILL)
 		link_enter(l, LINK_SERVES);
 	log_info(LOG_MASTER, "hot restart: pid %d serves, draining", (int)l->pid);
+	tell_elders(m);
 	master_hand_over(m, handover_u(p, FIELD_SECONDS), handover_u(p, FIELD_IMMEDIATE) != 0,
 	    handover_u(p, FIELD_DEADLINE_S));
 	succeeded(m, l);
@@ -327,7 +358,7 @@ on_take_back(struct master *m, struct link *l, const struct handover_packet *p)
 {
 	struct strb b = {0};
 
-	if (l->state != LINK_SERVES || m->state != MASTER_HANDED_OVER)
+	if (l->state != LINK_SERVES || m->state != MASTER_HANDED_OVER || l->goodbye)
 		return;
 	log_info(LOG_MASTER, "rollback: accepting again, pid %d drains", (int)l->pid);
 	link_enter(l, LINK_DRAINS);
@@ -350,6 +381,7 @@ predecessor_hears(struct master *m, struct link *l, const struct handover_packet
 	    {HANDOVER_PAIR, on_pair},
 	    {HANDOVER_REMOVED, on_removed},
 	    {HANDOVER_DRAIN, on_drain},
+	    {HANDOVER_FORGET, on_forget},
 	    {HANDOVER_REFUSED, on_refused},
 	    {HANDOVER_GOODBYE, on_goodbye},
 	    {HANDOVER_TAKE_BACK, on_take_back},

@@ -410,6 +410,21 @@ sockets_unlisten(struct sockets *s, struct str key)
 }
 
 void
+sockets_disown(struct sockets *s, struct str key)
+{
+	for (size_t i = s->rows.len; i-- > 0;) {
+		struct socket_row *row = s->rows.at[i];
+
+		if (key.n && !str_eqz(key, row->key))
+			continue;
+		vec_remove(&s->rows, i);
+		if (!(row->flags & LISTEN_ADMIN))
+			take_from_workers(s, row);
+		row_free(row, false);
+	}
+}
+
+void
 sockets_admin_came(struct sockets *s)
 {
 	for (size_t i = 0; i < s->rows.len; i++)

@@ -227,16 +227,36 @@ make_pairs(struct master *m, struct link *l)
 }
 
 static void
+say_removed(struct link *l, struct str key)
+{
+	struct strb b = {0};
+
+	handover_begin(&b, HANDOVER_REMOVED);
+	handover_put_s(&b, FIELD_KEY, key);
+	link_send(l, &b, -1);
+}
+
+void
+successor_removed(struct master *m, struct str key)
+{
+	list_for_each(n, &m->links)
+	{
+		struct link *l = list_entry(n, struct link, node);
+
+		if (l->state == LINK_DRAINS)
+			say_removed(l, key);
+	}
+}
+
+static void
 tell_removed(struct master *m, struct link *l)
 {
-	struct strb key = {0}, b = {0};
+	struct strb key = {0};
 
 	while (sockets_forget_unclaimed(m->sockets, &key).n) {
 		log_info(LOG_MASTER, "hot restart: address %s is not listened on any more",
 		    strb_z(&key));
-		handover_begin(&b, HANDOVER_REMOVED);
-		handover_put_s(&b, FIELD_KEY, strb_str(&key));
-		link_send(l, &b, -1);
+		say_removed(l, strb_str(&key));
 	}
 	strb_fini(&key);
 }
@@ -327,7 +347,7 @@ successor_roll_back(struct master *m)
 	{
 		struct link *l = list_entry(n, struct link, node);
 
-		if (l->state == LINK_DRAINS && (!youngest || l->generation > youngest->generation))
+		if (l->state == LINK_DRAINS && !l->forgot && (!youngest || l->generation > youngest->generation))
 			youngest = l;
 	}
 	if (youngest == NULL || m->state != MASTER_SERVING)

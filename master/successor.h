@@ -22,6 +22,9 @@ void successor_look(struct master *m);
 void successor_failed(struct master *m, struct str why);
 void successor_gives_up(struct master *m, const char *why);
 
+/* A reload gave up an address: draining generations close theirs, so that it can be opened again. */
+void successor_removed(struct master *m, struct str key);
+
 /* From link.c. */
 void successor_hears(struct master *m, struct link *l, const struct handover_packet *p);
 void successor_alone(struct master *m, struct link *l, enum link_state was);

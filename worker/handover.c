@@ -223,8 +223,7 @@ on_way(void *arg, unsigned ready)
 		if (p.fd >= 0)
 			close(p.fd);
 	}
-	if (w == h->to)
-		offer_all(h);
+	offer_all(h); /* there is room again; or what came here is to go on from here */
 }
 
 static struct handover_way *

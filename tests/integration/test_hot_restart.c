@@ -460,6 +460,81 @@ a_partner_of_a_made_up_version_is_understood(void **state)
 	scene_fini(&sc);
 }
 
+/* Starts a second baton over the scene's directory; it is the scene's proxy then. */
+static void
+start_over(struct scene *sc, const char *epoch)
+{
+	char *config = mem_printf("%s/baton.yaml", sc->dir),
+	     *admin = mem_printf("%s/admin", sc->dir);
+	pid_t before = serving_pid(sc), pid = fork();
+
+	if (pid == 0) {
+		int fd = open(sc->log, O_WRONLY | O_APPEND);
+
+		dup2(fd, 1);
+		dup2(fd, 2);
+		execl(scene_program("baton"), "baton", "-c", config, "--runtime-dir", sc->dir,
+		    "--admin-address-path", admin, "--concurrency", "2",
+		    epoch ? "--restart-epoch" : NULL, epoch, NULL);
+		_exit(127);
+	}
+	WAIT_FOR(serving_pid(sc) != before);
+	assert_int_equal(serving_pid(sc), pid);
+	sc->proxy = pid;
+	mem_free(config);
+	mem_free(admin);
+}
+
+/* Stops a successor while it is starting and kills it, at many moments. */
+static void
+a_successor_killed_at_any_moment_harms_nobody(void **state)
+{
+	struct scene sc;
+	pid_t pids[CLIENTS], old;
+	struct tally *t;
+	uint64_t answered;
+
+	serve(&sc, CONF_SIMPLE, "2");
+	t = start_clients(&sc, pids);
+	for (unsigned i = 0; i < 12; i++) {
+		char *config = mem_printf("%s/baton.yaml", sc.dir);
+		char *admin = mem_printf("%s/admin", sc.dir);
+		pid_t pid;
+		int status;
+
+		old = sc.proxy;
+		pid = fork();
+		if (pid == 0) {
+			int fd = open(sc.log, O_WRONLY | O_APPEND);
+
+			dup2(fd, 1);
+			dup2(fd, 2);
+			execl(scene_program("baton"), "baton", "-c", config, "--runtime-dir", sc.dir,
+			    "--admin-address-path", admin, "--concurrency", "2", "--restart-epoch",
+			    "auto", NULL);
+			_exit(127);
+		}
+		usleep(8000 * i); /* any moment is as good as another */
+		kill(pid, SIGKILL);
+		assert_int_equal(waitpid(pid, &status, 0), pid);
+		mem_free(config);
+		mem_free(admin);
+		WAIT_FOR(serving_pid(&sc) != pid || is_gone(old));
+		if (is_gone(old)) /* it had nothing left to hold: what it left behind serves */
+			break;
+		WAIT_FOR(has_answered(t, 10 * (i + 1)));
+	}
+	if (!is_gone(old))
+		scene_wait_stat(&sc, "baton.generations", 1);
+	answered = stop_clients(t, pids);
+	assert_true(answered > 0);
+	if (!is_gone(old))
+		assert_stat(&sc, "http.ingress.downstream_rq_total", (int64_t)answered);
+	else
+		start_over(&sc, NULL);
+	scene_fini(&sc);
+}
+
 static unsigned
 descriptors_of(pid_t pid)
 {
@@ -609,31 +684,6 @@ a_busy_connection_follows_when_it_is_answered(void **state)
 	scene_fini(&sc);
 }
 
-/* Starts a second baton over the scene's directory; it is the scene's proxy then. */
-static void
-start_over(struct scene *sc, const char *epoch)
-{
-	char *config = mem_printf("%s/baton.yaml", sc->dir),
-	     *admin = mem_printf("%s/admin", sc->dir);
-	pid_t before = serving_pid(sc), pid = fork();
-
-	if (pid == 0) {
-		int fd = open(sc->log, O_WRONLY | O_APPEND);
-
-		dup2(fd, 1);
-		dup2(fd, 2);
-		execl(scene_program("baton"), "baton", "-c", config, "--runtime-dir", sc->dir,
-		    "--admin-address-path", admin, "--concurrency", "2",
-		    epoch ? "--restart-epoch" : NULL, epoch, NULL);
-		_exit(127);
-	}
-	WAIT_FOR(serving_pid(sc) != before);
-	assert_int_equal(serving_pid(sc), pid);
-	sc->proxy = pid;
-	mem_free(config);
-	mem_free(admin);
-}
-
 static void
 orphans_are_adopted(const char *epoch, int64_t want_epoch)
 {
@@ -658,7 +708,7 @@ orphans_are_adopted(const char *epoch, int64_t want_epoch)
 	answered = stop_clients(t, pids);
 	WAIT_FOR(is_gone(worker));
 	WAIT_FOR(is_gone(admin));
-	assert_stat(&sc, "http.ingress.downstream_rq_total", (int64_t)answered);
+	WAIT_FOR(scene_stat(&sc, "http.ingress.downstream_rq_total") == (int64_t)answered);
 	/* And the numbers stay when the orphans' segment is folded. */
 	scene_wait_stat(&sc, "baton.generations", 1);
 	assert_stat(&sc, "http.ingress.downstream_rq_total", (int64_t)answered);
@@ -723,6 +773,7 @@ main(void)
 	    cmocka_unit_test(rollback_lets_the_previous_one_serve),
 	    cmocka_unit_test(a_silent_old_generation_is_given_up_cleanly),
 	    cmocka_unit_test(a_partner_of_a_made_up_version_is_understood),
+	    cmocka_unit_test(a_successor_killed_at_any_moment_harms_nobody),
 	    cmocka_unit_test(no_descriptor_leaks_from_restart_to_restart),
 	    cmocka_unit_test(what_the_operator_said_goes_to_the_next_one),
 	    cmocka_unit_test(idle_connections_go_to_the_next_one),
