@@ -110,7 +110,7 @@ every_path_answers_with_its_type(void **state)
 	    {"/init_dump", JSON, "{"},
 	    {"/memory", JSON, "{\n"},
 	    {"/certs", JSON, "{\n"},
-	    {"/hot_restart_version", TEXT, "disabled"},
+	    {"/hot_restart_version", TEXT, "1.0"},
 	    {"/runtime", JSON, "{"},
 	    {"/contention", TEXT, ""},
 	};
@@ -515,7 +515,7 @@ about_the_server(void **state)
 	expect_body(&sc, "/server_info", "\"state\": \"LIVE\"");
 	expect_body(&sc, "/server_info", "\"concurrency\": 2");
 	expect_body(&sc, "/server_info", "\"id\": \"test-node\"");
-	expect_body(&sc, "/server_info", "\"hot_restart_version\": \"disabled\"");
+	expect_body(&sc, "/server_info", "\"hot_restart_version\": \"1.0\"");
 	expect_body(&sc, "/memory", "\"allocated\": \"");
 	expect_body(&sc, "/listeners?format=json", "\"listener_statuses\"");
 	expect_body(&sc, "/listeners?format=json", "\"port_value\": ");

@@ -349,7 +349,7 @@ a_start_that_cannot_be_says_what_is_in_the_way(void **state)
 	    &sc, CONF_ADMIN LISTENERS LISTENER("path", PIPE("@DIR@/none/in.sock", ""), "") API);
 	expect_exit(&sc, 1, "/none/in.sock", NULL, NULL, NULL, NULL);
 	scene_write_config(&sc, CONF_SIMPLE);
-	expect_exit(&sc, 1, "--restart-epoch", "--restart-epoch", "1", NULL, NULL);
+	expect_exit(&sc, 1, "there is no baton to take over from", "--restart-epoch", "1", NULL, NULL);
 	expect_exit(&sc, 1, "--concurrency", "--concurrency", "x", NULL, NULL);
 	expect_exit(&sc, 1, "--runtime-dir", "--runtime-dir", "/proc/none", NULL, NULL);
 	mem_free(taken);

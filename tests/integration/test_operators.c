@@ -274,7 +274,7 @@ health_fails_first_and_serving_goes_on(void **state)
 }
 
 static void
-what_is_not_built_yet_is_said_and_changes_nothing(void **state)
+children_hear_nothing_that_was_meant_for_master(void **state)
 {
 	struct scene sc;
 	int gone;
@@ -282,11 +282,6 @@ what_is_not_built_yet_is_said_and_changes_nothing(void **state)
 
 	start(&sc, &gone);
 	worker = scene_child(&sc, "worker 1");
-	kill(sc.proxy, SIGUSR2);
-	scene_wait_log(&sc, "SIGUSR2");
-	assert_int_equal(scene_status(&sc, "/"), 200);
-	assert_int_equal(scene_child(&sc, "worker 1"), worker);
-	/* Children hear nothing that was meant for master. */
 	kill(worker, SIGHUP);
 	kill(worker, SIGTERM);
 	kill(worker, SIGINT);
@@ -346,7 +341,7 @@ main(void)
 	    cmocka_unit_test(int_ends_at_once),
 	    cmocka_unit_test(the_deadline_ends_what_does_not_end),
 	    cmocka_unit_test(health_fails_first_and_serving_goes_on),
-	    cmocka_unit_test(what_is_not_built_yet_is_said_and_changes_nothing),
+	    cmocka_unit_test(children_hear_nothing_that_was_meant_for_master),
 	    cmocka_unit_test(children_serve_on_without_master),
 	};
 
