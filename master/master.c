@@ -211,16 +211,22 @@ on_init_late(void *arg)
 /* ---- from one generation to the next */
 
 void
-master_go(struct master *m)
+master_take_names(struct master *m)
 {
 	struct err err;
 
-	timer_stop(&m->init);
-	sockets_go(m->sockets);
 	if (m->has_dir && runtime_dir_publish(&m->dir, &err) < 0)
 		log_error(LOG_MASTER, "%s", err.text);
 	if (write_pid(m->settings->pid_file, &err) < 0)
 		log_error(LOG_MASTER, "--pid-file: %s", err.text);
+}
+
+void
+master_go(struct master *m)
+{
+	timer_stop(&m->init);
+	sockets_go(m->sockets);
+	master_take_names(m);
 	master_enter(m, MASTER_SERVING);
 	adopted_drain(m);
 	if (m->settings->mode == MODE_INIT_ONLY)
@@ -241,13 +247,10 @@ master_hand_over(struct master *m, uint64_t seconds, bool immediate, uint64_t de
 void
 master_take_back(struct master *m)
 {
-	struct err err;
-
 	master_enter(m, MASTER_SERVING);
 	__atomic_store_n(&shm_flags()->draining, 0, __ATOMIC_RELEASE);
 	m->children.replacing = true;
-	if (runtime_dir_publish(&m->dir, &err) < 0)
-		log_error(LOG_MASTER, "%s", err.text);
+	master_take_names(m);
 	for (unsigned i = 0; i <= m->children.n; i++) {
 		struct child *c = &m->children.at[i];
 

@@ -80,6 +80,7 @@ uint64_t master_seconds_left(const struct master *m);
 void master_go(struct master *m);                /* all are ready: sockets and control socket are ours */
 /* Another generation serves: stop accepting, drain over `seconds`, end when empty or at the deadline. */
 void master_hand_over(struct master *m, uint64_t seconds, bool immediate, uint64_t deadline_s);
+void master_take_names(struct master *m);        /* control socket and pid files name this one */
 void master_take_back(struct master *m);         /* it is gone: accept again */
 void master_end_by(struct master *m, uint64_t seconds); /* a draining generation: the deadline is not later than this */
 uint64_t master_held(const struct master *m);    /* connections, as draining workers said */

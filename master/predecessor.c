@@ -40,6 +40,8 @@ refused(struct master *m, struct str why)
 		return;
 	log_warning(LOG_MASTER, "hot restart: refused: " STR_FMT, STR_ARG(why));
 	stat_inc(&m->stats->handovers_refused);
+	if (m->state == MASTER_SERVING) /* it may have died between taking the names and "drain" */
+		master_take_names(m);
 	forget_process(&m->restart);
 	m->restart.running = m->restart.again = false;
 	control_restart_done(m->control, CONTROL_REFUSED, why);
