@@ -50,12 +50,19 @@ no_client_notices_a_reload(void **state)
 	soak("0", "5", "0", "1");
 }
 
+static void
+no_client_notices_a_hot_restart(void **state)
+{
+	soak("3", "0", "0", "1");
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(no_client_notices_a_quiet_day),
 	    cmocka_unit_test(no_client_notices_a_reload),
+	    cmocka_unit_test(no_client_notices_a_hot_restart),
 	    cmocka_unit_test(killed_workers_take_only_their_connections),
 	};
 

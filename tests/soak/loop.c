@@ -72,8 +72,11 @@ peer_init(struct peer *p, const struct peer_type *type, enum kind kind)
 void
 peer_hangup(struct peer *p)
 {
-	if (p->fd >= 0)
+	if (p->fd >= 0) {
+		/* A child between fork and exec may hold it still: closing alone leaves it polled. */
+		epoll_ctl(poll_fd, EPOLL_CTL_DEL, p->fd, NULL);
 		close(p->fd);
+	}
 	p->fd = -1;
 	p->doomed = p->connecting = false;
 	p->late_at = p->writing_since = 0;
