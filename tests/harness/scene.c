@@ -420,11 +420,14 @@ scene_host_stop(struct scene *sc, unsigned host)
 void
 scene_fini(struct scene *sc)
 {
-	/* A segment of a proxy that was killed lies in /dev/shm, behind a link. */
+	/* Orphans of a killed master still answer at its control socket, one a connection.  A segment
+	 * of a proxy that was killed lies in /dev/shm, behind a link. */
 	char *const rm[] = {"/bin/sh", "-c",
+	    "for n in 1 2 3 4 5 6 7 8; do [ -S \"$0/0/control.sock\" ] && "
+	    "\"$1\" --runtime-dir \"$0\" stop now >/dev/null 2>&1 || break; done; "
 	    "for l in \"$0\"/*/g*/segment; do [ -L \"$l\" ] && rm -f \"$(readlink \"$l\")\"; done; "
 	    "rm -rf \"$0\"",
-	    sc->dir, NULL};
+	    sc->dir, (char *)scene_program("batonctl"), NULL};
 	char *log = scene_log(sc);
 	bool sanitizer = strstr(log, "ERROR: AddressSanitizer") || strstr(log, "runtime error:") ||
 	    strstr(log, "ERROR: LeakSanitizer") || strstr(log, "assertion failed");
