@@ -93,7 +93,6 @@ a_reader_that_does_not_read_makes_nothing_grow(void **state)
 	before = memory_kib(worker);
 	fd = client_connect(sc.port);
 	client_send(fd, "GET /?size=200000000 HTTP/1.1\r\nHost: a\r\n\r\n");
-	scene_wait_stat(&sc, "cluster.api.upstream_flow_control_backed_up_total", 0);
 	scene_wait_stat(&sc, "http.ingress.downstream_cx_tx_bytes_total", 1);
 	/* Nothing is read: the numbers stand still, far below the body's size. */
 	for (int64_t last = -1, now = 0; last != now;) {
