@@ -139,24 +139,6 @@ check_protocol(struct checked *k, const Cluster *c)
 		    "common_http_protocol_options.max_requests_per_connection is set already");
 }
 
-static void
-check_lb(struct checked *k, const Cluster *c)
-{
-	if (c->lb_policy == LB_CONFIGURED && !c->load_balancing_policy)
-		fail(k, "lb_policy", "LOAD_BALANCING_POLICY_CONFIG needs load_balancing_policy");
-	if (c->load_balancing_policy && c->lb_config_case != 0)
-		warn(k, "load_balancing_policy", "load_balancing_policy wins over %s",
-		    c->lb_config_case ==
-			    ENVOY__CONFIG__CLUSTER__V3__CLUSTER__LB_CONFIG_LEAST_REQUEST_LB_CONFIG
-			? "least_request_lb_config"
-			: "round_robin_lb_config");
-	else if (c->lb_config_case ==
-		     ENVOY__CONFIG__CLUSTER__V3__CLUSTER__LB_CONFIG_LEAST_REQUEST_LB_CONFIG &&
-		 c->lb_policy != LB_LEAST_REQUEST)
-		warn(k, "least_request_lb_config",
-		    "least_request_lb_config has no effect: lb_policy is another");
-}
-
 void
 check_cluster(struct checked *k)
 {
@@ -165,7 +147,7 @@ check_cluster(struct checked *k)
 	check_members(k, c);
 	check_dns_fields(k, c);
 	check_protocol(k, c);
-	check_lb(k, c);
+	check_cluster_lb(k);
 }
 
 void
@@ -185,18 +167,6 @@ check_refresh_rate(struct checked *k)
 	if (r->base_interval && r->max_interval &&
 	    conf_duration_ms(r->max_interval, 0) < conf_duration_ms(r->base_interval, 0))
 		fail(k, "max_interval", "must not be less than base_interval");
-}
-
-void
-check_load_balancing_policy(struct checked *k)
-{
-	const Envoy__Config__Cluster__V3__LoadBalancingPolicy *p = (const void *)k->m;
-
-	if (p->n_policies == 0)
-		fail(k, "policies", "needs a policy that is known");
-	for (size_t i = 0; i < p->n_policies; i++)
-		if (!p->policies[i]->typed_extension_config)
-			fail_item(k, "policies", (int)i, "needs a typed_extension_config");
 }
 
 void

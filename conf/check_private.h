@@ -46,6 +46,8 @@ bool is_header_value(struct str value);
 /* %OPERATOR% syntax and names; 0, or -1 with the reason. */
 int format_check(struct str format, const char **near, struct err *err);
 
+void check_cluster_lb(struct checked *k); /* conf/check_lb.c; a part of check_cluster() */
+
 #define CHECK(message, function) void function(struct checked *k);
 #include "conf/checks.def"
 #undef CHECK

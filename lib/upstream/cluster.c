@@ -207,6 +207,14 @@ cluster_health(const struct cluster *c)
 	return n;
 }
 
+uint64_t
+cluster_active_requests(struct cluster *c, uint64_t now_ns)
+{
+	int64_t n = limit_in_use(&c->rq_others, &c->stats->upstream_rq_active, UINT32_MAX, now_ns);
+
+	return n > 0 ? (uint64_t)n : 0;
+}
+
 struct host *
 cluster_host_at(const struct cluster *c, uint32_t i)
 {

@@ -49,6 +49,7 @@ struct cluster {
 	struct host **hosts;
 	uint32_t hosts_n;
 	struct host_set *set;
+	struct limit_others rq_others;
 	uint32_t connections;          /* not closed yet */
 	bool closed;                   /* no reference is left */
 };
@@ -66,6 +67,8 @@ struct cluster_health {
 	uint32_t total, healthy, degraded, excluded;
 };
 struct cluster_health cluster_health(const struct cluster *c);
+/* Requests open at all hosts, of all workers; the others' part is at most 10 ms old. */
+uint64_t cluster_active_requests(struct cluster *c, uint64_t now_ns);
 struct host *cluster_host_at(const struct cluster *c, uint32_t i); /* NULL past the end */
 
 /* A response, from a host or of our own instead (h: the host that failed, NULL when there was none):

@@ -26,6 +26,7 @@ struct host {
 	struct cluster *cluster; /* borrowed: it lives until its last connection is gone */
 	struct address address;
 	struct str hostname;     /* "" when none */
+	struct str hash_key;     /* metadata envoy.lb hash_key; "" when none */
 	uint32_t weight, priority;
 	struct str region, zone, sub_zone;
 	uint32_t eds_status;     /* envoy.config.core.v3.HealthStatus of the endpoint */

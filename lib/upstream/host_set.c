@@ -72,11 +72,13 @@ least(uint32_t a, uint32_t b)
 }
 
 static bool
-in_panic(const struct priority_counts *c)
+in_panic(const struct priority_counts *c, uint32_t threshold)
 {
 	uint64_t available = (uint64_t)c->healthy + c->degraded;
 
-	return eligible(c) == 0 || available * 100 < (uint64_t)eligible(c) * PANIC_THRESHOLD;
+	if (eligible(c) == 0)
+		return threshold > 0;
+	return available * 100 < (uint64_t)eligible(c) * threshold;
 }
 
 /* Everybody is in panic: shares by number of hosts. */
@@ -107,6 +109,10 @@ loads_by_health(
 {
 	uint32_t left = 100;
 
+	if (total == 0) { /* nobody, and no panic either */
+		memset(loads, 0, n * sizeof(*loads));
+		return;
+	}
 	for (unsigned i = 0; i < n; i++) {
 		uint32_t percent = health_percent(counts[i].healthy, &counts[i]);
 
@@ -130,7 +136,8 @@ loads_by_health(
 }
 
 void
-priority_loads(const struct priority_counts *counts, struct priority_load *loads, unsigned n)
+priority_loads(const struct priority_counts *counts, struct priority_load *loads, unsigned n,
+    uint32_t panic_threshold)
 {
 	uint32_t total = 0;
 	bool all_panic = true;
@@ -140,7 +147,7 @@ priority_loads(const struct priority_counts *counts, struct priority_load *loads
 			 health_percent(counts[i].degraded, &counts[i]);
 	total = least(total, 100);
 	for (unsigned i = 0; i < n; i++) {
-		loads[i].panic = total < 100 && in_panic(&counts[i]);
+		loads[i].panic = total < 100 && in_panic(&counts[i], panic_threshold);
 		all_panic &= loads[i].panic;
 	}
 	if (all_panic)
@@ -189,7 +196,7 @@ count_hosts(struct host_set *s)
 	}
 	for (unsigned i = 0; i < s->priorities_n; i++)
 		s->priorities[i].counts = counts[i];
-	priority_loads(counts, s->loads, s->priorities_n);
+	priority_loads(counts, s->loads, s->priorities_n, s->config->panic_threshold);
 	mem_free(counts);
 }
 
@@ -317,7 +324,7 @@ group_of(struct host_set *s, unsigned priority, enum group_kind k)
 
 /* Healthy shares of all priorities come before degraded ones, as Envoy lays them out. */
 static struct group *
-choose_group(struct host_set *s)
+choose_group(struct host_set *s, const struct lb_context *ctx)
 {
 	uint32_t dice;
 
@@ -325,7 +332,7 @@ choose_group(struct host_set *s)
 		return NULL;
 	if (s->loads[0].healthy == 100)
 		return group_of(s, 0, GROUP_HEALTHY);
-	dice = (uint32_t)rand_below(100);
+	dice = (uint32_t)(s->policy->by_hash && ctx->has_hash ? ctx->hash % 100 : rand_below(100));
 	for (unsigned i = 0; i < s->priorities_n; i++) {
 		if (dice < s->loads[i].healthy)
 			return group_of(s, i, GROUP_HEALTHY);
@@ -342,7 +349,7 @@ choose_group(struct host_set *s)
 static struct host *
 pick_as_seen(struct host_set *s, const struct lb_context *ctx)
 {
-	struct group *g = choose_group(s);
+	struct group *g = choose_group(s, ctx);
 
 	return g && g->lb ? s->policy->pick(g->lb, ctx) : NULL;
 }

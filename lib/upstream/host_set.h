@@ -18,7 +18,6 @@
 
 #include "lib/upstream/lb.h"
 
-#define PANIC_THRESHOLD 50
 #define OVERPROVISIONING 140
 
 struct cluster_stats;
@@ -35,7 +34,9 @@ struct priority_load {
 	bool panic; /* both shares go to all hosts */
 };
 
-void priority_loads(const struct priority_counts *counts, struct priority_load *loads, unsigned n);
+/* panic_threshold: whole percent. */
+void priority_loads(const struct priority_counts *counts, struct priority_load *loads, unsigned n,
+    uint32_t panic_threshold);
 
 /* hosts and config: borrowed; h->index of the i-th is i. */
 struct host_set *host_set_new(struct loop *l, struct host *const *hosts, uint32_t n,

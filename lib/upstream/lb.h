@@ -18,19 +18,27 @@ struct headers;
 /* What a request tells the balancer.  Zero is fine. */
 struct lb_context {
 	const struct headers *request;
-	uint64_t hash;
+	uint64_t hash; /* of the route's hash policies */
 	bool has_hash;
+	unsigned attempt; /* how often a host was picked and refused for this try */
 	struct host *const *tried; /* hosts that this request has tried */
 	unsigned tried_len;
 };
 
 /* Settings of all policies together; each reads its own. */
 struct lb_config {
-	uint32_t choice_count; /* least_request */
+	uint32_t choice_count;        /* least_request */
+	uint64_t ring_min, ring_max;  /* ring_hash: points */
+	bool murmur;                  /* ring_hash: MURMUR_HASH_2, not XX_HASH */
+	uint64_t table_size;          /* maglev */
+	bool hash_hostname;           /* both: hosts are hashed by their names */
+	uint32_t balance_factor;      /* both: bounded load in percent of the average; 0 = off */
+	uint32_t panic_threshold;     /* whole percent; 0: never */
 };
 
 struct lb_policy {
 	const char *name; /* "round_robin" */
+	bool by_hash;     /* the priority is chosen by the request's hash too */
 	/* hosts: n > 0 of them, borrowed for the object's life; config too. */
 	void *(*build)(struct host *const *hosts, uint32_t n, const struct lb_config *config);
 	struct host *(*pick)(void *self, const struct lb_context *ctx);

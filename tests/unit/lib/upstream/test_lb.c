@@ -177,7 +177,7 @@ loads_follow_health_and_panic(void **state)
 	struct priority_load got[2];
 
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-		priority_loads(rows[i].counts, got, 2);
+		priority_loads(rows[i].counts, got, 2, 50);
 		for (unsigned p = 0; p < 2; p++) {
 			if (got[p].healthy != rows[i].loads[p].healthy ||
 			    got[p].degraded != rows[i].loads[p].degraded ||
@@ -186,6 +186,23 @@ loads_follow_health_and_panic(void **state)
 				    got[p].degraded, got[p].panic);
 		}
 	}
+}
+
+static void
+without_a_panic_threshold_nobody_available_means_no_load(void **state)
+{
+	const struct priority_counts none[2] = {{10, 0, 0, 0}, {3, 0, 0, 3}};
+	const struct priority_counts few[2] = {{10, 1, 0, 0}, {0, 0, 0, 0}};
+	struct priority_load got[2];
+
+	priority_loads(none, got, 2, 0);
+	for (unsigned p = 0; p < 2; p++) {
+		assert_int_equal(got[p].healthy + got[p].degraded, 0);
+		assert_false(got[p].panic);
+	}
+	priority_loads(few, got, 2, 0);
+	assert_int_equal(got[0].healthy, 100);
+	assert_false(got[0].panic);
 }
 
 /* ---- verdicts */
@@ -295,6 +312,7 @@ main(void)
 	    cmocka_unit_test_setup_teardown(
 		least_request_with_weights_leans_by_open_requests, setup, teardown),
 	    cmocka_unit_test(loads_follow_health_and_panic),
+	    cmocka_unit_test(without_a_panic_threshold_nobody_available_means_no_load),
 	    cmocka_unit_test_setup_teardown(
 		a_host_that_failed_is_not_picked_again, setup, teardown),
 	    cmocka_unit_test_setup_teardown(

@@ -1,0 +1,126 @@
+/* Checks of load balancing: policies, ring and table sizes. */
+#include "conf/check_private.h"
+#include "conf/defaults.h"
+#include "lib/base/assert.h"
+
+#include "envoy/config/cluster/v3/cluster.pb-c.h"
+#include "envoy/extensions/load_balancing_policies/maglev/v3/maglev.pb-c.h"
+#include "envoy/extensions/load_balancing_policies/ring_hash/v3/ring_hash.pb-c.h"
+
+#define RING_MIN 1024
+#define RING_MAX (8u << 20)
+#define TABLE_SIZE 65537
+
+typedef Envoy__Config__Cluster__V3__Cluster Cluster;
+
+static const struct {
+	int config; /* of the oneof lb_config */
+	int policy; /* whose it is */
+	const char *name;
+} configs[] = {
+    {ENVOY__CONFIG__CLUSTER__V3__CLUSTER__LB_CONFIG_RING_HASH_LB_CONFIG,
+	ENVOY__CONFIG__CLUSTER__V3__CLUSTER__LB_POLICY__RING_HASH, "ring_hash_lb_config"},
+    {ENVOY__CONFIG__CLUSTER__V3__CLUSTER__LB_CONFIG_LEAST_REQUEST_LB_CONFIG,
+	ENVOY__CONFIG__CLUSTER__V3__CLUSTER__LB_POLICY__LEAST_REQUEST, "least_request_lb_config"},
+    {ENVOY__CONFIG__CLUSTER__V3__CLUSTER__LB_CONFIG_MAGLEV_LB_CONFIG,
+	ENVOY__CONFIG__CLUSTER__V3__CLUSTER__LB_POLICY__MAGLEV, "maglev_lb_config"},
+    {ENVOY__CONFIG__CLUSTER__V3__CLUSTER__LB_CONFIG_ROUND_ROBIN_LB_CONFIG,
+	ENVOY__CONFIG__CLUSTER__V3__CLUSTER__LB_POLICY__ROUND_ROBIN, "round_robin_lb_config"},
+};
+
+/* Called for each cluster, by its own check. */
+void
+check_cluster_lb(struct checked *k)
+{
+	const Cluster *c = (const void *)k->m;
+
+	if (c->lb_policy ==
+		ENVOY__CONFIG__CLUSTER__V3__CLUSTER__LB_POLICY__LOAD_BALANCING_POLICY_CONFIG &&
+	    !c->load_balancing_policy)
+		fail(k, "lb_policy", "LOAD_BALANCING_POLICY_CONFIG needs load_balancing_policy");
+	for (size_t i = 0; i < ARRAY_LEN(configs); i++) {
+		if ((int)c->lb_config_case != configs[i].config)
+			continue;
+		if (c->load_balancing_policy)
+			warn(k, "load_balancing_policy", "load_balancing_policy wins over %s",
+			    configs[i].name);
+		else if ((int)c->lb_policy != configs[i].policy)
+			warn(k, configs[i].name, "%s has no effect: lb_policy is another",
+			    configs[i].name);
+	}
+}
+
+void
+check_load_balancing_policy(struct checked *k)
+{
+	const Envoy__Config__Cluster__V3__LoadBalancingPolicy *p = (const void *)k->m;
+
+	if (p->n_policies == 0)
+		fail(k, "policies", "needs a policy that is known");
+	for (size_t i = 0; i < p->n_policies; i++)
+		if (!p->policies[i]->typed_extension_config)
+			fail_item(k, "policies", (int)i, "needs a typed_extension_config");
+}
+
+static void
+check_ring(struct checked *k, const Google__Protobuf__UInt64Value *least,
+    const Google__Protobuf__UInt64Value *most)
+{
+	uint64_t min = conf_u64(least, RING_MIN), max = conf_u64(most, RING_MAX);
+
+	if (min > max)
+		fail(k, most ? "maximum_ring_size" : "minimum_ring_size",
+		    "minimum_ring_size (%llu) is above maximum_ring_size (%llu)",
+		    (unsigned long long)min, (unsigned long long)max);
+}
+
+static bool
+is_prime(uint64_t n)
+{
+	for (uint64_t d = 2; d * d <= n; d++)
+		if (n % d == 0)
+			return false;
+	return n > 1;
+}
+
+static void
+check_table(struct checked *k, const Google__Protobuf__UInt64Value *size)
+{
+	uint64_t n = conf_u64(size, TABLE_SIZE);
+
+	if (n <= 5000011 && !is_prime(n))
+		fail(k, "table_size", "must be a prime number, not %llu", (unsigned long long)n);
+}
+
+void
+check_ring_hash_lb_config(struct checked *k)
+{
+	const Envoy__Config__Cluster__V3__Cluster__RingHashLbConfig *r = (const void *)k->m;
+
+	check_ring(k, r->minimum_ring_size, r->maximum_ring_size);
+}
+
+void
+check_ring_hash(struct checked *k)
+{
+	const Envoy__Extensions__LoadBalancingPolicies__RingHash__V3__RingHash *r =
+	    (const void *)k->m;
+
+	check_ring(k, r->minimum_ring_size, r->maximum_ring_size);
+}
+
+void
+check_maglev_lb_config(struct checked *k)
+{
+	const Envoy__Config__Cluster__V3__Cluster__MaglevLbConfig *m = (const void *)k->m;
+
+	check_table(k, m->table_size);
+}
+
+void
+check_maglev(struct checked *k)
+{
+	const Envoy__Extensions__LoadBalancingPolicies__Maglev__V3__Maglev *m = (const void *)k->m;
+
+	check_table(k, m->table_size);
+}

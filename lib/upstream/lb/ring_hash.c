@@ -1,0 +1,134 @@
+/*
+ * RING_HASH (ketama): each host has points on a ring in proportion to its
+ * weight, hashes of "<key>_<i>"; a request goes to the first point at or
+ * after its hash.  Sizes and points are Envoy's, so that a fleet of both
+ * agrees on who serves a key.
+ */
+#include <math.h>
+#include <stdlib.h>
+
+#include "lib/base/hash.h"
+#include "lib/base/mem.h"
+#include "lib/upstream/lb.h"
+#include "lib/upstream/lb/hashing.h"
+
+#define MURMUR_SEED 0xc70f6907ull /* of std::hash in libstdc++ */
+
+struct point {
+	uint64_t hash;
+	uint32_t host; /* index in the group */
+};
+
+struct ring {
+	struct hashing group;
+	struct point *points; /* owned; by hash */
+	uint64_t n;
+};
+
+static int
+by_hash(const void *a, const void *b)
+{
+	const struct point *x = a, *y = b;
+
+	if (x->hash != y->hash)
+		return x->hash < y->hash ? -1 : 1;
+	return x->host < y->host ? -1 : x->host > y->host;
+}
+
+/* Points in all: as few as give the lightest host a whole number of them, within the bounds. */
+static double
+scale_of(const struct hashing *g)
+{
+	double scale = ceil(g->least * (double)g->config->ring_min) / g->least;
+	double most = (double)g->config->ring_max;
+
+	return scale < most ? scale : most;
+}
+
+static uint64_t
+point_hash(const struct ring *r, struct str key)
+{
+	if (r->group.config->murmur)
+		return hash_murmur2(key.p, key.n, MURMUR_SEED);
+	return hash_xx64(key.p, key.n, 0);
+}
+
+static void
+add_points(struct ring *r, uint32_t host, double target, struct strb *key)
+{
+	size_t n;
+
+	key->n = 0;
+	hashing_key(&r->group, r->group.hosts[host], key);
+	strb_addz(key, "_");
+	n = key->n;
+	for (uint64_t i = 0; (double)r->n < target; i++) {
+		key->n = n;
+		strb_printf(key, "%llu", (unsigned long long)i);
+		r->points[r->n++] = (struct point){point_hash(r, strb_str(key)), host};
+	}
+}
+
+static void *
+build(struct host *const *hosts, uint32_t n, const struct lb_config *config)
+{
+	struct ring *r = mem_new(struct ring);
+	struct strb key = {0};
+	double scale, target = 0;
+
+	hashing_init(&r->group, hosts, n, config);
+	scale = scale_of(&r->group);
+	/* One more for each host: sums of shares are rounded. */
+	r->points = mem_array(struct point, (size_t)ceil(scale) + n);
+	for (uint32_t i = 0; i < n; i++) {
+		target += scale * r->group.weights[i];
+		add_points(r, i, target, &key);
+	}
+	strb_fini(&key);
+	qsort(r->points, r->n, sizeof(*r->points), by_hash);
+	return r;
+}
+
+static uint64_t
+first_at(const struct ring *r, uint64_t hash)
+{
+	uint64_t low = 0, high = r->n;
+
+	while (low < high) {
+		uint64_t mid = (low + high) / 2;
+
+		if (r->points[mid].hash < hash)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return low == r->n ? 0 : low;
+}
+
+static struct host *
+pick(void *self, const struct lb_context *ctx)
+{
+	struct ring *r = self;
+	uint64_t hash = hashing_of(ctx);
+	uint64_t at = (first_at(r, hash) + ctx->attempt) % r->n;
+
+	return r->group.hosts[hashing_bounded(&r->group, r->points[at].host, hash)];
+}
+
+static void
+release(void *self)
+{
+	struct ring *r = self;
+
+	hashing_fini(&r->group);
+	mem_free(r->points);
+	mem_free(r);
+}
+
+const struct lb_policy lb_ring_hash = {
+    .name = "ring_hash",
+    .by_hash = true,
+    .build = build,
+    .pick = pick,
+    .free = release,
+};
