@@ -15,6 +15,7 @@
 #include "master/sockets.h"
 #include "shm/lane.h"
 
+#define CUT_MS 1000   /* orphans end what is held too long by themselves */
 #define ANSWER_MS 500 /* one that is stopped is not waited for longer */
 #define KILL_MS 5000  /* after it was told to end */
 
@@ -63,18 +64,17 @@ adopt_late(void *arg)
 static void
 tell_drain(struct adopted *a)
 {
-	const struct settings *s = a->master->settings;
+	struct drain_order order;
 	struct message out;
 
 	if (a->told || a->gone || a->pid == 0)
 		return;
 	a->told = true;
 	message_init(&out, a->admin ? MSG_DRAIN_ADMIN : MSG_DRAIN);
-	message_u(&out, s->drain_time_s);
-	message_u(&out, s->drain_immediate);
-	message_u(&out, true);
+	master_order(a->master, &order);
+	drain_order_put(&out, &order);
 	channel_send(a->channel, &out);
-	timer_set(a->master->loop, &a->deadline, s->parent_shutdown_time_s * 1000ull);
+	timer_set(a->master->loop, &a->deadline, drain_order_last_s(&order) * 1000ull + CUT_MS);
 }
 
 static void

@@ -56,6 +56,7 @@ child_enter(struct child *c, enum child_state next)
 		watch_reset(&c->watch);
 		c->expected = c->told_hung = false;
 		memset(c->holding, 0, sizeof(c->holding));
+		MEM_CLEAR(c->who);
 		c->started_ns = loop_now_ns(c->all->loop);
 	} else if (next == CHILD_WAITING) {
 		timer_set(c->all->loop, &c->respawn, c->backoff_ms);
@@ -326,6 +327,7 @@ children_fini(struct children *all)
 {
 	for (unsigned i = 0; i <= all->n && all->at; i++) {
 		timer_stop(&all->at[i].respawn);
+		MEM_CLEAR(all->at[i].who);
 		channel_free(&all->at[i].channel);
 	}
 	MEM_CLEAR(all->at);

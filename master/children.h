@@ -51,7 +51,8 @@ struct child {
 	struct watch watch;
 	bool expected;     /* told to end, or may: its end is no crash */
 	bool told_hung;    /* ended by the watchdog */
-	uint64_t holding[4]; /* h1 h2 upgraded tcp, while it drains */
+	uint64_t holding[DRAIN_KINDS]; /* while it drains */
+	char *who;	     /* some of them by name, as HOLDING says; owned, NULL: none */
 };
 
 struct children_events {

@@ -25,6 +25,7 @@
 #include "shm/flags.h"
 #include "shm/lane.h"
 
+#define CUT_MS 1000  /* for workers to cut what is late, and to end */
 #define STOP_MS 2000 /* children have this long to flush and end, then SIGKILL */
 
 STATE_TABLE(master, MASTER_STATES)
@@ -62,22 +63,6 @@ write_pid(const char *path, struct err *err)
 
 /* ---- states */
 
-static void
-tell_drain(struct master *m, uint64_t window, bool immediate)
-{
-	if (m->state != MASTER_HANDED_OVER)
-		children_tell_workers(&m->children, MSG_STOP_ACCEPTING);
-	for (unsigned i = 0; i <= m->children.n; i++) {
-		struct message out;
-
-		message_init(&out, i ? MSG_DRAIN : MSG_DRAIN_ADMIN);
-		message_u(&out, window);
-		message_u(&out, immediate);
-		message_u(&out, m->state == MASTER_HANDED_OVER);
-		child_send(&m->children.at[i], &out);
-	}
-}
-
 /* The window ends before the deadline, so that its last connections are not cut. */
 static uint64_t
 window_before(const struct settings *s, uint64_t deadline_s)
@@ -85,6 +70,42 @@ window_before(const struct settings *s, uint64_t deadline_s)
 	uint64_t window = deadline_s - deadline_s / 5;
 
 	return s->drain_time_s < window ? s->drain_time_s : window;
+}
+
+static void
+tell_drain(struct master *m)
+{
+	if (!m->order.another_serves)
+		children_tell_workers(&m->children, MSG_STOP_ACCEPTING);
+	for (unsigned i = 0; i <= m->children.n; i++) {
+		struct message out;
+
+		message_init(&out, i ? MSG_DRAIN : MSG_DRAIN_ADMIN);
+		drain_order_put(&out, &m->order);
+		child_send(&m->children.at[i], &out);
+	}
+}
+
+/* Workers end what is held at its deadline; a worker that has not done so a moment later is ended
+ * with it. */
+static void
+set_deadline(struct master *m, uint64_t seconds)
+{
+	m->deadline_ns = loop_now_ns(m->loop) + seconds * NS_PER_S;
+	timer_set(m->loop, &m->deadline, seconds * 1000 + CUT_MS);
+}
+
+/* A graceful end has one deadline for all, and a part of it may be over. */
+static void
+order_end(struct master *m)
+{
+	const struct settings *s = m->settings;
+	uint64_t now = loop_now_ns(m->loop);
+	uint64_t left_s = m->deadline_ns > now ? (m->deadline_ns - now + NS_PER_S - 1) / NS_PER_S : 0;
+
+	m->order = (struct drain_order){
+	    .seconds = window_before(s, left_s), .immediate = s->drain_immediate};
+	drain_order_until(&m->order, left_s);
 }
 
 static void
@@ -154,14 +175,14 @@ master_enter(struct master *m, enum master_state next)
 		break;
 	case MASTER_LEAVING:
 		say_goodbye(m, true, s->shutdown_deadline_s);
-		m->deadline_ns = loop_now_ns(m->loop) + s->shutdown_deadline_s * NS_PER_S;
-		timer_set(m->loop, &m->deadline, s->shutdown_deadline_s * 1000ull);
+		set_deadline(m, s->shutdown_deadline_s);
 		timer_set(m->loop, &m->step, s->shutdown_health_wait_s * 1000ull);
 		master_set_health(m, true, "the end");
 		break;
 	case MASTER_DRAINING:
 		begin_drain(m);
-		tell_drain(m, window_before(s, s->shutdown_deadline_s), s->drain_immediate);
+		order_end(m);
+		tell_drain(m);
 		break;
 	case MASTER_ENDING:
 		say_goodbye(m, was == MASTER_SERVING, 0);
@@ -197,7 +218,9 @@ on_deadline(void *arg)
 	struct master *m = arg;
 
 	if (master_held(m))
-		log_warning(LOG_MASTER, "deadline: what is left is cut, connections=%" PRIu64, master_held(m));
+		log_warning(LOG_MASTER,
+		    "deadline: workers that did not cut what they hold are ended, connections=%" PRIu64,
+		    master_held(m));
 	stat_add(&m->stats->cx_cut_at_deadline, master_held(m));
 	master_end(m, 0);
 }
@@ -234,12 +257,22 @@ master_go(struct master *m)
 }
 
 void
-master_hand_over(struct master *m, uint64_t seconds, bool immediate, uint64_t deadline_s)
+master_order(const struct master *m, struct drain_order *o)
+{
+	const struct settings *s = m->settings;
+
+	*o = (struct drain_order){
+	    .seconds = s->drain_time_s, .immediate = s->drain_immediate, .another_serves = true};
+	memcpy(o->deadline_s, s->drain_deadline_s, sizeof(o->deadline_s));
+}
+
+void
+master_hand_over(struct master *m, const struct drain_order *o)
 {
 	master_enter(m, MASTER_HANDED_OVER);
-	tell_drain(m, seconds, immediate);
-	m->deadline_ns = loop_now_ns(m->loop) + deadline_s * NS_PER_S;
-	timer_set(m->loop, &m->deadline, deadline_s * 1000);
+	m->order = *o;
+	tell_drain(m);
+	set_deadline(m, drain_order_last_s(o));
 	if (children_alive(&m->children, ROLE_WORKER) == 0)
 		master_end(m, 0);
 }
@@ -268,8 +301,9 @@ master_end_by(struct master *m, uint64_t seconds)
 {
 	if (master_seconds_left(m) <= seconds)
 		return;
-	m->deadline_ns = loop_now_ns(m->loop) + seconds * NS_PER_S;
-	timer_set(m->loop, &m->deadline, seconds * 1000);
+	drain_order_until(&m->order, seconds);
+	set_deadline(m, seconds);
+	tell_drain(m);
 }
 
 uint64_t
@@ -278,7 +312,7 @@ master_held(const struct master *m)
 	uint64_t held = 0;
 
 	for (unsigned i = 1; i <= m->children.n; i++)
-		for (int k = 0; k < 4 && m->children.at[i].pid; k++)
+		for (unsigned k = 0; k < DRAIN_KINDS && m->children.at[i].pid; k++)
 			held += m->children.at[i].holding[k];
 	return held;
 }

@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "lib/event/timer.h"
+#include "lib/ipc/drain_order.h"
 #include "lib/ipc/process.h"
 #include "lib/base/list.h"
 #include "master/children.h"
@@ -71,15 +72,18 @@ struct master {
 	bool reload_wanted; /* SIGHUP came while no admin was there to hear it */
 	struct log_fds *log_fds;
 	uint64_t started_ns;
-	uint64_t deadline_ns; /* 0: none */
+	uint64_t deadline_ns; /* of the last kind of connection; 0: none */
+	struct drain_order order; /* while it drains */
 };
 
 const char *master_state_name(const struct master *m);
 bool master_serves(const struct master *m); /* not a mode that only checks or prints */
 uint64_t master_seconds_left(const struct master *m);
 void master_go(struct master *m);                /* all are ready: sockets and control socket are ours */
-/* Another generation serves: stop accepting, drain over `seconds`, end when empty or at the deadline. */
-void master_hand_over(struct master *m, uint64_t seconds, bool immediate, uint64_t deadline_s);
+/* How a generation that drains for this one shall do it. */
+void master_order(const struct master *m, struct drain_order *o);
+/* Another generation serves: stop accepting, drain as ordered, end when empty or at the deadline. */
+void master_hand_over(struct master *m, const struct drain_order *o);
 void master_take_names(struct master *m);        /* control socket and pid files name this one */
 void master_take_back(struct master *m);         /* it is gone: accept again */
 void master_end_by(struct master *m, uint64_t seconds); /* a draining generation: the deadline is not later than this */

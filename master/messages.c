@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "lib/base/log.h"
+#include "lib/base/mem.h"
 #include "lib/event/loop.h"
 #include "lib/ipc/journal.h"
 #include "master/control.h"
@@ -162,8 +163,13 @@ on_control_done(struct master *m, struct child *c, struct message_view *v)
 static void
 on_holding(struct master *m, struct child *c, struct message_view *v)
 {
-	for (int i = 0; i < 4; i++)
-		c->holding[i] = message_get_u(v);
+	struct str who;
+
+	for (unsigned k = 0; k < DRAIN_KINDS; k++)
+		c->holding[k] = message_get_u(v);
+	who = message_get_s(v);
+	mem_free(c->who);
+	c->who = who.n ? mem_strndup(who.p, who.n) : NULL;
 }
 
 static void

@@ -133,6 +133,20 @@ set_component_levels(const struct setting *s, struct err *err)
 }
 
 static int
+set_drain_deadline(const struct setting *s, struct err *err)
+{
+	uint32_t *deadlines = s->member, seconds;
+	enum drain_kind kind;
+
+	if (drain_deadline_parse(str_of(s->value), &kind, &seconds, err) < 0)
+		return err_in(err, "--drain-deadline");
+	if (deadlines[kind] != DRAIN_NO_DEADLINE)
+		return err_set(err, "--drain-deadline: %s is given twice", drain_kind_names[kind]);
+	deadlines[kind] = seconds;
+	return 0;
+}
+
+static int
 set_format(const struct setting *s, struct err *err)
 {
 	char bad;
@@ -374,6 +388,16 @@ set_defaults(struct options *o)
 				  .max_draining = UINT32_MAX,
 				  .hot_restart_version = HANDOVER_VERSION}};
 	o->settings.concurrency = usable_cpus();
+	for (unsigned k = 0; k < DRAIN_KINDS; k++)
+		o->settings.drain_deadline_s[k] = DRAIN_NO_DEADLINE;
+}
+
+static void
+fill_in_deadlines(struct settings *s)
+{
+	for (unsigned k = 0; k < DRAIN_KINDS; k++)
+		if (s->drain_deadline_s[k] == DRAIN_NO_DEADLINE)
+			s->drain_deadline_s[k] = s->parent_shutdown_time_s;
 }
 
 static int
@@ -381,6 +405,7 @@ check_together(struct options *o, struct err *err)
 {
 	if (o->settings.concurrency == 0)
 		o->settings.concurrency = 1;
+	fill_in_deadlines(&o->settings);
 	if (o->settings.concurrency > 1024)
 		return err_set(err, "--concurrency: more than 1024 workers");
 	if (o->settings.config_path == NULL && o->settings.config_yaml == NULL)
@@ -418,7 +443,7 @@ options_parse(struct options *o, int argc, char **argv, FILE *out, struct err *e
 		s.row = &option_rows[c.row];
 		s.value = c.value;
 		s.member = (char *)o + setters[c.row].member;
-		if (seen[c.row])
+		if (seen[c.row] && setters[c.row].set != set_drain_deadline)
 			bad = err_set(err, "--%s is given twice", s.row->name);
 		else
 			bad = setters[c.row].set(&s, err);

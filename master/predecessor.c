@@ -322,6 +322,8 @@ tell_elders(struct master *m)
 static void
 on_drain(struct master *m, struct link *l, const struct handover_packet *p)
 {
+	struct drain_order order;
+
 	if (l->state != LINK_STILL && l->state != LINK_SERVES)
 		return;
 	if (m->state != MASTER_SERVING)
@@ -330,8 +332,8 @@ on_drain(struct master *m, struct link *l, const struct handover_packet *p)
 		link_enter(l, LINK_SERVES);
 	log_info(LOG_MASTER, "hot restart: pid %d serves, draining", (int)l->pid);
 	tell_elders(m);
-	master_hand_over(m, handover_u(p, FIELD_SECONDS), handover_u(p, FIELD_IMMEDIATE) != 0,
-	    handover_u(p, FIELD_DEADLINE_S));
+	drain_order_unpack(&order, p);
+	master_hand_over(m, &order);
 	succeeded(m, l);
 }
 
@@ -358,6 +360,7 @@ on_goodbye(struct master *m, struct link *l, const struct handover_packet *p)
 static void
 on_take_back(struct master *m, struct link *l, const struct handover_packet *p)
 {
+	struct drain_order order;
 	struct strb b = {0};
 
 	if (l->state != LINK_SERVES || m->state != MASTER_HANDED_OVER || l->goodbye)
@@ -366,9 +369,8 @@ on_take_back(struct master *m, struct link *l, const struct handover_packet *p)
 	link_enter(l, LINK_DRAINS);
 	master_take_back(m);
 	handover_begin(&b, HANDOVER_DRAIN);
-	handover_put_u(&b, FIELD_SECONDS, m->settings->drain_time_s);
-	handover_put_u(&b, FIELD_IMMEDIATE, m->settings->drain_immediate);
-	handover_put_u(&b, FIELD_DEADLINE_S, m->settings->parent_shutdown_time_s);
+	master_order(m, &order);
+	drain_order_pack(&b, &order);
 	link_send(l, &b, -1);
 }
 

@@ -264,6 +264,7 @@ tell_removed(struct master *m, struct link *l)
 static void
 on_go(struct master *m, struct link *l)
 {
+	struct drain_order order;
 	struct strb b = {0};
 
 	if (l->state != LINK_READY || m->state != MASTER_STARTING)
@@ -273,9 +274,8 @@ on_go(struct master *m, struct link *l)
 	make_pairs(m, l);
 	tell_removed(m, l);
 	handover_begin(&b, HANDOVER_DRAIN);
-	handover_put_u(&b, FIELD_SECONDS, m->settings->drain_time_s);
-	handover_put_u(&b, FIELD_IMMEDIATE, m->settings->drain_immediate);
-	handover_put_u(&b, FIELD_DEADLINE_S, m->settings->parent_shutdown_time_s);
+	master_order(m, &order);
+	drain_order_pack(&b, &order);
 	link_send(l, &b, -1);
 	stat_inc(&m->stats->handovers_done);
 	log_info(LOG_MASTER, "hot restart: serving, pid %d drains", (int)l->pid);
@@ -294,6 +294,7 @@ on_report(struct link *l, const struct handover_packet *p)
 void
 successor_hears(struct master *m, struct link *l, const struct handover_packet *p)
 {
+	struct drain_order order;
 	char why[128];
 
 	switch (p->word) {
@@ -317,8 +318,8 @@ successor_hears(struct master *m, struct link *l, const struct handover_packet *
 		link_enter(l, LINK_SERVES);
 		control_restart_done(
 		    m->control, CONTROL_OK, STR("the previous generation serves again\n"));
-		master_hand_over(m, handover_u(p, FIELD_SECONDS),
-		    handover_u(p, FIELD_IMMEDIATE) != 0, handover_u(p, FIELD_DEADLINE_S));
+		drain_order_unpack(&order, p);
+		master_hand_over(m, &order);
 		break;
 	default:
 		break;

@@ -7,11 +7,15 @@
 #ifndef SHM_FAILURES_H
 #define SHM_FAILURES_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "lib/base/str.h"
 
 #define FAILURE_SLOTS 1024
+
+struct image;
+struct seg_failure;
 
 enum failure_kind {
 	FAILURE_REQUEST,
@@ -33,5 +37,10 @@ struct failure {
 
 /* Into the segment of this process; nothing without one. */
 void failure_note(const struct failure *f);
+/* From the ring of this process's segment, the newest is 0; false: nothing stands there, or it is
+ * just being written. */
+bool failure_look(uint64_t back, struct seg_failure *out);
+/* A dead generation's record of what it cut goes on in ours: its segment is about to go. */
+void failures_inherit_cuts(const struct image *dead);
 
 #endif

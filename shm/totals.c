@@ -8,6 +8,7 @@
 #include <dirent.h>
 #include <limits.h>
 
+#include "shm/failures.h"
 #include "shm/image.h"
 #include "shm/paths.h"
 #include "shm/sum.h"
@@ -445,6 +446,8 @@ fold_image(int dirfd, const char *path, const struct image *img, struct err *err
 		write_totals(&text, &t, set);
 		if (rc == 0)
 			rc = replace_file(dirfd, strb_str(&text), err);
+		if (rc == 0)
+			failures_inherit_cuts(img);
 	}
 	if (rc == 0)
 		rc = unlink_segment(dirfd, path, err);

@@ -12,6 +12,8 @@ drain_init(struct drain *d, uint32_t drain_time_s, bool immediate)
 	    .immediate = immediate,
 	    .window_ns = drain_time_s * NS_PER_S,
 	};
+	for (unsigned k = 0; k < DRAIN_KINDS; k++)
+		d->cut_ns[k] = UINT64_MAX;
 }
 
 void
@@ -21,6 +23,50 @@ drain_start(struct drain *d, uint64_t now_ns, uint64_t seconds, bool immediate)
 	d->started_ns = now_ns;
 	d->window_ns = seconds * NS_PER_S;
 	d->immediate = immediate || seconds == 0;
+}
+
+static uint64_t
+cut_at(uint64_t now_ns, uint32_t seconds)
+{
+	return seconds == DRAIN_NO_DEADLINE ? UINT64_MAX : now_ns + seconds * NS_PER_S;
+}
+
+/* Who can be told shall be told, and gone, before it is cut. */
+static void
+end_window_before(struct drain *d, uint64_t cut_ns)
+{
+	uint64_t room_ns = cut_ns - d->started_ns;
+
+	room_ns -= room_ns / 5;
+	if (d->window_ns > room_ns)
+		d->window_ns = room_ns;
+}
+
+void
+drain_obey(struct drain *d, uint64_t now_ns, const struct drain_order *o)
+{
+	drain_start(d, now_ns, o->seconds, o->immediate);
+	for (unsigned k = 0; k < DRAIN_KINDS; k++)
+		d->cut_ns[k] = cut_at(now_ns, o->deadline_s[k]);
+	end_window_before(d, d->cut_ns[DRAIN_H1]);
+	end_window_before(d, d->cut_ns[DRAIN_H2]);
+}
+
+void
+drain_hurry(struct drain *d, uint64_t now_ns, const struct drain_order *o)
+{
+	for (unsigned k = 0; k < DRAIN_KINDS; k++) {
+		uint64_t at_ns = cut_at(now_ns, o->deadline_s[k]);
+
+		if (d->cut_ns[k] > at_ns)
+			d->cut_ns[k] = at_ns;
+	}
+}
+
+bool
+drain_is_late(const struct drain *d, enum drain_kind kind, uint64_t now_ns)
+{
+	return d->draining && now_ns >= d->cut_ns[kind];
 }
 
 bool

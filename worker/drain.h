@@ -14,6 +14,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "lib/ipc/drain_order.h"
+
 struct shm_flags;
 
 struct drain {
@@ -22,6 +24,7 @@ struct drain {
 	uint64_t started_ns; /* 0: not draining */
 	bool draining;
 	bool stopped; /* accepting was stopped for good */
+	uint64_t cut_ns[DRAIN_KINDS]; /* what is held longer is cut; UINT64_MAX: never */
 	/* health as of the last look at the flags */
 	bool health_failed;
 	uint64_t health_changed_ns;
@@ -30,6 +33,11 @@ struct drain {
 void drain_init(struct drain *d, uint32_t drain_time_s, bool immediate);
 /* The worker is to end: over `seconds`, from now on. */
 void drain_start(struct drain *d, uint64_t now_ns, uint64_t seconds, bool immediate);
+/* The same as ordered, deadlines included: the window ends before that of HTTP connections. */
+void drain_obey(struct drain *d, uint64_t now_ns, const struct drain_order *o);
+/* While draining: deadlines come nearer, never further. */
+void drain_hurry(struct drain *d, uint64_t now_ns, const struct drain_order *o);
+bool drain_is_late(const struct drain *d, enum drain_kind kind, uint64_t now_ns);
 /* Looks at the generation's flags; true when health changed since the last look. */
 bool drain_look(struct drain *d, const struct shm_flags *flags);
 

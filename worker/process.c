@@ -29,6 +29,7 @@
 
 #define TICK_MS 100u	    /* master lends our sockets after 250 ms without a beat */
 #define HOLDING_TICKS 10u   /* a draining worker reports once a second */
+#define LISTED_MOST 32u	    /* connections that a report names */
 #define SLICE_NS 2000000ull /* of building a snapshot between two turns */
 
 #define WORKER_STATES(STATE)                                                                       \
@@ -299,14 +300,17 @@ on_log_level(struct worker *w, struct message_view *v)
 static void
 report_holding(struct worker *w)
 {
-	const struct hcm *h = &w->hcm;
+	uint32_t held[DRAIN_KINDS];
+	struct strb who = {0};
 	struct message m;
 
+	hcm_count_held(&w->hcm, held);
+	hcm_list_held(&w->hcm, LISTED_MOST, &who);
 	message_init(&m, MSG_HOLDING);
-	message_u(&m, h->h1 - (h->h1 < h->upgraded ? h->h1 : h->upgraded));
-	message_u(&m, h->h2);
-	message_u(&m, h->upgraded);
-	message_u(&m, 0);
+	for (unsigned k = 0; k < DRAIN_KINDS; k++)
+		message_u(&m, held[k]);
+	message_s(&m, strb_str(&who));
+	strb_fini(&who);
 	tell_master(w, &m);
 }
 
@@ -318,16 +322,18 @@ end_if_empty(struct worker *w)
 }
 
 static void
-drain(struct worker *w, uint64_t seconds, bool immediate, bool another_serves)
+drain(struct worker *w, const struct drain_order *o)
 {
+	if (w->state == WORKER_DRAINING)
+		drain_hurry(&w->drain, loop_now_ns(w->loop), o);
 	if (w->state == WORKER_DRAINING || w->state == WORKER_ENDED)
 		return;
 	worker_enter(w, WORKER_DRAINING);
-	if (another_serves)
+	if (o->another_serves)
 		listeners_rest(&w->listeners);
 	else
 		listeners_stop(&w->listeners, false);
-	drain_start(&w->drain, loop_now_ns(w->loop), seconds, immediate);
+	drain_obey(&w->drain, loop_now_ns(w->loop), o);
 	handover_start(&w->handover);
 	hcm_tell_all(&w->hcm);
 	report_holding(w);
@@ -343,11 +349,10 @@ on_stop_accepting(struct worker *w, struct message_view *v)
 static void
 on_drain(struct worker *w, struct message_view *v)
 {
-	uint64_t seconds = message_get_u(v);
+	struct drain_order o;
 
-	bool immediate = message_get_u(v) != 0;
-
-	drain(w, seconds, immediate, message_get_u(v) != 0);
+	drain_order_get(&o, v);
+	drain(w, &o);
 }
 
 /* Envoy accepts during the window of a graceful drain and stops at its end. */
@@ -445,13 +450,16 @@ static void
 on_orphan_stop(void *arg, bool now)
 {
 	struct worker *w = arg;
+	const struct settings *s = w->start->settings;
+	struct drain_order o = {.seconds = s->drain_time_s, .immediate = s->drain_immediate};
 
 	if (w->state == WORKER_ENDED)
 		return;
+	drain_order_until(&o, s->shutdown_deadline_s);
 	if (now)
 		worker_enter(w, WORKER_ENDED);
 	else
-		drain(w, w->start->settings->drain_time_s, w->start->settings->drain_immediate, false);
+		drain(w, &o);
 }
 
 static const struct channel_events channel_events;
@@ -561,6 +569,7 @@ on_tick(void *arg)
 		hcm_tell_all(&w->hcm);
 	if (w->state != WORKER_DRAINING)
 		return;
+	hcm_cut_late(&w->hcm);
 	if (++w->ticks % HOLDING_TICKS == 0)
 		report_holding(w);
 	end_if_empty(w);

@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "lib/base/log.h"
+#include "lib/ipc/drain_order.h"
 
 enum role {
 	ROLE_MASTER,
@@ -35,6 +36,7 @@ struct settings {
 	uint32_t concurrency; /* number of workers, ≥ 1 */
 	uint32_t base_id, restart_epoch;
 	uint32_t drain_time_s, parent_shutdown_time_s;
+	uint32_t drain_deadline_s[DRAIN_KINDS]; /* parent_shutdown_time_s unless given */
 	bool drain_immediate;
 	const char *service_node, *service_cluster, *service_zone;
 	const char *log_path, *log_format;

@@ -1020,18 +1020,22 @@ hcm_count_handed_over(void)
 }
 
 void
+hcm_abort(struct hcm_conn *c, struct str details)
+{
+	if (c->conn.closed)
+		return;
+	conn_abort(&c->conn);
+	c->end_details = details;
+	hcm_enter(c, HCM_CLOSED);
+	count_closed(c, true);
+	forget(c);
+}
+
+void
 hcm_abort_all(struct hcm *m)
 {
 	list_for_each(n, &m->conns)
 	{
-		struct hcm_conn *c = list_entry(n, struct hcm_conn, node);
-
-		if (c->conn.closed)
-			continue;
-		conn_abort(&c->conn);
-		c->end_details = STR("worker_stopped");
-		hcm_enter(c, HCM_CLOSED);
-		count_closed(c, true);
-		forget(c);
+		hcm_abort(list_entry(n, struct hcm_conn, node), STR("worker_stopped"));
 	}
 }

@@ -16,6 +16,7 @@
 #include <stdint.h>
 
 #include "lib/base/list.h"
+#include "lib/ipc/drain_order.h"
 #include "lib/net/address.h"
 #include "shm/block.h"
 
@@ -31,8 +32,8 @@ struct hcm {
 	const char *hostname;
 	struct list conns;
 	uint64_t next_id, id_step; /* connection ids: no two workers give the same */
-	/* What is held now, for the HOLDING report. */
-	uint32_t held, h1, h2, upgraded;
+	/* What is held now; upgraded ones count in h1 and h2 too. */
+	uint32_t held, h1, h2, upgraded, upgraded_h2;
 	/* Draining with a successor: who takes idle HTTP/1 connections. */
 	void (*on_idle)(void *arg, struct hcm_conn *c);
 	void *on_idle_arg;
@@ -85,6 +86,15 @@ void hcm_tell_place(struct hcm *m, struct hcm_place *p);
 void hcm_leave_place(struct hcm *m, struct hcm_place *p);
 /* Places have another configuration: connections move there, the busy ones later. */
 void hcm_adopt(struct hcm *m);
+
+/* ---- held.c: what a draining worker still has */
+void hcm_count_held(const struct hcm *m, uint32_t by_kind[DRAIN_KINDS]);
+/* Ends what is held beyond the deadline of its kind: each is logged, noted and counted. */
+void hcm_cut_late(struct hcm *m);
+/* The oldest connections, a line each: kind, client, seconds since it was opened, why it is still
+ * there; separated by tabs. */
+void hcm_list_held(const struct hcm *m, unsigned most, struct strb *out);
+
 /* Everything ends at once: logs are written, nothing is flushed to clients. */
 void hcm_abort_all(struct hcm *m);
 

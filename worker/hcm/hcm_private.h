@@ -94,6 +94,8 @@ void hcm_tunnel_ended(struct hcm_conn *c);
 void hcm_output(struct hcm_conn *c);
 /* Writes what there is, then FIN; ends what streams are left with these. */
 void hcm_close(struct hcm_conn *c, uint32_t flags, struct str details);
+/* Ends at once, nothing is flushed; the logs of its streams say why. */
+void hcm_abort(struct hcm_conn *c, struct str details);
 /* HTTP/1: close after the response under way.  HTTP/2: GOAWAY, and later the final one. */
 void hcm_tell(struct hcm_conn *c);
 

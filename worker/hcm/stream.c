@@ -79,16 +79,22 @@ enter_tunnel(struct stream *s)
 
 	stat_inc(&st->downstream_cx_upgrades_total);
 	stat_up(&st->downstream_cx_upgrades_active);
-	s->conn->upgrades++;
+	if (s->conn->upgrades++)
+		return;
 	s->conn->hcm->upgraded++;
+	if (s->s.info.protocol == HTTP_2)
+		s->conn->hcm->upgraded_h2++;
 }
 
 static void
 leave_tunnel(struct stream *s)
 {
 	stat_down(&s->s.config->stats->downstream_cx_upgrades_active);
-	s->conn->upgrades--;
+	if (--s->conn->upgrades)
+		return;
 	s->conn->hcm->upgraded--;
+	if (s->s.info.protocol == HTTP_2)
+		s->conn->hcm->upgraded_h2--;
 }
 
 void

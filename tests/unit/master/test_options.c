@@ -65,6 +65,8 @@ every_row_is_accepted_with_a_value_of_its_kind(void **state)
 			    strcmp(r->name, "restart-epoch") == 0 ? "auto" : "immediate";
 		if (strcmp(r->name, "log-level") == 0)
 			value = "info";
+		if (strcmp(r->name, "drain-deadline") == 0)
+			value = "h2=7";
 		if (strcmp(r->name, "component-log-level") == 0)
 			value = "main:info,http:info";
 		snprintf(line, sizeof(line), "%s --%s%s%s",
@@ -109,6 +111,11 @@ errors_are_clear(void **state)
 	    {"-c x --base-id 1 --use-dynamic-base-id", "exclude"},
 	    {"-c x --confg-path y", "did you mean --config-path?"},
 	    {"-c x --drain-time 3", "did you mean --drain-time-s?"},
+	    {"-c x --drain-deadline h1", "--drain-deadline: 'h1' is not KIND=S"},
+	    {"-c x --drain-deadline h3=1", "none of h1, h2, websocket, tcp"},
+	    {"-c x --drain-deadline h1=", "not a number"},
+	    {"-c x --drain-deadline h1=1s", "not a number"},
+	    {"-c x --drain-deadline h1=1 --drain-deadline h1=2", "h1 is given twice"},
 	    {"-c x --qqqqqqqqqqqqqqqq", "see --help"},
 	    {"-c x -z", "unknown option '-z'"},
 	    {"-c x --max-stats 3", "not supported"},
@@ -148,6 +155,25 @@ forms_of_giving_a_value_are_the_same(void **state)
 	}
 	assert_int_equal(parse(&o, &err, "-c x --concurrency 0", printed, sizeof(printed)), 0);
 	assert_int_equal(o.settings.concurrency, 1);
+	options_fini(&o);
+}
+
+static void
+a_kind_without_a_deadline_has_that_of_its_generation(void **state)
+{
+	char printed[64];
+	struct options o;
+	struct err err;
+
+	assert_int_equal(parse(&o, &err,
+			     "-c x --drain-deadline tcp=0 --parent-shutdown-time-s 30 "
+			     "--drain-deadline websocket=7200",
+			     printed, sizeof(printed)),
+	    0);
+	assert_int_equal(o.settings.drain_deadline_s[DRAIN_H1], 30);
+	assert_int_equal(o.settings.drain_deadline_s[DRAIN_H2], 30);
+	assert_int_equal(o.settings.drain_deadline_s[DRAIN_WEBSOCKET], 7200);
+	assert_int_equal(o.settings.drain_deadline_s[DRAIN_TCP], 0);
 	options_fini(&o);
 }
 
@@ -193,6 +219,7 @@ main(void)
 	    cmocka_unit_test(every_row_is_accepted_with_a_value_of_its_kind),
 	    cmocka_unit_test(errors_are_clear),
 	    cmocka_unit_test(forms_of_giving_a_value_are_the_same),
+	    cmocka_unit_test(a_kind_without_a_deadline_has_that_of_its_generation),
 	    cmocka_unit_test(help_and_versions_are_printed_and_nothing_else_is_needed),
 	    cmocka_unit_test(cpu_quotas_are_rounded_up),
 	};

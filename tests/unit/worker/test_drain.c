@@ -104,6 +104,52 @@ health_that_failed_again_is_another_moment(void **state)
 	assert_int_equal(drain_moment(&d, false, START + 77, 5), START + 77);
 }
 
+static void
+the_window_ends_before_http_connections_are_cut(void **state)
+{
+	static const struct {
+		uint64_t seconds;
+		uint32_t h1_s, h2_s, websocket_s;
+		uint64_t window_ms;
+	} rows[] = {
+	    {600, 900, 900, 900, 600000},
+	    {600, 900, 10, 900, 8000},
+	    {600, 1, 900, 900, 800},
+	    {600, 900, 900, 10, 600000}, /* tunnels are told nothing */
+	    {600, DRAIN_NO_DEADLINE, DRAIN_NO_DEADLINE, DRAIN_NO_DEADLINE, 600000},
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct drain_order o = {.seconds = rows[i].seconds,
+		    .deadline_s = {rows[i].h1_s, rows[i].h2_s, rows[i].websocket_s, 900}};
+		struct drain d;
+
+		drain_init(&d, 1, false);
+		drain_obey(&d, START, &o);
+		assert_int_equal(drain_end_ns(&d), START + rows[i].window_ms * NS_PER_MS);
+	}
+}
+
+static void
+deadlines_come_nearer_and_never_further(void **state)
+{
+	struct drain_order o = {.seconds = 5, .deadline_s = {10, 20, DRAIN_NO_DEADLINE, 0}};
+	struct drain d;
+
+	drain_init(&d, 5, false);
+	assert_false(drain_is_late(&d, DRAIN_H1, START + 1000 * NS_PER_S));
+	drain_obey(&d, START, &o);
+	assert_true(drain_is_late(&d, DRAIN_TCP, START));
+	assert_false(drain_is_late(&d, DRAIN_H1, START + 10 * NS_PER_S - 1));
+	assert_true(drain_is_late(&d, DRAIN_H1, START + 10 * NS_PER_S));
+	assert_false(drain_is_late(&d, DRAIN_WEBSOCKET, START + 1000000 * NS_PER_S));
+	drain_order_until(&o, 15);
+	drain_hurry(&d, START, &o);
+	assert_true(drain_is_late(&d, DRAIN_H1, START + 10 * NS_PER_S));
+	assert_true(drain_is_late(&d, DRAIN_H2, START + 15 * NS_PER_S));
+	assert_true(drain_is_late(&d, DRAIN_WEBSOCKET, START + 15 * NS_PER_S));
+}
+
 int
 main(void)
 {
@@ -111,6 +157,8 @@ main(void)
 	    cmocka_unit_test(the_later_the_likelier),
 	    cmocka_unit_test(moments_of_a_drain_lie_in_its_first_quarter),
 	    cmocka_unit_test(moments_of_failed_health_lie_in_a_tenth_of_the_window_and_ten_seconds),
+	    cmocka_unit_test(the_window_ends_before_http_connections_are_cut),
+	    cmocka_unit_test(deadlines_come_nearer_and_never_further),
 	    cmocka_unit_test(health_that_failed_again_is_another_moment),
 	};
 
