@@ -207,13 +207,17 @@ bench:
 
 install: all docs
 	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/baton/examples \
-	    $(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(PREFIX)/share/man/man8 $(DESTDIR)$(PREFIX)/share/doc/baton
+	    $(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(PREFIX)/share/man/man8 $(DESTDIR)$(PREFIX)/share/doc/baton \
+	    $(DESTDIR)$(PREFIX)/lib/systemd/system
 	install -m 755 $(B)/baton $(DESTDIR)$(PREFIX)/sbin/baton
 	install -m 755 $(B)/batonctl $(B)/batonstat $(DESTDIR)$(PREFIX)/bin/
 	install -m 644 $(B)/doc/baton.8 $(DESTDIR)$(PREFIX)/share/man/man8/
 	install -m 644 $(B)/doc/batonctl.1 $(B)/doc/batonstat.1 $(DESTDIR)$(PREFIX)/share/man/man1/
 	install -m 644 README.md LICENSE docs/*.md $(B)/doc/stats.md $(DESTDIR)$(PREFIX)/share/doc/baton/
 	cp -R examples/. $(DESTDIR)$(PREFIX)/share/baton/examples/
+	sed 's|/usr/local/|$(PREFIX)/|' examples/systemd/baton.service \
+	    >$(DESTDIR)$(PREFIX)/lib/systemd/system/baton.service
+	chmod 644 $(DESTDIR)$(PREFIX)/lib/systemd/system/baton.service
 
 clean:
 	rm -rf build

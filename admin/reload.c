@@ -104,8 +104,14 @@ forget(struct reload *r)
 static void
 end(struct reload *r, unsigned status, struct str text)
 {
+	struct message m;
+
 	if (r->state != RELOAD_IDLE)
 		reload_enter(r, RELOAD_IDLE);
+	message_init(&m, MSG_RELOAD_ENDED);
+	message_u(&m, status);
+	message_s(&m, status == CONTROL_OK ? STR("") : text);
+	admin_send(r->a, &m);
 	for (size_t i = 0; i < r->now.len; i++)
 		answer(r->a, &r->now.at[i], status, text);
 	r->now.len = 0;
@@ -419,8 +425,11 @@ static void
 begin(struct reload *r)
 {
 	struct err err = {""};
+	struct message m;
 
 	log_info(LOG_CONFIG, "reload: begins");
+	message_init(&m, MSG_RELOAD_BEGUN);
+	admin_send(r->a, &m);
 	for (size_t i = 0; i < r->later.len; i++)
 		*vec_push(&r->now) = r->later.at[i];
 	r->later.len = 0;

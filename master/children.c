@@ -17,6 +17,7 @@
 #include "lib/event/loop.h"
 #include "lib/event/signal.h"
 #include "lib/ipc/journal.h"
+#include "master/notify.h"
 #include "shm/lane.h"
 
 #define BACKOFF_FIRST_MS 100
@@ -142,6 +143,7 @@ run_child(struct child *c, int channel_fd)
 		start.journal_fd = journal_reader_fd(start.journal_fd);
 	close_all_but((int[]){start.channel_fd, start.segment_fd, start.journal_fd, start.control_fd}, 4);
 	signals_reset(ignored, ARRAY_LEN(ignored));
+	notify_not_for_children();
 	rand_init();
 	set_title(c);
 	if (take_seat(c, &err) < 0 || privileges_drop(c->role, &all->identity, &err) < 0) {

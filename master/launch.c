@@ -11,6 +11,7 @@
 
 #include "lib/base/mem.h"
 #include "lib/event/signal.h"
+#include "master/notify.h"
 
 #define KEEP_UNTIL_EXEC 4 /* CLOSE_RANGE_CLOEXEC of linux/close_range.h */
 #define EPOCH_OPTION "--restart-epoch"
@@ -62,6 +63,7 @@ become_successor(int report_fd, uint32_t epoch)
 	command.argv[command.argc] = EPOCH_OPTION;
 	command.argv[command.argc + 1] = number;
 	signals_reset(NULL, 0);
+	notify_for_successor();
 	syscall(SYS_close_range, 3u, ~0u, KEEP_UNTIL_EXEC);
 	execv(command.path, command.argv);
 	code = -errno;

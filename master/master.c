@@ -194,6 +194,7 @@ master_enter(struct master *m, enum master_state next)
 		timer_set(m->loop, &m->step, STOP_MS);
 		break;
 	}
+	supervisor_entered(m);
 }
 
 /* The step of the state at hand is due. */
@@ -422,6 +423,7 @@ admin_ended(struct master *m, struct child *c, int status)
 {
 	if (m->control)
 		control_admin_ended(m->control);
+	supervisor_reload_ended(m, false, STR("admin ended before it was in force"));
 	if (!master_serves(m)) {
 		m->exit_status = status_of(status);
 		master_end(m, m->exit_status);
@@ -492,6 +494,7 @@ on_tick(void *arg)
 
 	timer_set(m->loop, &m->tick, WATCH_TICK_MS);
 	master_watch(m);
+	supervisor_tick(m);
 	stat_add(&m->stats->log_lines_dropped, log_take_dropped());
 	for (unsigned i = 1; i <= m->children.n; i++)
 		if (m->children.at[i].backoff_ms > wait)
@@ -500,6 +503,7 @@ on_tick(void *arg)
 	if (++m->ticks % (1000 / WATCH_TICK_MS) == 0) {
 		predecessor_report(m);
 		line_look(m);
+		supervisor_second(m);
 	}
 }
 
@@ -597,6 +601,8 @@ publish_stats(struct master *m, struct err *err)
 static int
 open_serving(struct master *m, const struct options *o, struct settings *s, struct err *err)
 {
+	if (s->mode == MODE_SERVE)
+		supervisor_open(m);
 	if (identity_find(&m->children.identity, o->settings.user, geteuid() == 0, err) < 0 ||
 	    raise_limits(&o->settings, err) < 0 || open_directory(m, o, err) < 0 ||
 	    (m->dir.has_elder && successor_take(m, o, s, err) < 0) || publish_stats(m, err) < 0 ||
@@ -643,6 +649,7 @@ master_init(struct master *m, const struct settings *s, const struct process *ad
 {
 	*m = (struct master){.settings = s, .log_fd = -1};
 	m->dir.base_fd = m->dir.lock_fd = m->dir.control_fd = -1;
+	m->supervisor.notify.fd = -1;
 	m->loop = loop_new();
 	m->started_ns = loop_now_ns(m->loop);
 	timer_init(&m->tick, on_tick, m);
@@ -665,6 +672,7 @@ master_fini(struct master *m, bool served)
 {
 	struct list *n;
 
+	supervisor_close(m);
 	restart_fini(&m->restart);
 	adopted_fini(m);
 	control_free(&m->control);

@@ -14,6 +14,7 @@
 #include "master/children.h"
 #include "master/predecessor.h"
 #include "master/runtime_dir.h"
+#include "master/supervisor.h"
 
 struct baton_stats;
 struct control;
@@ -53,6 +54,7 @@ struct master {
 	struct timer tick, step, deadline, init;
 	struct list links; /* to other generations */
 	struct restart restart;
+	struct supervisor supervisor;
 	struct list adopted; /* orphans that are ours now, adopt.c */
 	struct timer adoption;
 	void (*adoption_done)(struct master *m);

@@ -161,6 +161,20 @@ on_control_done(struct master *m, struct child *c, struct message_view *v)
 }
 
 static void
+on_reload_begun(struct master *m, struct child *c, struct message_view *v)
+{
+	supervisor_reload_begun(m);
+}
+
+static void
+on_reload_ended(struct master *m, struct child *c, struct message_view *v)
+{
+	uint64_t status = message_get_u(v);
+
+	supervisor_reload_ended(m, status == 0, message_get_s(v));
+}
+
+static void
 on_holding(struct master *m, struct child *c, struct message_view *v)
 {
 	struct str who;
@@ -192,6 +206,8 @@ static message_handler *const handlers[MESSAGE_TYPES] = {
     [MSG_APP_LOG_MASTER_FD] = on_app_log_fd,
     [MSG_LOG_LEVEL_MASTER] = on_log_level,
     [MSG_CONTROL_DONE] = on_control_done,
+    [MSG_RELOAD_BEGUN] = on_reload_begun,
+    [MSG_RELOAD_ENDED] = on_reload_ended,
     [MSG_HOLDING] = on_holding,
     [MSG_QUIT] = on_quit,
 };
