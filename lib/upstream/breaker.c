@@ -6,53 +6,66 @@
 
 /* ---- the cells of a priority */
 
-static void
-find_default_cells(struct breakers *b, struct cluster_stats *s, bool track)
-{
-	b->at[BREAKER_CONNECTIONS].shared = &s->upstream_cx_active;
-	b->at[BREAKER_PENDING].shared = &s->upstream_rq_pending_active;
-	b->at[BREAKER_REQUESTS].shared = &s->upstream_rq_active;
-	b->at[BREAKER_CONNECTIONS].open = &s->circuit_breakers_default_cx_open;
-	b->at[BREAKER_PENDING].open = &s->circuit_breakers_default_rq_pending_open;
-	b->at[BREAKER_REQUESTS].open = &s->circuit_breakers_default_rq_open;
-	b->at[BREAKER_RETRIES].open = &s->circuit_breakers_default_rq_retry_open;
-	if (!track)
-		return;
-	b->at[BREAKER_CONNECTIONS].remaining = &s->circuit_breakers_default_remaining_cx;
-	b->at[BREAKER_PENDING].remaining = &s->circuit_breakers_default_remaining_pending;
-	b->at[BREAKER_REQUESTS].remaining = &s->circuit_breakers_default_remaining_rq;
-	b->at[BREAKER_RETRIES].remaining = &s->circuit_breakers_default_remaining_retries;
-}
+#define CELLS(b, s, priority)                                                                      \
+	do {                                                                                       \
+		CELL(b, s, priority, BREAKER_CONNECTIONS, cx, cx);                                 \
+		CELL(b, s, priority, BREAKER_PENDING, rq_pending, pending);                        \
+		CELL(b, s, priority, BREAKER_REQUESTS, rq, rq);                                    \
+		CELL(b, s, priority, BREAKER_RETRIES, rq_retry, retries);                          \
+	} while (0)
+#define CELL(b, s, priority, kind, name, left)                                                     \
+	do {                                                                                       \
+		(b)->at[kind].used = &(s)->circuit_breakers_##priority##_##name##_used;            \
+		(b)->at[kind].open = &(s)->circuit_breakers_##priority##_##name##_open;            \
+		(b)->at[kind].remaining = &(s)->circuit_breakers_##priority##_remaining_##left;    \
+	} while (0)
 
 static void
-find_high_cells(struct breakers *b, struct cluster_stats *s)
+find_cells(struct breakers *b, struct cluster_stats *s, bool high)
 {
-	b->at[BREAKER_CONNECTIONS].open = &s->circuit_breakers_high_cx_open;
-	b->at[BREAKER_PENDING].open = &s->circuit_breakers_high_rq_pending_open;
-	b->at[BREAKER_REQUESTS].open = &s->circuit_breakers_high_rq_open;
-	b->at[BREAKER_RETRIES].open = &s->circuit_breakers_high_rq_retry_open;
+	if (high)
+		CELLS(b, s, high);
+	else
+		CELLS(b, s, default);
 }
 
 /* ---- one breaker */
 
-static bool
-is_full(struct breaker *b, uint64_t now_ns)
+/* Of all workers. */
+static uint64_t
+in_use(struct breaker *one, uint64_t limit, uint64_t now_ns)
 {
-	int64_t others = 0;
+	int64_t n = limit_in_use(&one->others, one->used, limit, now_ns);
 
-	if (b->shared)
-		others = limit_in_use(&b->others, b->shared, b->max, now_ns) -
-			 stat_gauge_value(b->shared->raw);
-	if (others < 0)
-		others = 0;
-	return b->used + (uint64_t)others >= b->max;
+	return n < 0 ? 0 : (uint64_t)n;
+}
+
+static uint64_t
+limit_of(struct breakers *b, const struct breaker *one, uint64_t now_ns)
+{
+	uint64_t requests, share;
+
+	if (!b->has_budget || one != &b->at[BREAKER_RETRIES])
+		return one->max;
+	requests = in_use(&b->at[BREAKER_REQUESTS], 0, now_ns) +
+		   in_use(&b->at[BREAKER_PENDING], 0, now_ns);
+	share = (uint64_t)((double)requests * b->budget.percent / 100);
+	return share > b->budget.least ? share : b->budget.least;
+}
+
+static bool
+is_full(struct breakers *b, struct breaker *one)
+{
+	uint64_t now_ns = loop_now_ns(b->loop), limit = limit_of(b, one, now_ns);
+
+	return in_use(one, limit, now_ns) >= limit;
 }
 
 /* Says whether it is open now; the gauge is written when that changed. */
 static bool
 look(struct breakers *b, struct breaker *one)
 {
-	bool full = is_full(one, loop_now_ns(b->loop));
+	bool full = is_full(b, one);
 
 	if (full == one->is_open)
 		return full;
@@ -77,10 +90,10 @@ on_recheck(void *arg)
 
 /* What this worker uses is taken from what admin's lane says is allowed. */
 static void
-note_remaining(struct breaker *b)
+note_remaining(struct breaker *one)
 {
-	if (b->remaining)
-		stat_set(b->remaining, -(int64_t)b->used);
+	if (one->remaining)
+		stat_set(one->remaining, -stat_gauge_value(one->used->raw));
 }
 
 void
@@ -89,12 +102,20 @@ breakers_init(struct breakers *b, struct loop *l, struct cluster_stats *stats, b
 {
 	*b = (struct breakers){.loop = l};
 	timer_init(&b->recheck, on_recheck, b);
-	for (unsigned i = 0; i < BREAKER_KINDS; i++)
+	find_cells(b, stats, high);
+	for (unsigned i = 0; i < BREAKER_KINDS; i++) {
 		b->at[i].max = max[i];
-	if (high)
-		find_high_cells(b, stats);
-	else
-		find_default_cells(b, stats, track_remaining);
+		if (!track_remaining)
+			b->at[i].remaining = NULL;
+	}
+}
+
+void
+breakers_set_budget(struct breakers *b, const struct retry_budget *budget)
+{
+	b->budget = *budget;
+	b->has_budget = true;
+	b->at[BREAKER_RETRIES].remaining = NULL; /* what remains of a share says nothing */
 }
 
 void
@@ -115,7 +136,7 @@ breaker_allows(struct breakers *b, enum breaker_kind k)
 void
 breaker_add(struct breakers *b, enum breaker_kind k)
 {
-	b->at[k].used++;
+	stat_up(b->at[k].used);
 	note_remaining(&b->at[k]);
 	look(b, &b->at[k]);
 }
@@ -123,8 +144,8 @@ breaker_add(struct breakers *b, enum breaker_kind k)
 void
 breaker_remove(struct breakers *b, enum breaker_kind k)
 {
-	ASSERT(b->at[k].used > 0);
-	b->at[k].used--;
+	ASSERT(stat_gauge_value(b->at[k].used->raw) > 0);
+	stat_down(b->at[k].used);
 	note_remaining(&b->at[k]);
 	if (b->at[k].is_open)
 		look(b, &b->at[k]);

@@ -1,11 +1,11 @@
 /*
  * Circuit breakers of a cluster, one set for each priority.
  *
- * Connections, waiting and active requests of priority DEFAULT are
- * counted over all workers: our own count and the others' gauge, at most
- * 10 ms old (LIMIT_AGE_NS).  Best effort, as Envoy's check and add is.
- * The gauges know no priority, so those of priority HIGH and retries are
- * limited by this worker's own count.
+ * What is used stands in gauges of the cluster, one of each kind and
+ * priority, so it is counted over all workers: our own and the others',
+ * at most 10 ms old (LIMIT_AGE_NS).  Best effort, as Envoy's check and add
+ * is.  What a worker used ends with it: gauges of a dead lane count for
+ * nothing.
  */
 #ifndef UPSTREAM_BREAKER_H
 #define UPSTREAM_BREAKER_H
@@ -31,15 +31,23 @@ enum breaker_kind {
 #define BREAKER_MAX_RETRIES 3
 
 struct breaker {
-	uint64_t max, used;
-	const struct stat_gauge *shared; /* what other workers use stands in their copies; NULL: own only */
+	uint64_t max;
+	struct stat_gauge *used; /* ours; other workers have theirs in their lanes */
 	struct limit_others others;
 	struct stat_gauge *open, *remaining; /* remaining: NULL unless track_remaining */
 	bool is_open;
 };
 
+/* Instead of a limit of retries: a share of the requests that are active or waiting. */
+struct retry_budget {
+	double percent;
+	uint64_t least; /* allowed however few requests there are */
+};
+
 struct breakers {
 	struct breaker at[BREAKER_KINDS];
+	struct retry_budget budget;
+	bool has_budget;
 	struct loop *loop;
 	struct timer recheck; /* armed while one is open: others may have let go */
 };
@@ -47,10 +55,10 @@ struct breakers {
 /* max[] by enum breaker_kind; the cells of `stats` are found by priority. */
 void breakers_init(struct breakers *b, struct loop *l, struct cluster_stats *stats, bool high,
     const uint64_t max[BREAKER_KINDS], bool track_remaining);
+void breakers_set_budget(struct breakers *b, const struct retry_budget *budget);
 void breakers_fini(struct breakers *b);
 
 bool breaker_allows(struct breakers *b, enum breaker_kind k);
-/* After the gauge of the cluster was moved. */
 void breaker_add(struct breakers *b, enum breaker_kind k);
 void breaker_remove(struct breakers *b, enum breaker_kind k);
 

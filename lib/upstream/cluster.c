@@ -63,11 +63,14 @@ static void
 read_breakers(struct cluster *c, const Cluster *msg)
 {
 	uint64_t max[BREAKER_KINDS];
+	struct retry_budget budget;
 
 	for (unsigned i = 0; i < 2; i++) {
 		bool track = thresholds_read(max, msg, i == 1);
 
 		breakers_init(&c->breakers[i], c->loop, c->stats, i == 1, max, track);
+		if (thresholds_read_budget(&budget, msg, i == 1))
+			breakers_set_budget(&c->breakers[i], &budget);
 	}
 }
 

@@ -4,6 +4,8 @@
 
 #include "envoy/config/cluster/v3/cluster.pb-c.h"
 
+#define BUDGET_PERCENT 20
+
 typedef Envoy__Config__Cluster__V3__Cluster Cluster;
 typedef Envoy__Config__Cluster__V3__CircuitBreakers__Thresholds Thresholds;
 
@@ -31,15 +33,40 @@ thresholds_read(uint64_t max[BREAKER_KINDS], const void *msg, bool high)
 	return t && t->track_remaining;
 }
 
+bool
+thresholds_read_budget(struct retry_budget *out, const void *msg, bool high)
+{
+	const Thresholds *t = thresholds_of(msg, high);
+
+	if (t == NULL || t->retry_budget == NULL)
+		return false;
+	out->percent =
+	    t->retry_budget->budget_percent ? t->retry_budget->budget_percent->value : BUDGET_PERCENT;
+	out->least = conf_u32(t->retry_budget->min_retry_concurrency, BREAKER_MAX_RETRIES);
+	return true;
+}
+
+#define PUBLISH(stats, priority, max, budget)                                                      \
+	do {                                                                                       \
+		stat_set(&(stats)->circuit_breakers_##priority##_remaining_cx,                     \
+		    (int64_t)(max)[BREAKER_CONNECTIONS]);                                          \
+		stat_set(&(stats)->circuit_breakers_##priority##_remaining_pending,                \
+		    (int64_t)(max)[BREAKER_PENDING]);                                              \
+		stat_set(&(stats)->circuit_breakers_##priority##_remaining_rq,                     \
+		    (int64_t)(max)[BREAKER_REQUESTS]);                                             \
+		if (!(budget))                                                                     \
+			stat_set(&(stats)->circuit_breakers_##priority##_remaining_retries,        \
+			    (int64_t)(max)[BREAKER_RETRIES]);                                      \
+	} while (0)
+
 void
 thresholds_publish(struct cluster_stats *s, const void *msg)
 {
 	uint64_t max[BREAKER_KINDS];
+	struct retry_budget budget;
 
-	if (!thresholds_read(max, msg, false))
-		return;
-	stat_set(&s->circuit_breakers_default_remaining_cx, (int64_t)max[BREAKER_CONNECTIONS]);
-	stat_set(&s->circuit_breakers_default_remaining_pending, (int64_t)max[BREAKER_PENDING]);
-	stat_set(&s->circuit_breakers_default_remaining_rq, (int64_t)max[BREAKER_REQUESTS]);
-	stat_set(&s->circuit_breakers_default_remaining_retries, (int64_t)max[BREAKER_RETRIES]);
+	if (thresholds_read(max, msg, false))
+		PUBLISH(s, default, max, thresholds_read_budget(&budget, msg, false));
+	if (thresholds_read(max, msg, true))
+		PUBLISH(s, high, max, thresholds_read_budget(&budget, msg, true));
 }

@@ -13,6 +13,9 @@
 /* msg: envoy.config.cluster.v3.Cluster, borrowed.  Gives track_remaining. */
 bool thresholds_read(uint64_t max[BREAKER_KINDS], const void *msg, bool high);
 
+/* A retry_budget, if there is one. */
+bool thresholds_read_budget(struct retry_budget *out, const void *msg, bool high);
+
 /*
  * Admin: with track_remaining its own lane says how much is allowed, and
  * each worker's takes from it what that worker uses, so that the sum of
