@@ -121,7 +121,6 @@ judge_response(struct h1_conn *c)
 
 	if (e)
 		return e;
-	h1_judge_start(&c->judge, true, c->codec.config->h1.allow_chunked_length);
 	if (!h1_judge_head(&c->judge, &c->parse, &st->in, c->parse.base, c->parse.at))
 		return H1_JUDGE;
 	return H1_OK;

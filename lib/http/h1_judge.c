@@ -25,8 +25,8 @@ static const http_parser_settings settings = {
     .on_message_complete = on_message_complete,
 };
 
-void
-h1_judge_start(struct h1_judge *j, bool response, bool allow_chunked_length)
+static void
+start(struct h1_judge *j, const struct h1_parse *p)
 {
 	static bool limit_lifted;
 
@@ -34,9 +34,9 @@ h1_judge_start(struct h1_judge *j, bool response, bool allow_chunked_length)
 		http_parser_set_max_header_size(UINT32_MAX);
 		limit_lifted = true;
 	}
-	http_parser_init(&j->parser, response ? HTTP_RESPONSE : HTTP_REQUEST);
+	http_parser_init(&j->parser, p->part == H1_RESPONSE ? HTTP_RESPONSE : HTTP_REQUEST);
 	j->parser.data = j;
-	j->parser.allow_chunked_length = allow_chunked_length;
+	j->parser.allow_chunked_length = p->config->h1.allow_chunked_length;
 	j->complete = false;
 	j->skip = 0;
 }
@@ -55,20 +55,75 @@ h1_judge_left(const struct h1_judge *j)
 	return j->parser.content_length;
 }
 
+/* A head of nothing but what frames the message: start line, and the lines that say so. */
+struct extract {
+	char at[512];
+	size_t n;
+};
+
+/* False when it does not fit: then the judge reads the head itself. */
+static bool
+add(struct extract *x, const char *p, size_t n)
+{
+	if (n > sizeof(x->at) - x->n)
+		return false;
+	memcpy(x->at + x->n, p, n);
+	x->n += n;
+	return true;
+}
+
+static bool
+is_connect(const struct h1_parse *p, const char *head)
+{
+	return p->method_len == 7 && memcmp(head, "CONNECT", 7) == 0;
+}
+
 /* The library knows no methods but its own: for others it reads a POST. */
 static bool
-read_head(struct h1_judge *j, const struct h1_parse *p, const char *head, size_t n)
+add_start_line(struct extract *x, const struct h1_parse *p, const char *head)
+{
+	const char *version = p->minor ? "HTTP/1.1\r\n" : "HTTP/1.0\r\n";
+
+	if (p->part == H1_RESPONSE)
+		return add(x, version, 8) && add(x, " ", 1) && add(x, head + 9, 3) && add(x, "\r\n", 2);
+	if (is_connect(p, head))
+		return add(x, "CONNECT a:1 ", 12) && add(x, version, 10);
+	if (p->config->h1.allow_custom_methods)
+		return add(x, "POST / ", 7) && add(x, version, 10);
+	return add(x, head, p->method_len) && add(x, " / ", 3) && add(x, version, 10);
+}
+
+static bool
+extract(struct extract *x, const struct h1_parse *p, const char *head)
+{
+	x->n = 0;
+	if (p->framing_lines > H1_FRAMING_LINES || !add_start_line(x, p, head))
+		return false;
+	for (uint32_t i = 0; i < p->framing_lines; i++)
+		if (!add(x, head + p->framing[i].at, p->framing[i].len))
+			return false;
+	return add(x, "\r\n", 2);
+}
+
+static bool
+read_whole(struct h1_judge *j, const struct h1_parse *p, const char *head, size_t n)
 {
 	size_t method = 0;
 
-	if (p->part == H1_REQUEST && p->config->h1.allow_custom_methods) {
-		bool connect = p->method_len == 7 && memcmp(head, "CONNECT", 7) == 0;
-
-		method = connect ? 0 : p->method_len;
-		if (!connect && !h1_judge_bytes(j, "POST", 4))
+	if (p->part == H1_REQUEST && p->config->h1.allow_custom_methods && !is_connect(p, head)) {
+		method = p->method_len;
+		if (!h1_judge_bytes(j, "POST", 4))
 			return false;
 	}
 	return h1_judge_bytes(j, head + method, n - method);
+}
+
+static bool
+read_head(struct h1_judge *j, const struct h1_parse *p, const char *head, size_t n)
+{
+	struct extract x;
+
+	return extract(&x, p, head) ? h1_judge_bytes(j, x.at, x.n) : read_whole(j, p, head, n);
 }
 
 static bool
@@ -95,6 +150,9 @@ bool
 h1_judge_head(struct h1_judge *j, const struct h1_parse *p, const struct h1_message *m,
     const char *head, size_t n)
 {
+	if (p->part == H1_REQUEST && p->framing_lines == 0 && !is_connect(p, head))
+		return m->framing == H1_NO_BODY && !m->tunnel; /* nothing to be of two minds about */
+	start(j, p);
 	if (p->part == H1_RESPONSE) {
 		if (m->tunnel)
 			j->skip = 2;

@@ -1,7 +1,13 @@
 /*
- * http-parser as judge of framing: it reads the same bytes as our own
- * scan, without field callbacks, and has to come to the same end.  The
- * only place that knows that library.
+ * http-parser as judge of framing: it has to come to the same end as our
+ * own scan.  The only place that knows that library.
+ *
+ * Of a head it reads what says where the message ends, as it was
+ * received: method, version, status, and the lines Connection,
+ * Content-Length, Proxy-Connection, Transfer-Encoding and Upgrade.  Where
+ * a line begins and ends is not in doubt: the scan lets no CR or LF pass
+ * but the pair that ends one.  (The fuzzer compares boundaries with
+ * http-parser on whole messages.)  Of a body it reads every byte.
  */
 #ifndef HTTP_H1_JUDGE_H
 #define HTTP_H1_JUDGE_H
@@ -16,9 +22,7 @@ struct h1_judge {
 	uint8_t skip;  /* what on_headers_complete answers: 0 body as framed, 1 none, 2 tunnel */
 };
 
-/* Before each message. */
-void h1_judge_start(struct h1_judge *j, bool response, bool allow_chunked_length);
-/* The whole head p[0..n), and what we think of it: false when the judge thinks otherwise. */
+/* Begins a message.  Its head p[0..n) and what we think of it: false when the judge thinks otherwise. */
 bool h1_judge_head(struct h1_judge *j, const struct h1_parse *p, const struct h1_message *m,
     const char *head, size_t n);
 /* Bytes of the body and its framing, in order; false when they are wrong. */

@@ -278,6 +278,31 @@ underscored(struct h1_parse *p, struct str name)
 	return true;
 }
 
+/* What http-parser looks at when it frames a message. */
+static bool
+frames(enum header_id id)
+{
+	switch (id) {
+	case HDR_CONNECTION:
+	case HDR_CONTENT_LENGTH:
+	case HDR_PROXY_CONNECTION:
+	case HDR_TRANSFER_ENCODING:
+	case HDR_UPGRADE:
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* The line from mark to the CRLF before p->at is one of those. */
+static void
+note_framing(struct h1_parse *p)
+{
+	if (p->framing_lines < H1_FRAMING_LINES)
+		p->framing[p->framing_lines] = (struct h1_line){p->mark, p->at - p->mark};
+	p->framing_lines++;
+}
+
 /* The line from mark to the CR at `end` is a field. */
 static enum turn
 add_field(struct h1_parse *p, const char *b, uint32_t end)
@@ -292,6 +317,8 @@ add_field(struct h1_parse *p, const char *b, uint32_t end)
 		end--;
 	if (++p->fields > p->config->max_headers_count)
 		return fail(p, H1_TOO_MANY_HEADERS);
+	if (frames(id))
+		note_framing(p);
 	if (p->part == H1_TRAILERS && trailer_forbidden(id))
 		return fail(p, H1_TRAILER);
 	if (p->config->underscores != UNDERSCORE_ALLOW && underscored(p, name))

@@ -22,6 +22,13 @@ enum h1_progress {
 	H1_FAILED,
 };
 
+#define H1_FRAMING_LINES 4
+
+/* A line of the head, with its CRLF: where it lies behind base. */
+struct h1_line {
+	uint32_t at, len;
+};
+
 struct h1_parse {
 	struct headers *headers;           /* borrowed; filled */
 	const struct codec_config *config; /* borrowed; limits */
@@ -38,6 +45,9 @@ struct h1_parse {
 	uint8_t minor;                     /* HTTP/1.<minor> */
 	uint8_t step;
 	bool drop;                         /* fields are checked and dropped */
+	/* Lines that may decide where the message ends; counted even where there is no room. */
+	uint32_t framing_lines;
+	struct h1_line framing[H1_FRAMING_LINES];
 };
 
 /* A request's map begins with four pseudo-headers: method, path, authority, scheme (the last three
