@@ -8,6 +8,7 @@
 #include "lib/http/status.h"
 #include "lib/http/validate.h"
 
+#define LINE_EXTRA 4   /* ": " and CRLF */
 #define FIXED_ROOM 256 /* start line, framing and connection headers, CRLFs */
 
 /* A place to write, inside a reservation. */
@@ -79,16 +80,33 @@ is_sound(const struct header *x)
 	return (x->id != HDR_OTHER || valid_name(header_name(x))) && valid_value(header_value(x));
 }
 
+/* Fields that lie behind each other as they were received are copied in one. */
 static void
 put_fields(struct pen *w, const struct headers *h, const struct h1_encode *e)
 {
+	const char *lines = "";
+	size_t n = 0;
+
 	for (uint32_t i = 0; i < h->len; i++) {
 		const struct header *x = &h->at[i];
 
-		if (x->name_len == 0 || x->name[0] == ':' || is_ours(x, e) || !is_sound(x))
+		if (x->name_len == 0 || x->name[0] == ':' || is_ours(x, e))
 			continue;
-		put_field(w, header_name(x), header_value(x), e->proper_case);
+		if (x->line && !e->proper_case) {
+			if (lines + n != x->name) {
+				put(w, lines, n);
+				lines = x->name;
+				n = 0;
+			}
+			n += x->name_len + x->value_len + LINE_EXTRA;
+			continue;
+		}
+		put(w, lines, n);
+		n = 0;
+		if (is_sound(x))
+			put_field(w, header_name(x), header_value(x), e->proper_case);
 	}
+	put(w, lines, n);
 }
 
 /* Framing and connection headers, and the end of the head. */
@@ -113,7 +131,7 @@ reserve(struct buf *out, const struct headers *h, size_t more, struct pen *w)
 {
 	size_t room;
 
-	w->p = buf_reserve(out, headers_bytes(h) + h->len * 4 + more + FIXED_ROOM, &room);
+	w->p = buf_reserve(out, headers_bytes(h) + h->len * LINE_EXTRA + more + FIXED_ROOM, &room);
 	return w->p;
 }
 

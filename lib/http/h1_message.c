@@ -165,10 +165,8 @@ read_length(const struct fields *f, uint64_t *length)
 
 	if (f->lengths > 1 || x == NULL || !valid_content_length(header_value(x), length))
 		return H1_CONTENT_LENGTH;
-	while (x->value_len > 1 && x->value[0] == '0') {
-		x->value++;
-		x->value_len--;
-	}
+	while (x->value_len > 1 && x->value[0] == '0')
+		header_set_value(x, str_make(x->value + 1, x->value_len - 1));
 	return H1_OK;
 }
 
@@ -221,8 +219,7 @@ set_pseudo(struct headers *h, enum header_id id, struct str value)
 		headers_add_id(h, id, value);
 		return;
 	}
-	x->value = value.p;
-	x->value_len = (uint32_t)value.n;
+	header_set_value(x, value);
 }
 
 /* http://authority/path: the authority in it counts, not Host. */

@@ -12,6 +12,7 @@
 #define LONGEST_METHOD 32
 #define VERSION_LINE 10 /* "HTTP/1.1\r\n" */
 #define STATUS_LINE 13	/* "HTTP/1.1 200" and one more */
+#define PSEUDO(text, id_) {text, "", 0, sizeof(text) - 1, HDR_##id_, false}
 
 enum step {
 	STEP_METHOD,
@@ -303,13 +304,14 @@ note_framing(struct h1_parse *p)
 	p->framing_lines++;
 }
 
-/* The line from mark to the CR at `end` is a field. */
+/* The line from mark to the CR at `end` is a field; name and value were found to be sound. */
 static enum turn
 add_field(struct h1_parse *p, const char *b, uint32_t end)
 {
-	uint32_t begin = p->mark + p->name_len + 1;
+	uint32_t begin = p->mark + p->name_len + 1, line_end = end;
 	struct str name = str_make(b + p->mark, p->name_len);
 	enum header_id id = header_id_of(name);
+	struct header x;
 
 	while (begin < end && (b[begin] == ' ' || b[begin] == '\t'))
 		begin++;
@@ -323,8 +325,15 @@ add_field(struct h1_parse *p, const char *b, uint32_t end)
 		return fail(p, H1_TRAILER);
 	if (p->config->underscores != UNDERSCORE_ALLOW && underscored(p, name))
 		return p->error ? TURN_FAILED : next(p, STEP_LINE);
-	if (!p->drop)
-		headers_add_known(p->headers, id, name, str_make(b + begin, end - begin));
+	if (p->drop)
+		return next(p, STEP_LINE);
+	x = (struct header){.name = name.p,
+	    .value = b + begin,
+	    .value_len = end - begin,
+	    .name_len = (uint16_t)name.n,
+	    .id = (uint8_t)id,
+	    .line = end == line_end && begin == p->mark + p->name_len + 2 && b[begin - 1] == ' '};
+	headers_push(p->headers, &x);
 	return next(p, STEP_LINE);
 }
 
@@ -420,17 +429,16 @@ h1_parse_start(struct h1_parse *p, enum h1_part part, struct headers *headers,
 {
 	static const enum step first[] = {
 	    [H1_REQUEST] = STEP_METHOD, [H1_RESPONSE] = STEP_STATUS, [H1_TRAILERS] = STEP_LINE};
+	static const struct header of_request[] = {PSEUDO(":method", METHOD),
+	    PSEUDO(":path", PATH), PSEUDO(":authority", AUTHORITY), PSEUDO(":scheme", SCHEME)};
+	static const struct header of_response[] = {PSEUDO(":status", STATUS)};
 
 	*p = (struct h1_parse){
 	    .headers = headers, .config = config, .part = part, .step = (uint8_t)first[part]};
-	if (part == H1_REQUEST) {
-		headers_add_id(headers, HDR_METHOD, STR(""));
-		headers_add_id(headers, HDR_PATH, STR(""));
-		headers_add_id(headers, HDR_AUTHORITY, STR(""));
-		headers_add_id(headers, HDR_SCHEME, STR(""));
-	} else if (part == H1_RESPONSE) {
-		headers_add_id(headers, HDR_STATUS, STR(""));
-	}
+	if (part == H1_REQUEST)
+		headers_add_all(headers, of_request, ARRAY_LEN(of_request));
+	else if (part == H1_RESPONSE)
+		headers_add_all(headers, of_response, ARRAY_LEN(of_response));
 }
 
 enum h1_progress

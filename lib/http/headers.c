@@ -76,8 +76,8 @@ headers_init(struct headers *h, struct arena *arena)
 	*h = (struct headers){.arena = arena};
 }
 
-static void
-grow(struct headers *h)
+void
+headers_grow(struct headers *h)
 {
 	uint32_t cap = h->cap ? h->cap * 2 : FIRST_CAP;
 	struct header *more = arena_alloc(h->arena, cap * sizeof(*more));
@@ -113,12 +113,20 @@ headers_add_known(struct headers *h, enum header_id id, struct str name, struct 
 
 	ASSERT(name.n <= UINT16_MAX && value.n <= UINT32_MAX);
 	if (h->len == h->cap)
-		grow(h);
+		headers_grow(h);
 	x = &h->at[h->len++];
 	if (name.n && name.p[0] == ':' && h->len > 1 && !is_pseudo(x - 1))
 		x = open_pseudo(h);
-	*x = (struct header){name.p, value.p, (uint32_t)value.n, (uint16_t)name.n, (uint16_t)id};
+	*x = (struct header){
+	    name.p, value.p, (uint32_t)value.n, (uint16_t)name.n, (uint8_t)id, false};
 	h->have[id >> 6] |= 1ull << (id & 63);
+}
+
+void
+headers_add_all(struct headers *h, const struct header *x, uint32_t n)
+{
+	for (uint32_t i = 0; i < n; i++)
+		headers_push(h, &x[i]);
 }
 
 void
@@ -157,9 +165,7 @@ replace(struct headers *h, enum header_id id, struct str name, struct str value)
 {
 	for (uint32_t i = 0; i < h->len; i++) {
 		if (named(&h->at[i], id, name)) {
-			ASSERT(value.n <= UINT32_MAX);
-			h->at[i].value = value.p;
-			h->at[i].value_len = (uint32_t)value.n;
+			header_set_value(&h->at[i], value);
 			drop(h, id, name, i + 1);
 			return;
 		}
@@ -231,14 +237,6 @@ headers_find(const struct headers *h, struct str name)
 			return &h->at[i];
 	}
 	return NULL;
-}
-
-struct str
-headers_get(const struct headers *h, enum header_id id)
-{
-	const struct header *x = headers_find_id(h, id);
-
-	return x ? header_value(x) : str_make(NULL, 0);
 }
 
 struct str
@@ -330,8 +328,7 @@ headers_append(struct headers *h, enum header_id id, struct str value, const cha
 	memcpy(p + old, joiner, j);
 	if (value.n)
 		memcpy(p + old + j, value.p, value.n);
-	x->value = p;
-	x->value_len = (uint32_t)(old + j + value.n);
+	header_set_value(x, str_make(p, old + j + value.n));
 }
 
 unsigned

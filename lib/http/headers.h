@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 #include "lib/base/arena.h"
+#include "lib/base/assert.h"
 #include "lib/base/str.h"
 
 enum header_id {
@@ -29,7 +30,8 @@ struct header {
 	const char *name, *value;
 	uint32_t value_len;
 	uint16_t name_len;
-	uint16_t id; /* enum header_id */
+	uint8_t id; /* enum header_id */
+	bool line;  /* name and value lie as "name: value\r\n", and are sound */
 };
 
 struct headers {
@@ -48,6 +50,19 @@ struct str header_id_name(enum header_id id);
 void headers_add(struct headers *h, struct str name, struct str value);
 void headers_add_id(struct headers *h, enum header_id id, struct str value);
 void headers_add_known(struct headers *h, enum header_id id, struct str name, struct str value);
+/* A parser's way in, in order: pseudo-headers first. */
+void headers_add_all(struct headers *h, const struct header *x, uint32_t n);
+void headers_grow(struct headers *h);
+
+static inline void
+headers_push(struct headers *h, const struct header *x)
+{
+	if (h->len == h->cap)
+		headers_grow(h);
+	h->at[h->len++] = *x;
+	h->have[x->id >> 6] |= 1ull << (x->id & 63);
+}
+
 /* Replaces all of that name by one. */
 void headers_set_id(struct headers *h, enum header_id id, struct str value);
 void headers_set(struct headers *h, struct str name, struct str value);
@@ -58,8 +73,6 @@ void headers_remove_at(struct headers *h, uint32_t i);
 /* First of that name, or NULL. */
 struct header *headers_find_id(const struct headers *h, enum header_id id);
 struct header *headers_find(const struct headers *h, struct str name);
-/* Value of the first, or {NULL, 0}. */
-struct str headers_get(const struct headers *h, enum header_id id);
 struct str headers_get_name(const struct headers *h, struct str name);
 /* All values of that name joined with ","; {NULL,0} when absent; made in the arena when several. */
 struct str headers_joined(const struct headers *h, struct str name);
@@ -68,10 +81,17 @@ void headers_copy(struct headers *to, const struct headers *from); /* bytes into
 /* Appends ",value" to an existing header, or adds it. */
 void headers_append(struct headers *h, enum header_id id, struct str value, const char *joiner);
 
+/* False: there is none.  True: there may be one. */
+static inline bool
+headers_may_have(const struct headers *h, enum header_id id)
+{
+	return h->have[id >> 6] >> (id & 63) & 1;
+}
+
 static inline bool
 headers_has(const struct headers *h, enum header_id id)
 {
-	return (h->have[id >> 6] >> (id & 63) & 1) && headers_find_id(h, id) != NULL;
+	return headers_may_have(h, id) && headers_find_id(h, id) != NULL;
 }
 
 static inline struct str
@@ -84,6 +104,24 @@ static inline struct str
 header_value(const struct header *x)
 {
 	return str_make(x->value, x->value_len);
+}
+
+static inline void
+header_set_value(struct header *x, struct str value)
+{
+	ASSERT(value.n <= UINT32_MAX);
+	x->value = value.p;
+	x->value_len = (uint32_t)value.n;
+	x->line = false;
+}
+
+/* Value of the first, or {NULL, 0}. */
+static inline struct str
+headers_get(const struct headers *h, enum header_id id)
+{
+	const struct header *x = headers_may_have(h, id) ? headers_find_id(h, id) : NULL;
+
+	return x ? header_value(x) : str_make(NULL, 0);
 }
 
 /* :status as a number, 0 when missing or bad. */
