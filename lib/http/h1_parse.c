@@ -206,28 +206,6 @@ step_reason(struct h1_parse *p, char *b, uint32_t n)
 }
 
 static enum turn
-step_line(struct h1_parse *p, char *b, uint32_t n)
-{
-	enum turn t;
-
-	if (p->at == n)
-		return TURN_MORE;
-	switch (b[p->at]) {
-	case '\r':
-		t = line_feed(p, b, n);
-		return t == TURN_NEXT ? TURN_DONE : t;
-	case '\n':
-		return fail(p, H1_BARE_LF);
-	case ' ':
-	case '\t':
-		return fail(p, H1_OBS_FOLD);
-	default:
-		p->mark = p->at;
-		return next(p, STEP_NAME);
-	}
-}
-
-static enum turn
 step_name(struct h1_parse *p, char *b, uint32_t n)
 {
 	uint32_t at = p->at;
@@ -351,6 +329,67 @@ step_value(struct h1_parse *p, char *b, uint32_t n)
 		return fail(p, b[end] == '\n' ? H1_BARE_LF : H1_CONTROL_CHAR);
 	t = line_feed(p, b, n);
 	return t == TURN_NEXT ? add_field(p, b, end) : t;
+}
+
+/* Where the name ends that begins at `at`; puts it into lower case. */
+static uint32_t
+name_end(char *b, uint32_t at, uint32_t n)
+{
+	unsigned char lower;
+
+	while (at < n && (lower = token_lower[(unsigned char)b[at]]) != 0)
+		b[at++] = (char)lower;
+	return at;
+}
+
+/*
+ * Lines that are complete and sound, as nearly all are, in one go.  What is
+ * not stays where it is, for the steps to finish or to find the fault.
+ */
+static enum turn
+whole_lines(struct h1_parse *p, char *b, uint32_t n)
+{
+	enum turn t = TURN_NEXT;
+
+	while (t == TURN_NEXT) {
+		uint32_t begin = p->at, colon = name_end(b, begin, n), end;
+
+		if (colon == n || b[colon] != ':' || colon == begin ||
+		    colon - begin > NAME_MAX_BYTES)
+			break;
+		end = colon + 1 + (uint32_t)value_span(b + colon + 1, n - colon - 1);
+		if (n - end < 2 || b[end] != '\r' || b[end + 1] != '\n')
+			break;
+		p->mark = begin;
+		p->name_len = colon - begin;
+		p->at = end + 2;
+		t = add_field(p, b, end);
+	}
+	return t;
+}
+
+static enum turn
+step_line(struct h1_parse *p, char *b, uint32_t n)
+{
+	enum turn t = whole_lines(p, b, n);
+
+	if (t != TURN_NEXT)
+		return t;
+	if (p->at == n)
+		return TURN_MORE;
+	switch (b[p->at]) {
+	case '\r':
+		t = line_feed(p, b, n);
+		return t == TURN_NEXT ? TURN_DONE : t;
+	case '\n':
+		return fail(p, H1_BARE_LF);
+	case ' ':
+	case '\t':
+		return fail(p, H1_OBS_FOLD);
+	default:
+		p->mark = p->at;
+		return next(p, STEP_NAME);
+	}
 }
 
 static enum turn

@@ -74,10 +74,56 @@ valid_name(struct str name)
 	return name.n > 0 && name.n <= NAME_MAX_BYTES;
 }
 
+/* Has one of eight bytes a control byte, TAB among them? */
+static bool
+any_control(uint64_t x)
+{
+	const uint64_t ones = ~0ull / 255, tops = ones << 7;
+	uint64_t del = x ^ ones * 0x7f;
+
+	return (((x - ones * 0x20) & ~x) | ((del - ones) & ~del)) & tops;
+}
+
+static uint64_t
+load8(const char *p)
+{
+	uint64_t x;
+
+	memcpy(&x, p, 8);
+	return x;
+}
+
+static uint32_t
+load4(const char *p)
+{
+	uint32_t x;
+
+	memcpy(&x, p, 4);
+	return x;
+}
+
+/* Ends may be looked at twice: there is no rest to go through by bytes. */
+static bool
+free_of_controls(const char *p, size_t n)
+{
+	if (n < 4) {
+		for (size_t i = 0; i < n; i++)
+			if (is_control((unsigned char)p[i]))
+				return false;
+		return true;
+	}
+	if (n < 8)
+		return !any_control((uint64_t)load4(p) << 32 | load4(p + n - 4));
+	for (size_t i = 0; i + 8 < n; i += 8)
+		if (any_control(load8(p + i)))
+			return false;
+	return !any_control(load8(p + n - 8));
+}
+
 bool
 valid_value(struct str value)
 {
-	return value_span(value.p, value.n) == value.n;
+	return free_of_controls(value.p, value.n) || value_span(value.p, value.n) == value.n;
 }
 
 bool
