@@ -12,7 +12,7 @@
 #   make docs       docs/stats.md and the man pages from the .def tables, into $(B)/doc
 #   make install    PREFIX=/usr/local DESTDIR=
 #
-# Variables: CC, B (build folder), SAN=1 (sanitizers), WERROR=1, OPT.
+# Variables: CC, B (build folder), SAN=1 (sanitizers), WERROR=1, OPT, LTO= (none: quicker links).
 
 B       ?= build
 CC      ?= gcc
@@ -29,6 +29,10 @@ SANFL := -fsanitize=address,undefined -fno-sanitize-recover=undefined
 else
 OPT   ?= -O2
 SANFL :=
+# Only programs are linked with it: objects carry both, tests link the plain half.
+ifeq (,$(findstring clang,$(CC)))
+LTO   ?= -flto=auto
+endif
 endif
 ifeq ($(WERROR),1)
 WERR := -Werror
@@ -40,7 +44,8 @@ ifneq (,$(findstring clang,$(CC)))
 WARN    := $(filter-out -Wshadow=local,$(WARN)) -Wno-gnu-variable-sized-type-not-at-end
 endif
 CFLAGS  ?= -g
-BCFLAGS := -std=gnu11 $(OPT) $(CFLAGS) $(SANFL) $(WARN) -fstack-protector-strong -D_GNU_SOURCE \
+LTOCC   := $(if $(LTO),$(LTO) -ffat-lto-objects)
+BCFLAGS := -std=gnu11 $(OPT) $(LTOCC) $(CFLAGS) $(SANFL) $(WARN) -fstack-protector-strong -D_GNU_SOURCE \
            -D_FORTIFY_SOURCE=$(if $(SAN),0,2) -DBATON_VERSION='"$(VERSION)"' -I. -I$(B)/gen
 BLDFLAGS := $(SANFL) $(LDFLAGS) -Wl,-z,relro,-z,now
 
@@ -98,10 +103,11 @@ $(B)/o/%.o: %.c $(B)/gen/.stamp
 	@echo "  CC   $<"
 	@$(CC) $(BCFLAGS) -MMD -MP -c -o $@ $<
 
-LINK = @echo "  LINK $@"; $(CC) $(BLDFLAGS) -o $@ $(1) $(2)
+LINK = @echo "  LINK $@"; $(CC) $(BLDFLAGS) $(if $(LTO),-fno-lto) -o $@ $(1) $(2)
+LINK_LTO = @echo "  LINK $@"; $(CC) $(BLDFLAGS) $(if $(LTO),$(LTO) $(OPT)) -o $@ $(1) $(2)
 
 $(B)/baton: $(BATON_M) $(BATON_O) $(GEN_O)
-	$(call LINK,$^,$(LIBS_BATON))
+	$(call LINK_LTO,$^,$(LIBS_BATON))
 $(B)/batonctl: $(CTL_O)
 	$(call LINK,$^,$(LIBS_CTL))
 $(B)/batonstat: $(STAT_O)
