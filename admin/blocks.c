@@ -4,7 +4,6 @@
 
 #include "admin/config/hcm.h"
 #include "admin/config/store.h"
-#include "admin/discovery/members.h"
 #include "lib/base/assert.h"
 #include "lib/ipc/process.h"
 #include "lib/upstream/blocks.h"
@@ -103,25 +102,22 @@ put_listener(struct segment *seg, const struct settings *settings, const struct 
 	return hcm_each(l->message, scratch, put_hcm, &w, err);
 }
 
-static int
-put_cluster(struct segment *seg, const struct member_cluster *c, struct err *err)
+int
+blocks_publish_cluster(struct segment *seg, struct str prefix, struct err *err)
 {
-	if (put(seg, SCOPE_cluster, c->prefix, "", err) < 0 ||
-	    put(seg, SCOPE_http1_codec, c->prefix, "http1.", err) < 0 ||
-	    put(seg, SCOPE_http2_codec, c->prefix, "http2.", err) < 0)
+	if (put(seg, SCOPE_cluster, prefix, "", err) < 0 ||
+	    put(seg, SCOPE_http1_codec, prefix, "http1.", err) < 0 ||
+	    put(seg, SCOPE_http2_codec, prefix, "http2.", err) < 0)
 		return -1;
 	for (size_t i = 0; i < CODES_SETS; i++)
-		if (put(seg, SCOPE_cluster_codes, c->prefix, codes_set_names[i], err) < 0)
-			return -1;
-	for (size_t i = 0; i < c->members.len; i++)
-		if (put(seg, SCOPE_host, c->members.at[i].prefix, "", err) < 0)
+		if (put(seg, SCOPE_cluster_codes, prefix, codes_set_names[i], err) < 0)
 			return -1;
 	return 0;
 }
 
 int
-blocks_publish_conf(struct segment *seg, const struct settings *settings, const struct store *s,
-    const struct members *m, struct err *err)
+blocks_publish_listeners(struct segment *seg, const struct settings *settings,
+    const struct store *s, struct err *err)
 {
 	struct arena scratch;
 	int bad = 0;
@@ -131,11 +127,6 @@ blocks_publish_conf(struct segment *seg, const struct settings *settings, const 
 		bad = put_listener(seg, settings, &s->listeners.at[i], &scratch, err);
 		if (bad < 0)
 			err_in(err, "listener '" STR_FMT "'", STR_ARG(s->listeners.at[i].name));
-	}
-	for (size_t i = 0; i < m->clusters.len && bad == 0; i++) {
-		bad = put_cluster(seg, &m->clusters.at[i], err);
-		if (bad < 0)
-			err_in(err, "cluster '" STR_FMT "'", STR_ARG(m->clusters.at[i].name));
 	}
 	arena_fini(&scratch);
 	return bad;

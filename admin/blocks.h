@@ -7,16 +7,18 @@
 #define ADMIN_BLOCKS_H
 
 #include "lib/base/err.h"
+#include "lib/base/str.h"
 
-struct members;
 struct segment;
 struct settings;
 struct store;
 
 /* Blocks that are always there: server, http1, http2, managers, admin's own. */
 int blocks_publish_own(struct segment *seg, const struct settings *settings, struct err *err);
-/* Those of listeners, clusters and hosts; harmless for what is there already. */
-int blocks_publish_conf(struct segment *seg, const struct settings *settings, const struct store *s,
-    const struct members *m, struct err *err);
+/* Those of the listeners; harmless for what is there already. */
+int blocks_publish_listeners(struct segment *seg, const struct settings *settings,
+    const struct store *s, struct err *err);
+/* Those of one cluster but for its hosts (members.c); prefix: "cluster.<stat name>." */
+int blocks_publish_cluster(struct segment *seg, struct str prefix, struct err *err);
 
 #endif

@@ -397,6 +397,7 @@ take_seat(struct admin *a, struct err *err)
 	if (lane_take(a->segment, a->start->seat, SEAT_ADMIN, 0, err) < 0 ||
 	    blocks_publish_own(a->segment, a->settings, err) < 0)
 		return -1;
+	a->members.segment = a->segment;
 	stats_attach(a);
 	return 0;
 }

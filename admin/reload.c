@@ -36,7 +36,6 @@ struct reload {
 	struct resolve *resolve;
 	struct strb cannot_listen; /* the first reason */
 	struct store next;	   /* becomes the store in force, or nothing */
-	struct members members;
 	struct files files;
 	struct diff diff;
 	uint64_t journal_before;
@@ -91,8 +90,7 @@ static void
 forget(struct reload *r)
 {
 	resolve_free(&r->resolve);
-	members_fini(&r->members);
-	members_init(&r->members);
+	members_drop(&r->a->members);
 	files_fini(&r->files);
 	diff_fini(&r->diff);
 	store_fini(&r->next);
@@ -182,7 +180,7 @@ void
 reload_before_use(struct reload *r)
 {
 	if (r->state == RELOAD_PUBLISHING) /* a host that is configured as failed gets no request */
-		members_attach(&r->members);
+		members_accept(&r->a->members, &r->next);
 }
 
 static void
@@ -227,15 +225,11 @@ static void
 take_over(struct reload *r)
 {
 	struct admin *a = r->a;
-	struct members old = a->members;
 	struct err err = {""};
 
 	give_up_removed(r);
 	files_commit(a, &r->files);
 	keep_bound_addresses(r);
-	a->members = r->members;
-	members_init(&r->members);
-	members_fini(&old);
 	admin_store_replace(a, &r->next);
 	if (stats_config_apply(a->store.bootstrap, &err) < 0) /* it compiled before */
 		log_error(LOG_CONFIG, "%s", err.text);
@@ -364,9 +358,9 @@ prepare_parts(struct reload *r, struct err *err)
 	struct admin *a = r->a;
 
 	if (files_prepare(&r->files, &a->files, &r->next, err) < 0 ||
-	    members_build(&r->members, &r->next, err) < 0)
+	    members_prepare(&a->members, &r->next, err) < 0)
 		return -1;
-	return blocks_publish_conf(a->segment, a->settings, &r->next, &r->members, err);
+	return blocks_publish_listeners(a->segment, a->settings, &r->next, err);
 }
 
 static void
@@ -476,7 +470,6 @@ reload_new(struct admin *a)
 
 	r->a = a;
 	store_init(&r->next);
-	members_init(&r->members);
 	files_init(&r->files);
 	return r;
 }

@@ -325,12 +325,14 @@ prepare_parts(struct startup *s, struct err *err)
 {
 	struct admin *a = s->a;
 
-	if (members_build(&a->members, &a->store, err) < 0 ||
-	    blocks_publish_conf(a->segment, a->settings, &a->store, &a->members, err) < 0)
-		return -1;
-	members_attach(&a->members);
+	a->members.keep_verdicts = s->again;
 	if (!s->again && a->start->elder_generation)
 		verdicts_inherit(a);
+	if (members_prepare(&a->members, &a->store, err) < 0 ||
+	    blocks_publish_listeners(a->segment, a->settings, &a->store, err) < 0)
+		return -1;
+	members_accept(&a->members, &a->store);
+	a->members.keep_verdicts = false;
 	members_count(&a->members);
 	return files_open_logs(&a->files, &a->store, err);
 }

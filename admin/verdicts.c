@@ -30,11 +30,9 @@ open_segment(const struct admin *a)
 	return fd;
 }
 
-/* A host that is not ours leads to a scratch cell. */
 static bool
-take_verdict(const struct image *img, const struct image_block *b)
+take_verdict(struct members *m, const struct image *img, const struct image_block *b)
 {
-	struct host_cell *ours;
 	uint32_t flags;
 
 	if (!b->live || b->shared == NULL || b->scope.shared_bytes < sizeof(flags) ||
@@ -42,11 +40,9 @@ take_verdict(const struct image *img, const struct image_block *b)
 		return false;
 	memcpy(&flags, b->shared + offsetof(struct host_cell, flags), sizeof(flags));
 	flags &= INHERITED;
-	if (flags == 0)
-		return false;
-	ours = block_shared(SCOPE_host, b->prefix);
-	__atomic_fetch_or(&ours->flags, flags, __ATOMIC_RELAXED);
-	return true;
+	map_put(&m->inherited, arena_str(&m->arena, b->prefix),
+	    (void *)(uintptr_t)(flags | MEMBERS_KNOWN));
+	return flags != 0;
 }
 
 void
@@ -68,7 +64,7 @@ verdicts_inherit(struct admin *a)
 		return;
 	}
 	while (image_next(img, &at, &b, &err) > 0)
-		n += take_verdict(img, &b);
+		n += take_verdict(&a->members, img, &b);
 	if (n)
 		log_info(LOG_MAIN, "hosts: %u verdicts are taken over from the last generation", n);
 	image_free(&img);

@@ -1,8 +1,8 @@
 /*
  * What the last generation knew of its hosts: active checks, ejections
  * and the operator's word, so that the next one starts warm.  They are
- * read from its segment, by name: a host that is new here keeps what the
- * configuration says of it.
+ * read from its segment, by name, before the first member is made
+ * (members.inherited); one that comes later finds its verdict there, too.
  */
 #ifndef ADMIN_VERDICTS_H
 #define ADMIN_VERDICTS_H

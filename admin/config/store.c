@@ -60,6 +60,7 @@ store_add_cluster(struct store *s, const Cluster *m)
 	struct store_cluster *c = vec_push(&s->clusters);
 
 	c->message = m;
+	c->assignment = m->load_assignment;
 	c->version = version_of(RESOURCE_CLUSTER, str_of(m->name), m);
 	c->updated_ns = s->accepted_wall_ns;
 }

@@ -27,6 +27,8 @@ struct journal;
 /* One cluster as workers see it: addresses, no names. */
 struct store_cluster {
 	const Envoy__Config__Cluster__V3__Cluster *message;
+	/* Its members with their addresses, or NULL: they are discovered. */
+	const Envoy__Config__Endpoint__V3__ClusterLoadAssignment *assignment;
 	uint64_t version;    /* hash of the message */
 	uint64_t updated_ns; /* wall clock: since when it is like this */
 };

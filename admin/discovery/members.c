@@ -1,14 +1,14 @@
 #include "admin/discovery/members.h"
 
-#include "admin/config/address.h"
+#include "admin/blocks.h"
 #include "admin/config/store.h"
 #include "conf/defaults.h"
+#include "lib/base/assert.h"
+#include "lib/base/mem.h"
 #include "lib/upstream/blocks.h"
 #include "lib/upstream/thresholds.h"
 
-typedef Envoy__Config__Cluster__V3__Cluster Cluster;
-typedef Envoy__Config__Endpoint__V3__LocalityLbEndpoints Locality;
-typedef Envoy__Config__Endpoint__V3__LbEndpoint LbEndpoint;
+typedef Envoy__Config__Endpoint__V3__ClusterLoadAssignment Assignment;
 
 /* Bits that take a host out of balancing; the operator's `drain` too: it gets nothing new. */
 #define UNHEALTHY                                                                                  \
@@ -19,104 +19,64 @@ typedef Envoy__Config__Endpoint__V3__LbEndpoint LbEndpoint;
 	(HOST_EXCLUDED_IMMEDIATE_HC_FAIL | HOST_PENDING_ACTIVE_HC | HOST_OPERATOR_DRAIN |          \
 	    HOST_OPERATOR_FAIL)
 
-void
-members_init(struct members *m)
-{
-	*m = (struct members){0};
-	arena_init(&m->arena);
-}
+/* ---- observers */
 
 void
-members_fini(struct members *m)
+members_observe(struct members *m, const struct members_events *e, void *arg)
 {
-	for (size_t i = 0; i < m->clusters.len; i++)
-		vec_fini(&m->clusters.at[i].members);
-	vec_fini(&m->clusters);
-	arena_fini(&m->arena);
+	*vec_push(&m->observers) = (struct members_observer){e, arg};
 }
+
+#define TELL(m, event, ...)                                                                        \
+	for (size_t i_ = 0; i_ < (m)->observers.len; i_++)                                         \
+		if ((m)->observers.at[i_].events->event)                                           \
+	(m)->observers.at[i_].events->event((m)->observers.at[i_].arg, __VA_ARGS__)
+
+#define TELL_BACKWARDS(m, event, ...)                                                              \
+	for (size_t i_ = (m)->observers.len; i_-- > 0;)                                            \
+		if ((m)->observers.at[i_].events->event)                                           \
+	(m)->observers.at[i_].events->event((m)->observers.at[i_].arg, __VA_ARGS__)
+
+static void
+mark(struct members *m, struct member_cluster *c)
+{
+	c->book.dirty = true;
+	c->updated_ns = m->wall_ns ? m->wall_ns(m->arg) : 0;
+	if (m->on_dirty && c->in_force)
+		m->on_dirty(m->arg);
+}
+
+/* ---- strings of our own */
 
 static struct str
-arena_take(struct arena *a, struct strb *b)
+owned(struct str s)
 {
-	struct str s = arena_str(a, strb_str(b));
-
-	strb_fini(b);
-	return s;
-}
-
-static struct str
-cluster_prefix(struct arena *a, const Cluster *c)
-{
-	struct strb b = {0};
-
-	cluster_block_prefix(&b, c);
-	return arena_take(a, &b);
-}
-
-static int
-add_member(struct members *m, struct member_cluster *c, const Locality *l, const LbEndpoint *e,
-    struct err *err)
-{
-	struct address a;
-	char text[ADDRESS_TEXT];
-	struct strb prefix = {0};
-	struct member *x;
-
-	if (e->endpoint == NULL || address_of_message(&a, e->endpoint->address, err) < 0)
-		return err_in(err, "cluster '%s'", c->message->name);
-	address_format(&a, text);
-	if (member_find(c, str_of(text))) /* twice the same address is one host */
-		return 0;
-	x = vec_push(&c->members);
-	x->address = arena_str(&m->arena, str_of(text));
-	x->hostname = str_of(e->endpoint->hostname);
-	x->weight = conf_u32(e->load_balancing_weight, 1);
-	x->priority = l->priority;
-	if (l->locality) {
-		x->region = str_of(l->locality->region);
-		x->zone = str_of(l->locality->zone);
-		x->sub_zone = str_of(l->locality->sub_zone);
-	}
-	x->health_status = e->health_status;
-	host_prefix(&prefix, c->name, str_of(text));
-	x->prefix = arena_take(&m->arena, &prefix);
-	return 0;
-}
-
-static int
-add_cluster(struct members *m, const Cluster *message, struct err *err)
-{
-	struct member_cluster *c = vec_push(&m->clusters);
-	const Envoy__Config__Endpoint__V3__ClusterLoadAssignment *all = message->load_assignment;
-
-	c->message = message;
-	c->name = str_of(message->name);
-	c->prefix = cluster_prefix(&m->arena, message);
-	for (size_t i = 0; all && i < all->n_endpoints; i++) {
-		const Locality *l = all->endpoints[i];
-
-		for (size_t k = 0; k < l->n_lb_endpoints; k++)
-			if (add_member(m, c, l, l->lb_endpoints[k], err) < 0)
-				return -1;
-	}
-	return 0;
-}
-
-int
-members_build(struct members *m, const struct store *s, struct err *err)
-{
-	for (size_t i = 0; i < s->clusters.len; i++)
-		if (add_cluster(m, s->clusters.at[i].message, err) < 0)
-			return -1;
-	return 0;
+	return str_make(mem_strndup(s.p, s.n), s.n);
 }
 
 static void
-note_configured_health(struct member *x)
+disown(struct str *s)
+{
+	mem_free((void *)(uintptr_t)s->p);
+	*s = (struct str){"", 0};
+}
+
+/* ---- blocks that go when nobody uses them any more */
+
+static void
+retire_later(struct members *m, enum stat_scope scope, struct str prefix)
+{
+	*vec_push(&m->retiring) = (struct members_retired){scope, owned(prefix)};
+}
+
+/* ---- one member */
+
+static void
+note_status(struct member *x)
 {
 	bool failed = false, draining = false, degraded = false;
 
-	switch (x->health_status) {
+	switch (x->endpoint.status) {
 	case ENVOY__CONFIG__CORE__V3__HEALTH_STATUS__UNHEALTHY:
 	case ENVOY__CONFIG__CORE__V3__HEALTH_STATUS__TIMEOUT:
 		failed = true;
@@ -135,39 +95,486 @@ note_configured_health(struct member *x)
 	host_cell_set(x->cell, HOST_DEGRADED_EDS, degraded);
 }
 
-void
-members_attach(struct members *m)
+/* A block that waits for its retirement still has the verdict on the one who left. */
+static void
+first_verdict(struct members *m, struct member *x)
 {
-	for (size_t i = 0; i < m->clusters.len; i++) {
-		struct member_cluster *c = &m->clusters.at[i];
+	uintptr_t known = (uintptr_t)map_get(&m->inherited, x->prefix);
 
-		c->stats = block_stats(SCOPE_cluster, c->prefix);
-		thresholds_publish(c->stats, c->message);
-		for (size_t k = 0; k < c->members.len; k++) {
-			struct member *x = &c->members.at[k];
+	if (m->keep_verdicts) { /* the last admin's */
+		x->inherited = true;
+		return;
+	}
+	x->inherited = known != 0;
+	__atomic_store_n(&x->cell->flags, (uint32_t)known & ~MEMBERS_KNOWN, __ATOMIC_RELAXED);
+}
 
-			x->cell = block_shared(SCOPE_host, x->prefix);
-			note_configured_health(x);
+static uint32_t
+take_number(struct member_book *b)
+{
+	return b->free.len ? b->free.at[--b->free.len] : b->next_number++;
+}
+
+static struct member *
+add_member(struct members *m, struct member_cluster *c, const struct endpoint *e, struct str address)
+{
+	struct member *x = mem_new(struct member);
+	struct strb prefix = {0};
+
+	host_prefix(&prefix, c->name, address);
+	x->cluster = c;
+	x->prefix = owned(strb_str(&prefix));
+	x->address = str_make(x->prefix.p + prefix.n - 1 - address.n, address.n);
+	strb_fini(&prefix);
+	endpoint_copy(&x->endpoint, e);
+	x->number = take_number(&c->book);
+	x->place = (uint32_t)c->members.len;
+	x->changed = true;
+	x->cell = block_shared(SCOPE_host, x->prefix);
+	*vec_push(&c->members) = x;
+	map_put(&c->by_address, x->address, x);
+	first_verdict(m, x);
+	note_status(x);
+	TELL(m, added, x);
+	return x;
+}
+
+static void
+free_member(struct member *x)
+{
+	endpoint_fini(&x->endpoint);
+	disown(&x->prefix);
+	mem_free(x);
+}
+
+static void
+remove_member(struct members *m, struct member *x)
+{
+	struct member_cluster *c = x->cluster;
+	struct member *last = c->members.at[c->members.len - 1];
+
+	TELL_BACKWARDS(m, removed, x);
+	last->place = x->place;
+	c->members.at[x->place] = last;
+	c->members.len--;
+	map_remove(&c->by_address, x->address);
+	*vec_push(&c->book.removed) = x->number;
+	*vec_push(&c->book.free) = x->number;
+	retire_later(m, SCOPE_host, x->prefix);
+	free_member(x);
+}
+
+static void
+set_leaving(struct member *x, bool leaving)
+{
+	x->leaving = leaving;
+	host_cell_set(x->cell, HOST_PENDING_REMOVAL, leaving);
+}
+
+/* True when something is other than before. */
+static bool
+update_member(struct members *m, struct member *x, const struct endpoint *e)
+{
+	struct endpoint before = x->endpoint;
+	bool was_leaving = x->leaving;
+
+	if (was_leaving)
+		set_leaving(x, false);
+	if (endpoint_same(&before, e))
+		return was_leaving;
+	endpoint_copy(&x->endpoint, e);
+	x->changed = true;
+	note_status(x);
+	TELL(m, changed, x, &before);
+	endpoint_fini(&before);
+	return true;
+}
+
+/* ---- all members of a cluster */
+
+static int
+make_blocks(struct members *m, struct member_cluster *c, const struct assignment *a, struct err *err)
+{
+	struct strb prefix = {0};
+	int bad = 0;
+
+	for (size_t i = 0; i < a->list.len && bad == 0; i++) {
+		strb_reset(&prefix);
+		host_block_prefix(&prefix, c->name, &a->list.at[i].address);
+		bad = block_publish(m->segment, SCOPE_host, strb_str(&prefix), err);
+	}
+	strb_fini(&prefix);
+	return bad;
+}
+
+/* A member that its check keeps: gone from discovery, and still passing. */
+static bool
+outlives_discovery(const struct member *x)
+{
+	return x->checked && !x->cluster->message->ignore_health_on_host_removal &&
+	    !(host_cell_flags(x->cell) & (HOST_FAILED_ACTIVE_HC | HOST_FAILED_EDS));
+}
+
+static bool
+take_endpoints(struct members *m, struct member_cluster *c, const struct assignment *a, bool *came)
+{
+	bool changed = false;
+
+	for (size_t i = 0; i < a->list.len; i++) {
+		char text[ADDRESS_TEXT];
+		size_t n = address_format(&a->list.at[i].address, text);
+		struct member *x = map_get(&c->by_address, str_make(text, n));
+
+		if (x == NULL) {
+			x = add_member(m, c, &a->list.at[i], str_make(text, n));
+			*came = true;
+		} else {
+			changed |= update_member(m, x, &a->list.at[i]);
+		}
+		x->mentioned = true;
+	}
+	return changed;
+}
+
+static bool
+let_others_go(struct members *m, struct member_cluster *c, bool keep_checked)
+{
+	bool went = false;
+
+	for (size_t i = c->members.len; i-- > 0;) {
+		struct member *x = c->members.at[i];
+
+		if (x->mentioned) {
+			x->mentioned = false;
+		} else if (keep_checked && outlives_discovery(x)) {
+			set_leaving(x, true);
+		} else {
+			remove_member(m, x);
+			went = true;
 		}
 	}
+	return went;
 }
+
+static bool
+take_policy(struct member_cluster *c, const struct assignment_policy *p)
+{
+	if (memcmp(&c->policy, p, sizeof(*p)) == 0)
+		return false;
+	c->policy = *p;
+	c->book.policy = true;
+	return true;
+}
+
+/* The comparison; true when workers must hear of it. */
+static bool
+replace(struct members *m, struct member_cluster *c, const struct assignment *a, bool keep_checked)
+{
+	bool came = false;
+	bool changed = take_endpoints(m, c, a, &came);
+	bool went = let_others_go(m, c, keep_checked);
+	bool other_policy = take_policy(c, &a->policy);
+
+	if (came || went)
+		stat_inc(&c->stats->membership_change);
+	if (!(changed || came || went || other_policy))
+		return false;
+	mark(m, c);
+	return true;
+}
+
+static void
+initialised(struct members *m, struct member_cluster *c)
+{
+	if (c->initialised)
+		return;
+	c->initialised = true;
+	members_let_go(m, c);
+}
+
+int
+members_replace(struct members *m, struct member_cluster *c, const Assignment *message, struct err *err)
+{
+	struct assignment a;
+
+	if (assignment_read(&a, message, err) < 0)
+		return -1;
+	if (make_blocks(m, c, &a, err) < 0) {
+		assignment_fini(&a);
+		return -1;
+	}
+	stat_inc(&c->stats->update_success);
+	if (!replace(m, c, &a, true))
+		stat_inc(&c->stats->update_no_rebuild);
+	assignment_fini(&a);
+	initialised(m, c);
+	return 0;
+}
+
+int
+members_check(const Assignment *message, struct err *err)
+{
+	struct assignment a;
+
+	if (assignment_read(&a, message, err) < 0)
+		return -1;
+	assignment_fini(&a);
+	return 0;
+}
+
+void
+members_give_up(struct members *m, struct member_cluster *c)
+{
+	initialised(m, c);
+}
+
+void
+members_checked(struct members *m, struct member *x)
+{
+	struct member_cluster *c = x->cluster;
+
+	if (!x->leaving || outlives_discovery(x))
+		return;
+	remove_member(m, x);
+	stat_inc(&c->stats->membership_change);
+	mark(m, c);
+}
+
+/* ---- warming */
+
+void
+members_hold(struct member_cluster *c)
+{
+	c->warming++;
+}
+
+void
+members_let_go(struct members *m, struct member_cluster *c)
+{
+	ASSERT(c->warming > 0);
+	if (--c->warming == 0 && m->on_warm)
+		m->on_warm(m->arg);
+}
+
+bool
+members_are_warm(const struct members *m)
+{
+	for (size_t i = 0; i < m->clusters.len; i++)
+		if (m->clusters.at[i]->warming && conf_bool(m->clusters.at[i]->message->wait_for_warm_on_init, true))
+			return false;
+	return true;
+}
+
+/* ---- clusters come and go */
+
+static int
+publish_cluster(struct members *m, const struct store_cluster *s, struct err *err)
+{
+	struct strb prefix = {0};
+	int bad;
+
+	cluster_block_prefix(&prefix, s->message);
+	bad = blocks_publish_cluster(m->segment, strb_str(&prefix), err);
+	strb_fini(&prefix);
+	return bad;
+}
+
+/* alt_stat_name may be another one than before. */
+static void
+take_message(struct members *m, struct member_cluster *c, const struct store_cluster *s)
+{
+	struct strb prefix = {0};
+
+	cluster_block_prefix(&prefix, s->message);
+	if (c->prefix.n && !str_eq(c->prefix, strb_str(&prefix)))
+		retire_later(m, SCOPE_cluster, c->prefix);
+	if (c->prefix.n)
+		disown(&c->prefix);
+	c->prefix = owned(strb_str(&prefix));
+	strb_fini(&prefix);
+	c->message = s->message;
+	c->version_hash = s->version;
+	c->stats = block_stats(SCOPE_cluster, c->prefix);
+	thresholds_publish(c->stats, c->message);
+}
+
+static struct member_cluster *
+add_cluster(struct members *m, const struct store_cluster *s)
+{
+	struct member_cluster *c = mem_new(struct member_cluster);
+
+	c->name = owned(str_of(s->message->name));
+	take_message(m, c, s);
+	c->policy.overprovisioning = OVERPROVISIONING;
+	c->book.whole = c->book.dirty = true;
+	c->warming = 1;
+	*vec_push(&m->clusters) = c;
+	map_put(&m->by_name, c->name, c);
+	TELL(m, cluster_added, c);
+	return c;
+}
+
+static void
+free_cluster(struct member_cluster *c)
+{
+	vec_fini(&c->members);
+	vec_fini(&c->book.removed);
+	vec_fini(&c->book.free);
+	map_fini(&c->by_address);
+	strb_fini(&c->version);
+	disown(&c->name);
+	disown(&c->prefix);
+	mem_free(c);
+}
+
+static void
+remove_cluster(struct members *m, size_t at)
+{
+	struct member_cluster *c = m->clusters.at[at];
+
+	while (c->members.len)
+		remove_member(m, c->members.at[c->members.len - 1]);
+	TELL_BACKWARDS(m, cluster_removed, c);
+	map_remove(&m->by_name, c->name);
+	vec_remove(&m->clusters, at);
+	retire_later(m, SCOPE_cluster, c->prefix);
+	free_cluster(c);
+}
+
+/* ---- start-up and reload */
+
+static int
+plan(struct members *m, struct member_cluster *c, const struct store_cluster *s, struct err *err)
+{
+	struct members_plan *p = vec_push(&m->plans);
+
+	p->cluster = c;
+	if (assignment_read(&p->assignment, s->assignment, err) < 0)
+		return err_in(err, "load_assignment");
+	return make_blocks(m, c, &p->assignment, err);
+}
+
+static void
+forget_plans(struct members *m)
+{
+	for (size_t i = 0; i < m->plans.len; i++)
+		assignment_fini(&m->plans.at[i].assignment);
+	vec_fini(&m->plans);
+}
+
+static void
+carry_out(struct members *m, const struct members_plan *p)
+{
+	replace(m, p->cluster, &p->assignment, false);
+	initialised(m, p->cluster);
+}
+
+static int
+prepare_cluster(struct members *m, const struct store_cluster *s, struct err *err)
+{
+	struct member_cluster *c = members_cluster(m, str_of(s->message->name));
+	bool fresh = c == NULL;
+
+	if (publish_cluster(m, s, err) < 0)
+		return -1;
+	if (fresh)
+		c = add_cluster(m, s);
+	if (s->assignment == NULL)
+		return 0;
+	if (plan(m, c, s, err) < 0)
+		return -1;
+	if (!fresh)
+		return 0;
+	carry_out(m, &m->plans.at[m->plans.len - 1]);
+	assignment_fini(&m->plans.at[--m->plans.len].assignment);
+	return 0;
+}
+
+int
+members_prepare(struct members *m, struct store *next, struct err *err)
+{
+	for (size_t i = 0; i < next->clusters.len; i++) {
+		const struct store_cluster *s = &next->clusters.at[i];
+
+		if (prepare_cluster(m, s, err) < 0) {
+			err_in(err, "cluster '%s'", s->message->name);
+			members_drop(m);
+			return -1;
+		}
+	}
+	return 0;
+}
+
+void
+members_drop(struct members *m)
+{
+	forget_plans(m);
+	for (size_t i = m->clusters.len; i-- > 0;)
+		if (!m->clusters.at[i]->in_force)
+			remove_cluster(m, i);
+}
+
+static void
+accept_cluster(struct members *m, struct member_cluster *c, const struct store_cluster *s)
+{
+	bool other = c->version_hash != s->version;
+
+	c->in_force = true;
+	take_message(m, c, s);
+	if (other)
+		TELL(m, cluster_changed, c);
+}
+
+void
+members_accept(struct members *m, struct store *next)
+{
+	for (size_t i = m->clusters.len; i-- > 0;)
+		if (store_cluster(next, m->clusters.at[i]->name) == NULL)
+			remove_cluster(m, i);
+	for (size_t i = 0; i < m->clusters.len; i++)
+		accept_cluster(m, m->clusters.at[i], store_cluster(next, m->clusters.at[i]->name));
+	for (size_t i = 0; i < m->plans.len; i++)
+		carry_out(m, &m->plans.at[i]);
+	forget_plans(m);
+}
+
+/* ---- life */
+
+void
+members_init(struct members *m)
+{
+	*m = (struct members){0};
+	arena_init(&m->arena);
+}
+
+void
+members_fini(struct members *m)
+{
+	forget_plans(m);
+	while (m->clusters.len)
+		remove_cluster(m, m->clusters.len - 1);
+	vec_fini(&m->clusters);
+	vec_fini(&m->observers);
+	for (size_t i = 0; i < m->retiring.len; i++)
+		disown(&m->retiring.at[i].prefix);
+	vec_fini(&m->retiring);
+	map_fini(&m->by_name);
+	map_fini(&m->inherited);
+	arena_fini(&m->arena);
+}
+
+/* ---- for all */
 
 struct member_cluster *
 members_cluster(struct members *m, struct str name)
 {
-	for (size_t i = 0; i < m->clusters.len; i++)
-		if (str_eq(m->clusters.at[i].name, name))
-			return &m->clusters.at[i];
-	return NULL;
+	return map_get(&m->by_name, name);
 }
 
 struct member *
 member_find(struct member_cluster *c, struct str address)
 {
-	for (size_t i = 0; i < c->members.len; i++)
-		if (str_eq(c->members.at[i].address, address))
-			return &c->members.at[i];
-	return NULL;
+	return map_get(&c->by_address, address);
 }
 
 struct member_health
@@ -176,7 +583,7 @@ member_cluster_health(const struct member_cluster *c)
 	struct member_health h = {0};
 
 	for (size_t i = 0; i < c->members.len; i++) {
-		const struct member *x = &c->members.at[i];
+		const struct member *x = c->members.at[i];
 		uint32_t flags = host_cell_flags(x->cell);
 
 		h.total++;
@@ -187,8 +594,8 @@ member_cluster_health(const struct member_cluster *c)
 			h.degraded++;
 		else
 			h.healthy++;
-		if (x->weight > h.max_weight)
-			h.max_weight = x->weight;
+		if (x->endpoint.weight > h.max_weight)
+			h.max_weight = x->endpoint.weight;
 	}
 	return h;
 }
@@ -197,7 +604,7 @@ void
 members_count(struct members *m)
 {
 	for (size_t i = 0; i < m->clusters.len; i++) {
-		struct member_cluster *c = &m->clusters.at[i];
+		struct member_cluster *c = m->clusters.at[i];
 		struct member_health h = member_cluster_health(c);
 
 		stat_set(&c->stats->membership_total, h.total);

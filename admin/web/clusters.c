@@ -33,6 +33,15 @@ host_number(const struct clusters_job *job, const struct member *m, const char *
 	return row->kind == STAT_GAUGE ? row->gauge : (int64_t)row->counter;
 }
 
+static const struct locality nowhere = {
+    .region = {"", 0}, .zone = {"", 0}, .sub_zone = {"", 0}};
+
+static bool
+is_canary(const struct endpoint *e)
+{
+	return e->metadata && e->metadata->canary;
+}
+
 /* ---- text */
 
 static const char *const limit_names[BREAKER_KINDS] = {
@@ -59,21 +68,23 @@ host_text(const struct clusters_job *job, const struct member_cluster *c, const 
 {
 	static const char *const numbers[] = {"cx_active", "cx_connect_fail", "cx_total", "rq_active",
 	    "rq_error", "rq_success", "rq_timeout", "rq_total"};
+	const struct endpoint *e = &m->endpoint;
+	const struct locality *l = e->locality ? e->locality : &nowhere;
 	char at[512];
 
 	snprintf(at, sizeof(at), "%s::" STR_FMT, c->message->name, STR_ARG(m->address));
 	for (size_t i = 0; i < ARRAY_LEN(numbers); i++)
 		strb_printf(out, "%s::%s::%lld\n", at, numbers[i],
 		    (long long)host_number(job, m, numbers[i]));
-	strb_printf(out, "%s::hostname::" STR_FMT "\n", at, STR_ARG(m->hostname));
+	strb_printf(out, "%s::hostname::" STR_FMT "\n", at, STR_ARG(endpoint_hostname(&m->endpoint)));
 	strb_printf(out, "%s::health_flags::", at);
 	host_flags_print(out, host_cell_flags(m->cell));
-	strb_printf(out, "\n%s::weight::%u\n", at, m->weight);
-	strb_printf(out, "%s::region::" STR_FMT "\n", at, STR_ARG(m->region));
-	strb_printf(out, "%s::zone::" STR_FMT "\n", at, STR_ARG(m->zone));
-	strb_printf(out, "%s::sub_zone::" STR_FMT "\n", at, STR_ARG(m->sub_zone));
-	strb_printf(out, "%s::canary::false\n", at);
-	strb_printf(out, "%s::priority::%u\n", at, m->priority);
+	strb_printf(out, "\n%s::weight::%u\n", at, e->weight);
+	strb_printf(out, "%s::region::" STR_FMT "\n", at, STR_ARG(l->region));
+	strb_printf(out, "%s::zone::" STR_FMT "\n", at, STR_ARG(l->zone));
+	strb_printf(out, "%s::sub_zone::" STR_FMT "\n", at, STR_ARG(l->sub_zone));
+	strb_printf(out, "%s::canary::%s\n", at, is_canary(e) ? "true" : "false");
+	strb_printf(out, "%s::priority::%u\n", at, e->priority);
 	strb_printf(out, "%s::success_rate::-1\n", at);
 	strb_printf(out, "%s::local_origin_success_rate::-1\n", at);
 }
@@ -88,7 +99,7 @@ cluster_text(const struct clusters_job *job, const struct member_cluster *c, str
 	limits_text(c, true, out);
 	strb_printf(out, "%s::added_via_api::false\n", c->message->name);
 	for (size_t i = 0; i < c->members.len; i++)
-		host_text(job, c, &c->members.at[i], out);
+		host_text(job, c, c->members.at[i], out);
 }
 
 /* ---- JSON: envoy.admin.v3.Clusters, fields that are not set left out */
@@ -166,19 +177,22 @@ health_json(struct json_out *j, const struct member *m)
 static void
 host_json(const struct clusters_job *job, struct json_out *j, const struct member *m)
 {
+	const struct endpoint *e = &m->endpoint;
+	const struct locality *l = e->locality ? e->locality : &nowhere;
+
 	json_object(j);
 	json_field_address(j, "address", m->address);
 	numbers_json(job, j, m);
 	health_json(j, m);
-	json_field_u32(j, "weight", m->weight);
-	json_field_set(j, "hostname", m->hostname);
-	if (m->priority)
-		json_field_u32(j, "priority", m->priority);
+	json_field_u32(j, "weight", e->weight);
+	json_field_set(j, "hostname", endpoint_hostname(e));
+	if (e->priority)
+		json_field_u32(j, "priority", e->priority);
 	json_keyz(j, "locality");
 	json_object(j);
-	json_field_set(j, "region", m->region);
-	json_field_set(j, "zone", m->zone);
-	json_field_set(j, "sub_zone", m->sub_zone);
+	json_field_set(j, "region", l->region);
+	json_field_set(j, "zone", l->zone);
+	json_field_set(j, "sub_zone", l->sub_zone);
 	json_end(j);
 	json_end(j);
 }
@@ -194,7 +208,7 @@ cluster_json(const struct clusters_job *job, struct json_out *j, const struct me
 		json_keyz(j, "host_statuses");
 		json_array(j);
 		for (size_t i = 0; i < c->members.len; i++)
-			host_json(job, j, &c->members.at[i]);
+			host_json(job, j, c->members.at[i]);
 		json_end(j);
 	}
 	json_keyz(j, "circuit_breakers");
@@ -245,7 +259,7 @@ job_more(void *state, struct strb *out)
 		begin_json(job, out);
 	if (job->next >= job->a->members.clusters.len) /* a reload may have taken some away */
 		return end(job, out);
-	c = &job->a->members.clusters.at[job->next++];
+	c = job->a->members.clusters.at[job->next++];
 	if (job->filter && !regex_match(job->filter, c->name))
 		return true;
 	if (job->as_json)

@@ -74,27 +74,16 @@ read_breakers(struct cluster *c, const Cluster *msg)
 	}
 }
 
-/* The message goes away; what members borrow from it moves to the cluster's arena. */
-static void
-keep_strings(struct cluster *c, struct member *m)
-{
-	m->hostname = arena_str(&c->arena, m->hostname);
-	m->region = arena_str(&c->arena, m->region);
-	m->zone = arena_str(&c->arena, m->zone);
-	m->sub_zone = arena_str(&c->arena, m->sub_zone);
-}
-
 static int
 read_members(struct cluster *c, const Cluster *msg, struct err *err)
 {
 	struct assignment m;
 
 	if (assignment_read(&m, msg->load_assignment, err) < 0)
-		return -1;
+		return err_in(err, "load_assignment");
 	c->hosts_n = (uint32_t)m.list.len;
 	c->hosts = mem_array(struct host *, m.list.len);
 	for (uint32_t i = 0; i < c->hosts_n; i++) {
-		keep_strings(c, &m.list.at[i]);
 		c->hosts[i] = host_new(c, &m.list.at[i]);
 		c->hosts[i]->index = i;
 	}

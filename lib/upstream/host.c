@@ -3,7 +3,6 @@
 #include "lib/base/mem.h"
 #include "lib/upstream/blocks.h"
 #include "lib/upstream/cluster.h"
-#include "lib/upstream/assignment.h"
 #include "lib/upstream/pool.h"
 
 #include "envoy/config/core/v3/health_check.pb-c.h"
@@ -17,27 +16,51 @@
 	(HOST_EXCLUDED_IMMEDIATE_HC_FAIL | HOST_PENDING_ACTIVE_HC | HOST_OPERATOR_DRAIN |          \
 	    HOST_OPERATOR_FAIL)
 
+static void
+take_values(struct host *h, const struct endpoint *e)
+{
+	h->weight = e->weight;
+	h->locality_weight = e->locality_weight;
+	h->priority = e->priority;
+	h->eds_status = e->status;
+	h->canary = e->metadata && e->metadata->canary;
+	h->hostname = hostname_ref(e->hostname);
+	h->locality = locality_ref(e->locality);
+	h->metadata = metadata_ref(e->metadata);
+}
+
+static void
+drop_values(struct host *h)
+{
+	hostname_unref(&h->hostname);
+	locality_unref(&h->locality);
+	metadata_unref(&h->metadata);
+}
+
 struct host *
-host_new(struct cluster *c, const struct member *m)
+host_new(struct cluster *c, const struct endpoint *e)
 {
 	struct host *h = mem_new(struct host);
 	struct strb prefix = {0};
 
 	h->refs = 1;
 	h->cluster = c;
-	h->address = m->address;
-	h->hostname = m->hostname;
-	h->weight = m->weight;
-	h->priority = m->priority;
-	h->region = m->region;
-	h->zone = m->zone;
-	h->sub_zone = m->sub_zone;
-	h->eds_status = m->eds_status;
-	host_block_prefix(&prefix, c->name, &m->address);
+	h->address = e->address;
+	take_values(h, e);
+	host_block_prefix(&prefix, c->name, &e->address);
 	h->cell = block_shared(SCOPE_host, strb_str(&prefix));
 	h->stats = block_stats(SCOPE_host, strb_str(&prefix));
 	strb_fini(&prefix);
 	return h;
+}
+
+void
+host_update(struct host *h, const struct endpoint *e)
+{
+	struct host before = *h;
+
+	take_values(h, e);
+	drop_values(&before);
 }
 
 struct host *
@@ -57,6 +80,7 @@ host_unref(struct host **hp)
 		return;
 	pool_free(&h->pool[0]);
 	pool_free(&h->pool[1]);
+	drop_values(h);
 	mem_free(h);
 }
 

@@ -2,7 +2,7 @@
  * One member of a cluster: address, weight, verdicts in shared memory,
  * its pools.  Refcounted: its cluster, its connections and requests that
  * wait for one hold it.  The same address in a later member list of the
- * cluster is the same host.
+ * cluster is the same host.  Removed, it goes with its last connection.
  */
 #ifndef UPSTREAM_HOST_H
 #define UPSTREAM_HOST_H
@@ -12,24 +12,31 @@
 
 #include "lib/base/str.h"
 #include "lib/net/address.h"
+#include "lib/upstream/endpoint.h"
 #include "shm/block.h"
 #include "shm/hosts.h"
 #include "shm/limits.h"
 
 struct cluster;
-struct member;
 struct pool;
 
+/* What discovery says may change while the host lives (host_update), between two turns of the loop
+ * and together with a new host_set: a policy object never sees it change. */
 struct host {
 	uint32_t refs;
 	uint32_t index;          /* place in the cluster's member list */
+	uint32_t number;         /* in the journal, see membership.h */
+	uint32_t weight;
+	uint32_t locality_weight; /* 0: none given */
+	uint8_t priority;
+	uint8_t eds_status;      /* envoy.config.core.v3.HealthStatus of the endpoint */
+	bool canary;             /* metadata envoy.lb {canary: true} */
+	bool removed;            /* not a member any more: picked never, its pools drain */
 	struct cluster *cluster; /* borrowed: it lives until its last connection is gone */
 	struct address address;
-	struct str hostname;     /* "" when none */
-	struct str hash_key;     /* metadata envoy.lb hash_key; "" when none */
-	uint32_t weight, priority;
-	struct str region, zone, sub_zone;
-	uint32_t eds_status;     /* envoy.config.core.v3.HealthStatus of the endpoint */
+	struct hostname *hostname; /* these may be NULL */
+	struct locality *locality; /* the same place is the same pointer */
+	struct metadata *metadata;
 	struct host_cell *cell;  /* verdicts, shared by all processes */
 	struct host_stats *stats;
 	struct limit_others rq_others;
@@ -42,10 +49,17 @@ enum host_health {
 	HOST_UNHEALTHY,
 };
 
-/* m: borrowed, its strings too (they live with the cluster). */
-struct host *host_new(struct cluster *c, const struct member *m);
+struct host *host_new(struct cluster *c, const struct endpoint *e);
+/* Discovery says something else of the same address. */
+void host_update(struct host *h, const struct endpoint *e);
 struct host *host_ref(struct host *h);
 void host_unref(struct host **hp);
+
+static inline struct str
+host_hostname(const struct host *h)
+{
+	return h->hostname ? h->hostname->text : (struct str){"", 0};
+}
 
 enum host_health host_health(const struct host *h);
 bool host_is_excluded(const struct host *h); /* does not count in panic and load maths */

@@ -18,8 +18,6 @@
 
 #include "lib/upstream/lb.h"
 
-#define OVERPROVISIONING 140
-
 struct cluster_stats;
 struct host_set;
 struct loop;

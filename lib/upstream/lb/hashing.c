@@ -41,10 +41,10 @@ hashing_key(const struct hashing *g, const struct host *h, struct strb *out)
 {
 	char text[ADDRESS_TEXT];
 
-	if (h->hash_key.n) {
-		strb_adds(out, h->hash_key);
-	} else if (g->config->hash_hostname && h->hostname.n) {
-		strb_adds(out, h->hostname);
+	if (h->metadata && h->metadata->hash_key.n) {
+		strb_adds(out, h->metadata->hash_key);
+	} else if (g->config->hash_hostname && h->hostname) {
+		strb_adds(out, h->hostname->text);
 	} else {
 		address_format(&h->address, text);
 		strb_addz(out, text);

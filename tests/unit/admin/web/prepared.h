@@ -102,11 +102,12 @@ prepare(void **state)
 	assert_int_equal(store_listeners(&a->store, &err), 0);
 	for (size_t i = 0; i < a->store.bootstrap->static_resources->n_clusters; i++)
 		store_add_cluster(&a->store, a->store.bootstrap->static_resources->clusters[i]);
-	assert_int_equal(members_build(&a->members, &a->store, &err), 0);
+	a->members.segment = a->segment;
 	assert_int_equal(blocks_publish_own(a->segment, &p->settings, &err), 0);
 	assert_int_equal(
-	    blocks_publish_conf(a->segment, &p->settings, &a->store, &a->members, &err), 0);
-	members_attach(&a->members);
+	    blocks_publish_listeners(a->segment, &p->settings, &a->store, &err), 0);
+	assert_int_equal(members_prepare(&a->members, &a->store, &err), 0);
+	members_accept(&a->members, &a->store);
 	stats_attach(a);
 	a->serving = true;
 	shm_flags()->state = SERVER_LIVE;

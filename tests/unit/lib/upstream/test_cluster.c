@@ -159,8 +159,8 @@ an_address_stands_once_and_the_last_one_wins(void **state)
 
 	assert_int_equal(c->hosts_n, 2);
 	assert_int_equal(c->hosts[0]->weight, 5);
-	assert_true(str_eqz(c->hosts[0]->zone, "b"));
-	assert_true(str_eqz(c->hosts[0]->hostname, "one"));
+	assert_true(str_eqz(c->hosts[0]->locality->zone, "b"));
+	assert_true(str_eqz(host_hostname(c->hosts[0]), "one"));
 	assert_true(address_is_pipe(&c->hosts[1]->address));
 	assert_ptr_equal(cluster_host_at(c, 1), c->hosts[1]);
 	assert_null(cluster_host_at(c, 2));
@@ -259,8 +259,8 @@ a_wrong_assignment_says_where(void **state)
 			      "  - lb_endpoints: [{endpoint: {address: {pipe: {path: /a}}}}]\n");
 	y.msg->load_assignment->endpoints[0]->priority = MEMBER_PRIORITIES;
 	assert_int_equal(cluster_build(&c, y.msg, *state, &err), -1);
-	assert_string_equal(
-	    err.text, "cluster 'api': endpoints[0].lb_endpoints[0]: priority 128 is above 127");
+	assert_string_equal(err.text,
+	    "cluster 'api': load_assignment: endpoints[0].lb_endpoints[0]: priority 129 is above 128");
 	cluster_yaml_close(&y);
 }
 
