@@ -4,6 +4,7 @@
 #include "conf/defaults.h"
 #include "envoy/config/route/v3/route.pb-c.h"
 #include "lib/base/vec.h"
+#include "worker/route/hash_policy.h"
 #include "worker/route/table_private.h"
 
 typedef Envoy__Config__Route__V3__RouteConfiguration RouteConfiguration;
@@ -68,6 +69,8 @@ build_cluster_action(struct route_entry *r, const RouteAction *m, struct arena *
 		p->grpc_timeout_offset_ms =
 		    conf_duration_ms(m->max_stream_duration->grpc_timeout_header_offset, 0);
 	}
+	p->hash_policies =
+	    hash_policies_build((void *const *)m->hash_policy, m->n_hash_policy, a);
 	r->prefix_rewrite = arena_str(a, str_of(m->prefix_rewrite));
 	r->has_prefix_rewrite = r->prefix_rewrite.n > 0;
 	if (m->host_rewrite_specifier_case ==

@@ -14,6 +14,7 @@
 #include "lib/base/err.h"
 #include "lib/http/headers.h"
 
+struct hash_policies;
 struct header_ops;
 struct route_table;
 struct stream_info;
@@ -44,6 +45,7 @@ struct route {
 	bool has_grpc_timeout_max;
 	uint64_t grpc_timeout_max_ms, grpc_timeout_offset_ms;
 	bool high_priority;
+	const struct hash_policies *hash_policies; /* NULL: none */
 	/* ROUTE_DIRECT */
 	unsigned direct_status;
 	struct str direct_body;

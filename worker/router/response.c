@@ -1,5 +1,6 @@
 /* The host's answer on its way to the client. */
 #include "lib/base/clock.h"
+#include "worker/route/hash_policy.h"
 #include "worker/router/router_private.h"
 
 bool
@@ -93,6 +94,8 @@ router_on_response(struct router *r, struct headers *h, bool end)
 	hear_health(r, h);
 	note_upgrade(r, h);
 	r->stream->info.details = STR("via_upstream");
+	for (const struct hash_cookie *c = r->cookies; c; c = c->next)
+		headers_add_id(h, HDR_SET_COOKIE, c->text);
 	route_rewrite_response(r->route, h, &r->stream->info);
 	r->answered = true;
 	if (end)

@@ -1,6 +1,7 @@
 #include "worker/router/router.h"
 
 #include "conf/defaults.h"
+#include "worker/route/hash_policy.h"
 #include "worker/router/router_private.h"
 #include "worker/snapshot.h"
 
@@ -121,7 +122,8 @@ reply_no_host(struct router *r)
 void
 router_try(struct router *r, bool fresh)
 {
-	struct lb_context ctx = {.request = r->request};
+	struct lb_context ctx = {
+	    .request = r->request, .hash = r->hash, .has_hash = r->has_hash};
 	struct host *h = cluster_pick(r->cluster, &ctx);
 
 	if (h == NULL) {
@@ -233,6 +235,9 @@ route_to_cluster(struct router *r)
 		return;
 	}
 	r->cluster = cluster_ref(c);
+	if (r->route->hash_policies && c->policy->by_hash)
+		r->has_hash = hash_policies_apply(r->route->hash_policies, r->request, &s->info,
+		    &s->arena, &r->hash, &r->cookies);
 	router_read_timeouts(r);
 	route_rewrite_request(r->route, r->request, &s->info, r->config->suppress_envoy_headers);
 	if (r->request_ended)

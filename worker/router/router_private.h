@@ -40,6 +40,9 @@ struct router {
 	bool answered;       /* a response was begun */
 	bool over;           /* answered to the end, replied or done: events of the request are dropped */
 	bool upgraded, canary;
+	bool has_hash;       /* hash policies of the route found something */
+	uint64_t hash;
+	struct hash_cookie *cookies; /* for the response */
 	unsigned blocked;    /* reasons why the client's side takes no more */
 	uint64_t request_ended_ns;
 	struct timer timeout, duration;
