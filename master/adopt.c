@@ -164,12 +164,17 @@ take_socket(struct master *m, struct message_view *v, bool admin)
 	socklen_t n = sizeof(own);
 	uint64_t flags = admin ? LISTEN_ADMIN : 0;
 	struct err err;
+	bool handed;
 
+	message_get_u(v); /* the number it had */
+	handed = message_get_u(v) != 0;
 	if (fd < 0)
 		return;
 	getsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &own, &n);
 	if (own && !admin)
 		flags |= LISTEN_REUSE_PORT;
+	if (handed)
+		flags |= LISTEN_HANDED;
 	if (m->state != MASTER_STARTING || sockets_inherit(m->sockets, key, flags, fd, &err) < 0)
 		close(fd);
 }

@@ -14,9 +14,11 @@
 #include "lib/base/state.h"
 #include "lib/event/loop.h"
 #include "lib/event/signal.h"
+#include "lib/ipc/listen.h"
 #include "master/adopt.h"
 #include "master/control.h"
 #include "master/line.h"
+#include "master/listen_fds.h"
 #include "master/log_fds.h"
 #include "master/master_private.h"
 #include "master/signals.h"
@@ -455,18 +457,19 @@ static const struct children_events children_events = {master_on_message, on_sta
 /* ---- sockets go to workers and admin */
 
 static void
-give_socket(void *arg, unsigned worker, struct str key, unsigned index, int fd, bool lent)
+give_socket(void *arg, unsigned worker, const struct socket_at *at, bool lent)
 {
 	struct master *m = arg;
 	struct message out;
 
 	message_init(&out, worker ? MSG_LISTEN_FD : MSG_LISTEN_ADMIN_FD);
-	message_s(&out, key);
+	message_s(&out, at->key);
 	if (worker) {
-		message_u(&out, index);
+		message_u(&out, at->index);
 		message_u(&out, lent);
+		message_u(&out, (at->flags & LISTEN_HANDED) != 0);
 	}
-	out.fd = fd;
+	out.fd = at->fd;
 	child_send(&m->children.at[worker], &out);
 }
 
@@ -608,6 +611,7 @@ open_serving(struct master *m, const struct options *o, struct settings *s, stru
 	    (m->dir.has_elder && successor_take(m, o, s, err) < 0) || publish_stats(m, err) < 0 ||
 	    privileges_drop(ROLE_MASTER, &m->children.identity, err) < 0)
 		return -1;
+	listen_fds_take(m->sockets);
 	m->children.segment = m->segment;
 	m->children.gifts.segment_fd = m->segment->fd;
 	m->children.gifts.control_fd = m->dir.control_fd;

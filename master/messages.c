@@ -91,6 +91,7 @@ on_serving(struct master *m, struct child *c, struct message_view *v)
 	m->admin_serves = true;
 	if (m->state == MASTER_SERVING)
 		sockets_drop_unasked(m->sockets);
+	sockets_drop_handed(m->sockets);
 	if (master_serves(m))
 		successor_look(m);
 	if (m->reload_wanted && m->state == MASTER_SERVING)

@@ -8,6 +8,7 @@
 #include "lib/base/log.h"
 #include "lib/ipc/control.h"
 #include "lib/ipc/handover.h"
+#include "lib/ipc/listen.h"
 #include "master/control.h"
 #include "master/launch.h"
 #include "master/master_private.h"
@@ -188,7 +189,8 @@ send_sockets(struct master *m, struct link *l)
 
 		handover_begin(&b, HANDOVER_SOCKET);
 		handover_put_s(&b, FIELD_KEY, s.key);
-		handover_put_u(&b, FIELD_FLAGS, s.flags);
+		handover_put_u(&b, FIELD_FLAGS, s.flags & ~(uint64_t)LISTEN_HANDED);
+		handover_put_u(&b, FIELD_HANDED, (s.flags & LISTEN_HANDED) != 0);
 		handover_put_u(&b, FIELD_INDEX, s.index);
 		link_send(l, &b, s.fd);
 	}

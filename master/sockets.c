@@ -1,6 +1,7 @@
 #include "master/sockets.h"
 
 #include <inttypes.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "lib/base/log.h"
@@ -13,6 +14,14 @@
 struct one_socket {
 	int fd;
 	unsigned lent_to; /* worker; 0: nobody */
+	bool handed;	  /* a service manager listens on it too */
+};
+
+/* From a service manager, not asked for yet. */
+struct handed_socket {
+	int fd;
+	char *name;
+	struct address address;
 };
 
 struct socket_row {
@@ -37,6 +46,7 @@ struct sockets {
 	unsigned workers;
 	enum presence *worker; /* 1..workers */
 	VEC(struct socket_row *) rows;
+	VEC(struct handed_socket) handed;
 	const struct sockets_events *events;
 	void *arg;
 	bool stopped;
@@ -59,13 +69,23 @@ sockets_new(unsigned workers, const struct sockets_events *events, void *arg)
 static void
 row_free(struct socket_row *row, bool unlink_path)
 {
-	for (unsigned i = 0; i < row->n; i++)
+	for (unsigned i = 0; i < row->n; i++) {
 		close(row->at[i].fd);
+		unlink_path &= !row->at[i].handed;
+	}
 	if (unlink_path && address_is_pipe(&row->address) && row->address.un.sun_path[0])
 		unlink(row->address.un.sun_path);
 	mem_free(row->at);
 	mem_free(row->key);
 	mem_free(row);
+}
+
+static void
+drop_handed(struct sockets *s, size_t at)
+{
+	close(s->handed.at[at].fd);
+	mem_free(s->handed.at[at].name);
+	vec_remove(&s->handed, at);
 }
 
 void
@@ -79,6 +99,9 @@ sockets_free(struct sockets **sp, bool unlink_paths)
 	for (size_t i = 0; i < s->rows.len; i++)
 		row_free(s->rows.at[i], unlink_paths);
 	vec_fini(&s->rows);
+	while (s->handed.len)
+		drop_handed(s, 0);
+	vec_fini(&s->handed);
 	mem_free(s->worker);
 	mem_free(s);
 }
@@ -106,6 +129,16 @@ neighbour(const struct sockets *s, unsigned index)
 }
 
 static void
+give(struct sockets *s, struct socket_row *row, unsigned index, unsigned to, bool lent)
+{
+	const struct one_socket *one = &row->at[index];
+	struct socket_at at = {
+	    str_of(row->key), row->flags | (one->handed ? LISTEN_HANDED : 0), index, one->fd};
+
+	s->events->give(s->arg, to, &at, lent);
+}
+
+static void
 lend(struct sockets *s, struct socket_row *row, unsigned index, unsigned to)
 {
 	struct one_socket *one = &row->at[index];
@@ -116,7 +149,7 @@ lend(struct sockets *s, struct socket_row *row, unsigned index, unsigned to)
 		s->events->take_back(s->arg, one->lent_to, str_of(row->key), index);
 	one->lent_to = to;
 	if (to)
-		s->events->give(s->arg, to, str_of(row->key), index, one->fd, true);
+		give(s, row, index, to, true);
 }
 
 /* Each socket is with its owner when that is here, else with a neighbour. */
@@ -151,7 +184,7 @@ give_own(struct sockets *s, struct socket_row *row, unsigned worker)
 		return;
 	for (unsigned i = 0; i < row->n; i++)
 		if (row->shared || owner_of(s, i) == worker)
-			s->events->give(s->arg, worker, str_of(row->key), i, row->at[i].fd, false);
+			give(s, row, i, worker, false);
 }
 
 void
@@ -275,10 +308,11 @@ shares_one(const struct listen_request *q, const struct address *a)
 
 /* The first is bound alone, so that a port in use is an error; then the others may join it. */
 static int
-open_sockets(struct socket_row *row, struct socket_options *o, struct err *err)
+open_sockets(struct socket_row *row, unsigned workers, struct socket_options *o, struct err *err)
 {
-	unsigned want = row->n;
+	unsigned want = row->shared ? 1 : workers;
 
+	row->at = mem_array(struct one_socket, want);
 	for (row->n = 0; row->n < want; row->n++) {
 		int fd = socket_bind(&row->address, o, err);
 
@@ -295,6 +329,40 @@ open_sockets(struct socket_row *row, struct socket_options *o, struct err *err)
 		}
 	}
 	return 0;
+}
+
+/* Takes those of this address that a service manager handed over; others join them, if the kernel
+ * lets them (it wants the same user), else all workers share. */
+static bool
+take_handed(struct sockets *s, struct socket_row *row, const struct socket_options *o)
+{
+	struct err err;
+
+	for (size_t i = 0; i < s->handed.len;) {
+		const struct handed_socket *h = &s->handed.at[i];
+
+		if (!address_eq(&h->address, &row->address)) {
+			i++;
+			continue;
+		}
+		log_info(LOG_MASTER, "listener address %s: socket '%s' of the service manager", row->key, h->name);
+		row->at = mem_resize(row->at, (row->n + 1) * sizeof(*row->at));
+		row->at[row->n++] = (struct one_socket){.fd = h->fd, .handed = true};
+		if (o->backlog)
+			socket_listen(h->fd, o, NULL);
+		if (!row->shared && socket_allow_joining(h->fd, &err) < 0)
+			log_warning(LOG_MASTER, "listener address %s: %s", row->key, err.text);
+		mem_free(h->name);
+		vec_remove(&s->handed, i);
+	}
+	if (row->n == 0)
+		return false;
+	add_sockets(row, s->workers);
+	if (row->n < s->workers && !row->shared) {
+		row->shared = true;
+		row->flags &= ~(uint64_t)LISTEN_REUSE_PORT;
+	}
+	return true;
 }
 
 static void
@@ -361,9 +429,7 @@ sockets_listen(
 	row->backlog = (int)q->backlog;
 	row->claimed = true;
 	row->shared = shares_one(q, &row->address);
-	row->n = row->shared ? 1 : s->workers;
-	row->at = mem_array(struct one_socket, row->n);
-	if (open_sockets(row, &o, err) < 0) {
+	if (!take_handed(s, row, &o) && open_sockets(row, s->workers, &o, err) < 0) {
 		row_free(row, false);
 		return -1;
 	}
@@ -446,17 +512,69 @@ sockets_give_admin(struct sockets *s, struct str key)
 	struct socket_row *row = find_row(s, key, &at);
 
 	if (row && (row->flags & LISTEN_ADMIN) && row->claimed && !s->stopped)
-		s->events->give(s->arg, 0, key, 0, row->at[0].fd, false);
+		give(s, row, 0, 0, false);
+}
+
+/* ---- from a service manager */
+
+int
+sockets_hand(struct sockets *s, int fd, struct str name, struct err *err)
+{
+	struct address a;
+
+	address_local(&a, fd);
+	if (a.len == 0)
+		return err_set(err, "not a socket");
+	*vec_push(&s->handed) = (struct handed_socket){fd, str_dupz(name), a};
+	return 0;
+}
+
+static bool
+has_address(const struct sockets *s, const struct address *a)
+{
+	for (size_t i = 0; i < s->rows.len; i++)
+		if (address_eq(&s->rows.at[i]->address, a))
+			return true;
+	return false;
+}
+
+/* An address that came from another generation too is no surprise: it is the same socket. */
+void
+sockets_drop_handed(struct sockets *s)
+{
+	while (s->handed.len) {
+		const struct handed_socket *h = &s->handed.at[0];
+		char text[ADDRESS_TEXT];
+
+		address_format(&h->address, text);
+		if (!has_address(s, &h->address))
+			log_warning(LOG_MASTER, "LISTEN_FDS: socket '%s' at %s: no listener has this address, closed",
+			    h->name, text);
+		drop_handed(s, 0);
+	}
 }
 
 /* ---- from one generation to the next */
+
+static bool
+has_socket(const struct socket_row *row, int fd)
+{
+	struct stat a, b;
+
+	if (fstat(fd, &a) < 0)
+		return false;
+	for (unsigned i = 0; i < row->n; i++)
+		if (fstat(row->at[i].fd, &b) == 0 && a.st_ino == b.st_ino)
+			return true;
+	return false;
+}
 
 int
 sockets_inherit(struct sockets *s, struct str key, uint64_t flags, int fd, struct err *err)
 {
 	size_t at;
 	struct socket_row *row = find_row(s, key, &at);
-	struct listen_request q = {.key = key, .flags = flags};
+	struct listen_request q = {.key = key, .flags = flags & ~(uint64_t)LISTEN_HANDED};
 	struct socket_options o;
 	struct address a;
 
@@ -468,15 +586,16 @@ sockets_inherit(struct sockets *s, struct str key, uint64_t flags, int fd, struc
 	if (row == NULL) {
 		row = mem_new(struct socket_row);
 		row->key = str_dupz(key);
-		row->flags = flags;
+		row->flags = q.flags;
 		row->address = a;
 		row->shared = shares_one(&q, &a);
 		*vec_push(&s->rows) = row;
 	}
-	if (row->n && row->shared)
+	/* Of a shared one every orphan has a copy; only a service manager hands over several. */
+	if (row->n && row->shared && (!(flags & LISTEN_HANDED) || has_socket(row, fd)))
 		return err_set(err, "'" STR_FMT "': has its socket already", STR_ARG(key));
 	row->at = mem_resize(row->at, (row->n + 1) * sizeof(*row->at));
-	row->at[row->n++] = (struct one_socket){.fd = fd};
+	row->at[row->n++] = (struct one_socket){.fd = fd, .handed = (flags & LISTEN_HANDED) != 0};
 	return 0;
 }
 
@@ -487,7 +606,9 @@ sockets_each(const struct sockets *s, size_t n, struct socket_at *out)
 		const struct socket_row *row = s->rows.at[i];
 
 		if (n < row->n) {
-			*out = (struct socket_at){str_of(row->key), row->flags, (unsigned)n, row->at[n].fd};
+			*out = (struct socket_at){str_of(row->key),
+			    row->flags | (row->at[n].handed ? LISTEN_HANDED : 0), (unsigned)n,
+			    row->at[n].fd};
 			return true;
 		}
 		n -= row->n;

@@ -19,9 +19,17 @@
 
 struct sockets;
 
+/* One socket of a row. */
+struct socket_at {
+	struct str key; /* borrowed */
+	uint64_t flags; /* of the row, and LISTEN_HANDED */
+	unsigned index;
+	int fd; /* borrowed */
+};
+
 struct sockets_events {
-	/* Give socket number `index` of the row to this worker (1..n), or to admin (0). */
-	void (*give)(void *arg, unsigned worker, struct str key, unsigned index, int fd, bool lent);
+	/* Give this socket to this worker (1..n), or to admin (0). */
+	void (*give)(void *arg, unsigned worker, const struct socket_at *at, bool lent);
 	/* A lent one is wanted back. */
 	void (*take_back)(void *arg, unsigned worker, struct str key, unsigned index);
 };
@@ -64,12 +72,12 @@ void sockets_give_admin(struct sockets *s, struct str key);
  * From one generation to the next.  A row that was inherited is nobody's
  * until this generation's admin asks for its address.
  */
-struct socket_at {
-	struct str key; /* borrowed */
-	uint64_t flags;
-	unsigned index;
-	int fd; /* borrowed */
-};
+
+/* A socket that listens, from a service manager: whoever asks for its address gets it.  It is shared
+ * with that manager: never shut down, its path never removed.  Takes fd when it gives 0. */
+int sockets_hand(struct sockets *s, int fd, struct str name, struct err *err);
+/* Closes, with a warning, those that nobody asked for. */
+void sockets_drop_handed(struct sockets *s);
 
 /* Takes fd when it gives 0. */
 int sockets_inherit(struct sockets *s, struct str key, uint64_t flags, int fd, struct err *err);

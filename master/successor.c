@@ -7,6 +7,7 @@
 
 #include "lib/base/log.h"
 #include "lib/ipc/control.h"
+#include "lib/ipc/listen.h"
 #include "master/control.h"
 #include "master/master_private.h"
 #include "master/options.h"
@@ -53,13 +54,16 @@ static int
 on_socket(struct master *m, struct handover_packet *p, struct err *err)
 {
 	struct str key = handover_s(p, FIELD_KEY);
+	uint64_t flags = handover_u(p, FIELD_FLAGS);
 
 	if (p->fd < 0)
 		return err_set(err,
 		    "hot restart: the socket of '" STR_FMT "' did not arrive (ulimit -n)",
 		    STR_ARG(key));
 	fcntl(p->fd, F_SETFD, FD_CLOEXEC);
-	if (sockets_inherit(m->sockets, key, handover_u(p, FIELD_FLAGS), p->fd, err) < 0)
+	if (handover_u(p, FIELD_HANDED))
+		flags |= LISTEN_HANDED;
+	if (sockets_inherit(m->sockets, key, flags, p->fd, err) < 0)
 		return err_in(err, "hot restart");
 	p->fd = -1;
 	return 0;

@@ -237,11 +237,12 @@ static void
 on_listen_fd(struct worker *w, struct message_view *v)
 {
 	struct str key = message_get_s(v);
-	unsigned index = (unsigned)message_get_u(v);
-	int fd = message_take_fd(v);
+	struct listener_socket s = {key, (unsigned)message_get_u(v), message_take_fd(v), false};
 
-	if (fd >= 0)
-		listeners_add_socket(&w->listeners, key, index, fd);
+	message_get_u(v); /* lent or its own is all the same here */
+	s.handed = message_get_u(v) != 0;
+	if (s.fd >= 0)
+		listeners_add_socket(&w->listeners, &s);
 	else
 		log_warning(
 		    LOG_WORKER, "listener '" STR_FMT "': its socket did not arrive", STR_ARG(key));
@@ -528,6 +529,7 @@ tell_adopter(struct worker *w)
 		message_init(&m, MSG_ORPHAN_SOCKET);
 		message_s(&m, s.key);
 		message_u(&m, s.index);
+		message_u(&m, s.handed);
 		m.fd = s.fd;
 		tell_master(w, &m);
 	}

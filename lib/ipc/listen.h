@@ -17,6 +17,7 @@ enum listen_flag {
 	LISTEN_REUSE_PORT = 1,  /* one socket per worker; else one that all share */
 	LISTEN_IPV4_COMPAT = 2, /* "::" takes IPv4 too */
 	LISTEN_ADMIN = 4,       /* the admin port: one socket, sent to admin as LISTEN_ADMIN_FD */
+	LISTEN_HANDED = 8,      /* nobody asks for it: this socket is a service manager's too */
 };
 
 /* address: the text form of the configured address; listener: its name in the journal. */

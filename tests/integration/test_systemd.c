@@ -2,10 +2,14 @@
  * Under a service manager: what it hears at each turn of baton's life, that every generation is its
  * child, and that the packaged unit is one it takes.
  */
-#include <limits.h>
+#include <arpa/inet.h>
+#include <dirent.h>
+#include <fcntl.h>
+#include <netinet/in.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 
 #include "lib/base/clock.h"
@@ -146,11 +150,12 @@ an_end_that_takes_long_asks_for_time(void **state)
 
 	start(&sc, &m);
 	fd = client_connect(sc.port);
-	client_send(fd, "GET /?delay_ms=2500 HTTP/1.1\r\nHost: a\r\n\r\n");
+	client_send(fd, "GET /?delay_ms=600000 HTTP/1.1\r\nHost: a\r\n\r\n");
 	scene_wait_stat(&sc, "cluster.api.upstream_rq_active", 1);
 	kill(sc.proxy, SIGTERM);
 	HEARS(&m, m.is_stopping);
 	HEARS(&m, m.extensions >= 1 && strstr(m.status, "connections=1"));
+	kill(sc.proxy, SIGTERM); /* at once */
 	assert_int_equal(scene_wait_exit(&sc), 0);
 	close(fd);
 	finish(&sc, &m);
@@ -326,6 +331,209 @@ the_end_of_a_generation_is_not_the_services(void **state)
 	finish(&sc, &m);
 }
 
+/* ---- socket activation */
+
+#define CONF_AT_PORT                                                                               \
+	CONF_ADMIN                                                                                 \
+	"static_resources:\n"                                                                      \
+	"  listeners:\n"                                                                           \
+	"  - name: main\n"                                                                         \
+	"    address: {socket_address: {address: 127.0.0.1, port_value: @HOST9@}}\n"               \
+	"    filter_chains:\n"                                                                     \
+	"    - filters:\n"                                                                         \
+	"      - name: envoy.filters.network.http_connection_manager\n"                            \
+	"        typed_config:\n"                                                                  \
+	"          \"@type\": type.googleapis.com/"                                                \
+	"envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager\n"      \
+	"          stat_prefix: ingress\n"                                                         \
+	"          http_filters:\n" CONF_ROUTER "          route_config:\n"                        \
+	"            name: local\n"                                                                \
+	"            virtual_hosts:\n"                                                             \
+	"            - {name: all, domains: [\"*\"], routes: [{match: {prefix: /}, route: "        \
+	"{cluster: "                                                                               \
+	"api}}]}\n" CONF_CLUSTERS CONF_CLUSTER("api", CONF_HOST("@HOST0@"), "")
+
+/* As a service manager makes it, and keeps it. */
+static int
+listening(uint16_t *port)
+{
+	struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	socklen_t n = sizeof(a);
+	int fd = socket(AF_INET, SOCK_STREAM, 0), high;
+
+	assert_int_equal(bind(fd, (struct sockaddr *)&a, n), 0);
+	assert_int_equal(listen(fd, 64), 0);
+	assert_int_equal(getsockname(fd, (struct sockaddr *)&a, &n), 0);
+	*port = ntohs(a.sin_port);
+	high = fcntl(fd, F_DUPFD, 30); /* out of the way of 3 and 4 */
+	close(fd);
+	return high;
+}
+
+static bool
+has_socket(pid_t pid, int fd)
+{
+	char *path = mem_printf("/proc/%d/fd", (int)pid), want[64], got[64];
+	DIR *d = opendir(path);
+	struct dirent *e;
+	struct stat st;
+	bool has = false;
+
+	mem_free(path);
+	assert_int_equal(fstat(fd, &st), 0);
+	snprintf(want, sizeof(want), "socket:[%lu]", (unsigned long)st.st_ino);
+	while (d && !has && (e = readdir(d)) != NULL) {
+		ssize_t n = readlinkat(dirfd(d), e->d_name, got, sizeof(got) - 1);
+
+		got[n > 0 ? n : 0] = '\0';
+		has = strcmp(got, want) == 0;
+	}
+	if (d)
+		closedir(d);
+	return has;
+}
+
+struct activation {
+	struct scene sc;
+	int web, strange; /* handed over as descriptors 3 and 4 */
+};
+
+static void
+activate(struct activation *a, const char *workers)
+{
+	uint16_t unused;
+	char *number;
+
+	scene_init(&a->sc);
+	scene_origin(&a->sc, "one");
+	a->web = listening(&a->sc.host_port[9]);
+	a->strange = listening(&unused);
+	number = mem_printf("%d", a->web);
+	setenv("WEB", number, 1);
+	mem_free(number);
+	number = mem_printf("%d", a->strange);
+	setenv("STRANGE", number, 1);
+	mem_free(number);
+	a->sc.wrap[0] = "/bin/bash";
+	a->sc.wrap[1] = "-c";
+	a->sc.wrap[2] = "export LISTEN_PID=$$ LISTEN_FDS=2 LISTEN_FDNAMES=web:strange; "
+			"exec \"$0\" \"$@\" 3<&$WEB 4<&$STRANGE {WEB}<&- {STRANGE}<&-";
+	a->sc.extra[0] = "--concurrency";
+	a->sc.extra[1] = workers;
+}
+
+static void
+deactivate(struct activation *a)
+{
+	scene_fini(&a->sc);
+	close(a->web);
+	close(a->strange);
+	unsetenv("WEB");
+	unsetenv("STRANGE");
+}
+
+static int
+answered(int fd)
+{
+	struct reply r = client_reply(fd, false);
+	int status = r.status;
+
+	reply_free(&r);
+	close(fd);
+	return status;
+}
+
+static int
+ask(uint16_t port)
+{
+	int fd = client_connect(port);
+
+	client_send(fd, "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+	return fd;
+}
+
+static void
+a_handed_socket_is_the_listeners(void **state)
+{
+	struct activation a;
+	int early;
+	char *log;
+
+	activate(&a, "1");
+	early = ask(a.sc.host_port[9]); /* nobody is there yet */
+	scene_proxy(&a.sc, CONF_AT_PORT);
+	assert_int_equal(a.sc.port, a.sc.host_port[9]);
+	assert_int_equal(answered(early), 200);
+	assert_int_equal(scene_status(&a.sc, "/"), 200);
+	assert_stat(&a.sc, "http.ingress.downstream_cx_total", 2);
+	assert_true(has_socket(a.sc.proxy, a.web));
+	assert_true(has_socket(scene_child(&a.sc, "worker 1"), a.web));
+	assert_false(has_socket(scene_child(&a.sc, "admin"), a.web));
+	assert_false(has_socket(a.sc.proxy, a.strange));
+	scene_wait_log(&a.sc, "socket 'strange'");
+	log = scene_log(&a.sc);
+	assert_null(strstr(log, "socket 'web' at"));
+	mem_free(log);
+	deactivate(&a);
+}
+
+/* The socket is the manager's: a hot restart passes it on, an end leaves it as it is, and who comes
+ * then is answered by the next start. */
+static void
+a_handed_socket_outlives_restarts_and_ends(void **state)
+{
+	struct activation a;
+	pid_t second;
+	char *text;
+	int late;
+
+	activate(&a, "2");
+	scene_proxy(&a.sc, CONF_AT_PORT);
+	for (int i = 0; i < 20; i++) /* some to it, some to the one that joined it */
+		assert_int_equal(scene_status(&a.sc, "/"), 200);
+	assert_int_equal(ctl(&a.sc, "hot-restart"), 0);
+	assert_int_equal(scene_wait_exit(&a.sc), 0);
+	text = scene_file(&a.sc, "0/pid");
+	second = atoi(text);
+	mem_free(text);
+	assert_true(has_socket(second, a.web));
+	for (int i = 0; i < 20; i++)
+		assert_int_equal(scene_status(&a.sc, "/"), 200);
+	assert_stat(&a.sc, "http.ingress.downstream_rq_2xx", 40);
+	a.sc.proxy = second;
+	kill(second, SIGTERM);
+	assert_int_equal(scene_wait_exit(&a.sc), 0);
+
+	late = ask(a.sc.host_port[9]);
+	scene_proxy(&a.sc, CONF_AT_PORT);
+	assert_int_equal(answered(late), 200);
+	deactivate(&a);
+}
+
+/* A start that adopts has the socket twice, from the orphans and from the manager. */
+static void
+a_handed_socket_outlives_a_crash(void **state)
+{
+	struct activation a;
+	int late;
+
+	activate(&a, "2");
+	scene_proxy(&a.sc, CONF_AT_PORT);
+	kill(a.sc.proxy, SIGKILL);
+	assert_int_equal(scene_wait_exit(&a.sc), -SIGKILL);
+	assert_int_equal(scene_status(&a.sc, "/"), 200);
+	scene_proxy(&a.sc, CONF_AT_PORT);
+	assert_true(has_socket(a.sc.proxy, a.web));
+	for (int i = 0; i < 20; i++)
+		assert_int_equal(scene_status(&a.sc, "/"), 200);
+	kill(a.sc.proxy, SIGTERM);
+	assert_int_equal(scene_wait_exit(&a.sc), 0);
+	late = ask(a.sc.host_port[9]); /* still the manager's */
+	scene_proxy(&a.sc, CONF_AT_PORT);
+	assert_int_equal(answered(late), 200);
+	deactivate(&a);
+}
+
 /* ---- the unit file */
 
 #define UNIT "examples/systemd/baton.service"
@@ -449,6 +657,9 @@ main(void)
 	    cmocka_unit_test(a_rollback_names_the_old_one_again),
 	    cmocka_unit_test(whoever_takes_the_traffic_back_says_so),
 	    cmocka_unit_test(the_end_of_a_generation_is_not_the_services),
+	    cmocka_unit_test(a_handed_socket_is_the_listeners),
+	    cmocka_unit_test(a_handed_socket_outlives_restarts_and_ends),
+	    cmocka_unit_test(a_handed_socket_outlives_a_crash),
 	    cmocka_unit_test(the_unit_file_is_hardened),
 	    cmocka_unit_test(the_unit_file_is_one_that_systemd_takes),
 	    cmocka_unit_test(the_units_capabilities_are_enough),

@@ -24,6 +24,7 @@ struct accept_socket {
 	unsigned index;
 	bool polled;
 	bool ended; /* refuses connections, for good */
+	bool handed; /* a service manager listens on it too */
 	bool any; /* bound to every address: connections are asked for theirs */
 	struct address local;
 };
@@ -164,7 +165,8 @@ accept_the_rest(struct accept_socket *s)
 /*
  * shutdown() and not close(): master and the other workers hold the same
  * socket, and a client that nobody will accept must be refused, not left
- * waiting in the queue.
+ * waiting in the queue.  In a service manager's socket it may wait: the
+ * next start is handed it again.
  */
 static void
 refuse_connections(struct listener *l)
@@ -176,7 +178,8 @@ refuse_connections(struct listener *l)
 			continue;
 		accept_the_rest(s);
 		s->ended = true;
-		shutdown(s->fd, SHUT_RD);
+		if (!s->handed)
+			shutdown(s->fd, SHUT_RD);
 	}
 }
 
@@ -248,18 +251,19 @@ find_or_add(struct listeners *ls, struct str key)
 }
 
 void
-listeners_add_socket(struct listeners *ls, struct str key, unsigned index, int fd)
+listeners_add_socket(struct listeners *ls, const struct listener_socket *add)
 {
-	struct listener *l = find_or_add(ls, key);
+	struct listener *l = find_or_add(ls, add->key);
 	struct accept_socket *s = mem_new(struct accept_socket);
 
-	remove_socket(l, index);
+	remove_socket(l, add->index);
 	s->listener = l;
-	s->fd = fd;
-	s->index = index;
-	address_local(&s->local, fd);
+	s->fd = add->fd;
+	s->index = add->index;
+	s->handed = add->handed;
+	address_local(&s->local, s->fd);
 	s->any = address_is_any(&s->local);
-	io_add_level(ls->hcm->loop, &s->io, fd, 0, on_acceptable, s);
+	io_add_level(ls->hcm->loop, &s->io, s->fd, 0, on_acceptable, s);
 	*vec_push(&l->sockets) = s;
 	set_options(l);
 	poll_sockets(l);
@@ -287,7 +291,7 @@ listeners_socket(const struct listeners *ls, size_t n, struct listener_socket *o
 		if (n < l->sockets.len) {
 			const struct accept_socket *s = l->sockets.at[n];
 
-			*out = (struct listener_socket){l->key, s->index, s->fd};
+			*out = (struct listener_socket){l->key, s->index, s->fd, s->handed};
 			return true;
 		}
 		n -= l->sockets.len;

@@ -24,16 +24,17 @@ struct listeners {
 };
 
 void listeners_init(struct listeners *ls, struct hcm *hcm);
-/* Takes fd; one of the same key and index is replaced. */
-void listeners_add_socket(struct listeners *ls, struct str key, unsigned index, int fd);
-/* A socket goes back to its owner: closed here, it lives on there. */
-void listeners_take_back(struct listeners *ls, struct str key, unsigned index);
-/* The nth listening socket that is held here; false: there is none. */
 struct listener_socket {
 	struct str key; /* borrowed */
 	unsigned index;
-	int fd; /* borrowed */
+	int fd;	     /* borrowed, unless it is added */
+	bool handed; /* a service manager's too: never shut down */
 };
+/* Takes its fd; one of the same key and index is replaced. */
+void listeners_add_socket(struct listeners *ls, const struct listener_socket *add);
+/* A socket goes back to its owner: closed here, it lives on there. */
+void listeners_take_back(struct listeners *ls, struct str key, unsigned index);
+/* The nth listening socket that is held here; false: there is none. */
 bool listeners_socket(const struct listeners *ls, size_t n, struct listener_socket *out);
 /* Where connections of this key come from; NULL when none is configured. */
 struct hcm_place *listeners_place(struct listeners *ls, struct str key);

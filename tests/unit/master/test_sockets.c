@@ -1,4 +1,5 @@
 /* Listening sockets: who gets which, who is lent which, and what comes back. */
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -16,12 +17,13 @@
 static char journal[4096]; /* what was given: "+w:i" own, "~w:i" lent, "-w:i" back */
 
 static void
-give(void *arg, unsigned worker, struct str key, unsigned index, int fd, bool lent)
+give(void *arg, unsigned worker, const struct socket_at *at, bool lent)
 {
 	size_t n = strlen(journal);
 
-	assert_true(fd >= 0);
-	snprintf(journal + n, sizeof(journal) - n, "%s%u:%u ", lent ? "~" : "+", worker, index);
+	assert_true(at->fd >= 0);
+	snprintf(journal + n, sizeof(journal) - n, "%s%u:%u%s ", lent ? "~" : "+", worker, at->index,
+	    at->flags & LISTEN_HANDED ? "h" : "");
 }
 
 static void
@@ -217,6 +219,89 @@ a_unix_path_is_shared_and_removed_at_the_end(void **state)
 	strb_fini(&bound);
 }
 
+/* A socket that listens at this address, as a service manager makes it; its port in *port. */
+static int
+made_elsewhere(const char *address, uint16_t *port)
+{
+	struct socket_options o = {0};
+	struct address a;
+	int fd;
+
+	assert_int_equal(address_parse(&a, str_of(address), NULL), 0);
+	fd = socket_bind(&a, &o, NULL);
+	assert_int_equal(socket_listen(fd, &o, NULL), 0);
+	address_local(&a, fd);
+	*port = address_is_ip(&a) ? address_port(&a) : 0;
+	return fd;
+}
+
+static void
+a_handed_socket_is_used_and_others_join_it(void **state)
+{
+	struct sockets *s = sockets_new(3, &events, NULL);
+	uint16_t port, unused;
+	int fd = made_elsewhere("127.0.0.1:0", &port), strange = made_elsewhere("127.0.0.1:0", &unused);
+	char key[32];
+	struct listen_request q = {.flags = LISTEN_REUSE_PORT};
+	struct strb bound = {0};
+	struct socket_at at;
+
+	journal[0] = '\0';
+	assert_int_equal(sockets_hand(s, strange, STR("strange"), NULL), 0);
+	assert_int_equal(sockets_hand(s, fd, STR("web"), NULL), 0);
+	snprintf(key, sizeof(key), "127.0.0.1:%u", port);
+	q.key = str_of(key);
+	sockets_worker_came(s, 1);
+	assert_int_equal(sockets_listen(s, &q, &bound, NULL), 0);
+	assert_given("+1:0h ~1:1 ~1:2 ");
+	assert_true(sockets_each(s, 0, &at));
+	assert_int_equal(at.fd, fd);
+	assert_int_equal(at.flags, LISTEN_REUSE_PORT | LISTEN_HANDED);
+	sockets_drop_handed(s);
+	assert_int_equal(fcntl(strange, F_GETFD), -1);
+	assert_true(fcntl(fd, F_GETFD) >= 0);
+	strb_fini(&bound);
+	sockets_free(&s, true);
+}
+
+static void
+the_path_of_a_handed_socket_stays(void **state)
+{
+	struct sockets *s = sockets_new(2, &events, NULL);
+	struct listen_request q = {.key = STR("/tmp/baton-test-handed.sock")};
+	struct strb bound = {0};
+	uint16_t none;
+
+	unlink(q.key.p);
+	assert_int_equal(sockets_hand(s, made_elsewhere(q.key.p, &none), STR(""), NULL), 0);
+	assert_int_equal(sockets_listen(s, &q, &bound, NULL), 0);
+	strb_fini(&bound);
+	sockets_free(&s, true);
+	assert_int_equal(unlink(q.key.p), 0);
+}
+
+static void
+a_handed_socket_stays_one_in_the_next_generation(void **state)
+{
+	struct sockets *s = sockets_new(1, &events, NULL);
+	struct listen_request q = {.flags = LISTEN_REUSE_PORT};
+	struct strb bound = {0};
+	char key[32];
+	uint16_t port;
+	int fd = made_elsewhere("127.0.0.1:0", &port);
+
+	journal[0] = '\0';
+	snprintf(key, sizeof(key), "127.0.0.1:%u", port);
+	q.key = str_of(key);
+	assert_int_equal(
+	    sockets_inherit(s, q.key, LISTEN_REUSE_PORT | LISTEN_HANDED, fd, NULL), 0);
+	assert_int_equal(sockets_listen(s, &q, &bound, NULL), 0);
+	sockets_worker_came(s, 1);
+	assert_given("+1:0h ");
+	strb_fini(&bound);
+	sockets_free(&s, true);
+}
+
 int
 main(void)
 {
@@ -230,6 +315,9 @@ main(void)
 	    cmocka_unit_test(a_port_in_use_is_an_error_even_when_the_other_reuses_ports),
 	    cmocka_unit_test(what_admin_asks_is_checked_again),
 	    cmocka_unit_test(a_unix_path_is_shared_and_removed_at_the_end),
+	    cmocka_unit_test(a_handed_socket_is_used_and_others_join_it),
+	    cmocka_unit_test(the_path_of_a_handed_socket_stays),
+	    cmocka_unit_test(a_handed_socket_stays_one_in_the_next_generation),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

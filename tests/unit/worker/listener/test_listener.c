@@ -77,7 +77,7 @@ a_socket_that_came_before_its_configuration_waits_for_it(void **state)
 
 	open_world(&s);
 	fd = listening_socket(&s.port);
-	listeners_add_socket(&s.ls, key, 0, fd);
+	listeners_add_socket(&s.ls, &(struct listener_socket){key, 0, fd, false});
 	client = call(s.port);
 	turn(&s.w);
 	assert_int_equal(s.w.hcm.held, 0);
@@ -99,7 +99,7 @@ an_accepted_connection_is_answered(void **state)
 
 	open_world(&s);
 	listeners_use(&s.ls, s.w.snapshot);
-	listeners_add_socket(&s.ls, key, 0, listening_socket(&s.port));
+	listeners_add_socket(&s.ls, &(struct listener_socket){key, 0, listening_socket(&s.port), false});
 	client = call(s.port);
 	assert_int_equal(write(client, get, sizeof(get) - 1), sizeof(get) - 1);
 	turn(&s.w);
@@ -122,7 +122,7 @@ a_reset_that_comes_with_the_last_bytes_is_not_overlooked(void **state)
 
 	open_world(&s);
 	listeners_use(&s.ls, s.w.snapshot);
-	listeners_add_socket(&s.ls, key, 0, listening_socket(&s.port));
+	listeners_add_socket(&s.ls, &(struct listener_socket){key, 0, listening_socket(&s.port), false});
 	client = call(s.port);
 	turn(&s.w);
 	assert_int_equal(s.w.hcm.held, 1);
@@ -142,9 +142,9 @@ a_lent_socket_is_accepted_from_until_it_goes_back(void **state)
 
 	open_world(&s);
 	listeners_use(&s.ls, s.w.snapshot);
-	listeners_add_socket(&s.ls, key, 0, listening_socket(&s.port));
+	listeners_add_socket(&s.ls, &(struct listener_socket){key, 0, listening_socket(&s.port), false});
 	kept = listening_socket(&lent_port);
-	listeners_add_socket(&s.ls, key, 1, dup(kept));
+	listeners_add_socket(&s.ls, &(struct listener_socket){key, 1, dup(kept), false});
 	a = call(lent_port);
 	turn(&s.w);
 	assert_int_equal(s.w.hcm.held, 1);
@@ -167,7 +167,7 @@ a_stopped_worker_takes_who_waits_and_refuses_who_comes(void **state)
 	open_world(&s);
 	listeners_use(&s.ls, s.w.snapshot);
 	fd = listening_socket(&s.port);
-	listeners_add_socket(&s.ls, key, 0, dup(fd));
+	listeners_add_socket(&s.ls, &(struct listener_socket){key, 0, dup(fd), false});
 	listeners_stop(&s.ls, true); /* inbound only: this one is not */
 	client = call(s.port);
 	turn(&s.w);
@@ -196,7 +196,7 @@ a_socket_that_another_worker_stopped_is_left_alone(void **state)
 	open_world(&s);
 	listeners_use(&s.ls, s.w.snapshot);
 	fd = listening_socket(&s.port);
-	listeners_add_socket(&s.ls, key, 0, dup(fd));
+	listeners_add_socket(&s.ls, &(struct listener_socket){key, 0, dup(fd), false});
 	assert_int_equal(shutdown(fd, SHUT_RD), 0);
 	turn(&s.w);
 	/* Were it polled still, the one that listens again would be accepted from. */
@@ -219,7 +219,7 @@ out_of_descriptors_it_pauses_and_comes_back(void **state)
 
 	open_world(&s);
 	listeners_use(&s.ls, s.w.snapshot);
-	listeners_add_socket(&s.ls, key, 0, listening_socket(&s.port));
+	listeners_add_socket(&s.ls, &(struct listener_socket){key, 0, listening_socket(&s.port), false});
 	client = call(s.port);
 	getrlimit(RLIMIT_NOFILE, &was);
 	none = was;
