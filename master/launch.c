@@ -52,7 +52,21 @@ launch_init(int argc, char **argv)
 	}
 }
 
-/* In the grandchild: nothing of ours goes along but standard input, output and error. */
+int
+launch_exec(const char *epoch)
+{
+	command.argv[command.argc] = EPOCH_OPTION;
+	command.argv[command.argc + 1] = (char *)epoch;
+	signals_reset(NULL, 0);
+	notify_for_successor();
+	syscall(SYS_close_range, 3u, ~0u, KEEP_UNTIL_EXEC);
+	if (command.path == NULL)
+		return -ENOENT;
+	execv(command.path, command.argv);
+	return -errno;
+}
+
+/* In the grandchild. */
 _Noreturn static void
 become_successor(int report_fd, uint32_t epoch)
 {
@@ -60,13 +74,7 @@ become_successor(int report_fd, uint32_t epoch)
 	int code;
 
 	snprintf(number, sizeof(number), "%u", epoch);
-	command.argv[command.argc] = EPOCH_OPTION;
-	command.argv[command.argc + 1] = number;
-	signals_reset(NULL, 0);
-	notify_for_successor();
-	syscall(SYS_close_range, 3u, ~0u, KEEP_UNTIL_EXEC);
-	execv(command.path, command.argv);
-	code = -errno;
+	code = launch_exec(number);
 	if (write(report_fd, &code, sizeof(code)) < 0)
 		_exit(126);
 	_exit(127);

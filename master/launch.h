@@ -15,5 +15,8 @@
 void launch_init(int argc, char **argv);
 /* The pid of the process that was started, or -1 with the reason. */
 pid_t launch_successor(uint32_t epoch, struct err *err);
+/* In a forked process: becomes that binary with this --restart-epoch; nothing of ours goes along but
+ * standard input, output and error.  Comes back only with a negative errno. */
+int launch_exec(const char *epoch);
 
 #endif

@@ -7,6 +7,7 @@
 
 #include "lib/base/rand.h"
 #include "lib/ipc/process.h"
+#include "master/init.h"
 #include "master/launch.h"
 #include "master/master.h"
 #include "master/options.h"
@@ -29,7 +30,8 @@ main(int argc, char **argv)
 		status = 1;
 	} else if (!options.done) {
 		fflush(stdout);
-		status = master_run(&options, &admin_process, &worker_process);
+		if (!init_is_wanted(&options) || !init_run(&options, &status))
+			status = master_run(&options, &admin_process, &worker_process);
 	}
 	options_fini(&options);
 	return status;

@@ -95,14 +95,20 @@ notify_not_for_children(void)
 }
 
 void
-notify_for_successor(void)
+notify_is_for_me(void)
 {
 	char pid[16];
 
 	snprintf(pid, sizeof(pid), "%d", (int)getpid());
 	if (getenv("WATCHDOG_PID"))
 		setenv("WATCHDOG_PID", pid, 1);
-	unsetenv("LISTEN_FDS"); /* it gets its sockets from us */
+}
+
+void
+notify_for_successor(void)
+{
+	notify_is_for_me();
+	unsetenv("LISTEN_FDS");
 	unsetenv("LISTEN_PID");
 	unsetenv("LISTEN_FDNAMES");
 }

@@ -31,7 +31,9 @@ void notify_add_text(struct strb *lines, const char *key, struct str text);
 
 /* What was meant for master alone goes from the environment. */
 void notify_not_for_children(void);
-/* In a process that takes master's place: what names a pid names this one now. */
+/* In a process that takes another's place: what names a pid names this one now. */
+void notify_is_for_me(void);
+/* The same for the next generation, which gets its sockets from the last one. */
 void notify_for_successor(void);
 
 #endif

@@ -27,15 +27,18 @@ grow_area(const char *z)
 static void
 copy_environ(void)
 {
-	char **copy;
+	/* Reachable for as long as the process lives: setenv() and unsetenv() forget strings and the
+	 * array itself, and free nothing that they did not make. */
+	static char **copy, **kept;
 	size_t n = 0;
 
 	while (environ[n])
 		n++;
 	copy = mem_array(char *, n + 1);
+	kept = mem_array(char *, n + 1);
 	for (size_t i = 0; i < n; i++) {
 		grow_area(environ[i]);
-		copy[i] = mem_strdup(environ[i]);
+		copy[i] = kept[i] = mem_strdup(environ[i]);
 	}
 	environ = copy;
 }
