@@ -25,7 +25,8 @@ struct target {
 static void
 usage(FILE *out)
 {
-	fprintf(out, "usage: batonctl [--base-id N] [--runtime-dir PATH] [-o text|json] COMMAND\n\n");
+	fprintf(out, "usage: batonctl [--base-id N] [--runtime-dir PATH] [--json | -o text|json] COMMAND\n"
+		     "options may stand before the command or after it\n\n");
 	for (unsigned i = 0; i < CONTROL_COMMANDS; i++)
 		fprintf(out, "  %-12s %-32s %s\n", control_rows[i].name, control_rows[i].arguments,
 		    control_rows[i].text);
@@ -157,15 +158,18 @@ main(int argc, char **argv)
 	    {"base-id", required_argument, NULL, 'b'},
 	    {"runtime-dir", required_argument, NULL, 'r'},
 	    {"output", required_argument, NULL, 'o'},
+	    {"json", no_argument, NULL, 'j'},
+	    {"why", no_argument, NULL, 'w'},
 	    {"version", no_argument, NULL, 'v'},
 	    {"help", no_argument, NULL, 'h'},
 	    {NULL, 0, NULL, 0},
 	};
 	struct control_request request = {0};
 	struct target target = {0};
+	bool why = false;
 	int c;
 
-	while ((c = getopt_long(argc, argv, "+o:h", longs, NULL)) != -1) {
+	while ((c = getopt_long(argc, argv, "o:h", longs, NULL)) != -1) {
 		if (c == 'b' && !str_u64(str_of(optarg), &target.base_id))
 			return wrong("not a base id:", optarg);
 		if (c == 'o' && strcmp(optarg, "json") != 0 && strcmp(optarg, "text") != 0)
@@ -174,6 +178,10 @@ main(int argc, char **argv)
 			target.runtime_dir = optarg;
 		if (c == 'o')
 			request.json = strcmp(optarg, "json") == 0;
+		if (c == 'j')
+			request.json = true;
+		if (c == 'w')
+			why = true;
 		if (c == 'v')
 			printf("batonctl version: %s\n", BATON_VERSION);
 		if (c == 'h')
@@ -187,9 +195,11 @@ main(int argc, char **argv)
 		usage(stderr);
 		return CONTROL_USAGE;
 	}
-	if (argc - optind > CONTROL_WORDS)
+	if (argc - optind + why > CONTROL_WORDS)
 		return wrong("too many words after", argv[optind]);
 	for (int i = optind; i < argc; i++)
 		request.words[request.n++] = str_of(argv[i]);
+	if (why)
+		request.words[request.n++] = STR("why");
 	return run(&target, &request);
 }
