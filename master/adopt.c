@@ -26,6 +26,9 @@ struct adopted {
 	struct channel *channel;
 	struct timer deadline;
 	uint64_t generation;
+	uint64_t epoch, deadline_ns;
+	uint64_t holding[DRAIN_KINDS];
+	char *who; /* some of its connections by name; owned, NULL: none */
 	pid_t pid; /* 0: has not answered */
 	bool admin, told, ending, gone;
 };
@@ -74,6 +77,7 @@ tell_drain(struct adopted *a)
 	master_order(a->master, &order);
 	drain_order_put(&out, &order);
 	channel_send(a->channel, &out);
+	a->deadline_ns = loop_now_ns(a->master->loop) + drain_order_last_s(&order) * NS_PER_S;
 	timer_set(a->master->loop, &a->deadline, drain_order_last_s(&order) * 1000ull + CUT_MS);
 }
 
@@ -114,6 +118,7 @@ destroy(void *arg)
 	timer_stop(&a->deadline);
 	list_remove(&a->node);
 	channel_free(&a->channel);
+	mem_free(a->who);
 	mem_free(a);
 }
 
@@ -187,7 +192,7 @@ on_answer(struct adopted *a, struct message_view *v, bool admin)
 
 	a->admin = admin;
 	a->pid = (pid_t)message_get_u(v);
-	epoch = message_get_u(v);
+	a->epoch = epoch = message_get_u(v);
 	if (epoch > m->orphans_epoch)
 		m->orphans_epoch = epoch;
 	log_info(LOG_MASTER, "orphan: %s pid %d of epoch %u is ours now",
@@ -200,12 +205,26 @@ on_answer(struct adopted *a, struct message_view *v, bool admin)
 }
 
 static void
+on_holding(struct adopted *a, struct message_view *v)
+{
+	struct str who;
+
+	for (unsigned k = 0; k < DRAIN_KINDS; k++)
+		a->holding[k] = message_get_u(v);
+	who = message_get_s(v);
+	mem_free(a->who);
+	a->who = who.n ? mem_strndup(who.p, who.n) : NULL;
+}
+
+static void
 on_message(void *arg, struct message_view *v)
 {
 	struct adopted *a = arg;
 
 	if (v->type == MSG_ORPHAN_SOCKET || v->type == MSG_ORPHAN_ADMIN_SOCKET)
 		take_socket(a->master, v, v->type == MSG_ORPHAN_ADMIN_SOCKET);
+	else if (v->type == MSG_HOLDING)
+		on_holding(a, v);
 	else if (v->type == MSG_ADOPTED || v->type == MSG_ADOPTED_ADMIN)
 		on_answer(a, v, v->type == MSG_ADOPTED_ADMIN);
 }
@@ -265,6 +284,41 @@ adopted_of(const struct master *m, uint64_t generation)
 	list_for_each(n, &m->adopted) count +=
 	    list_entry(n, struct adopted, node)->generation == generation;
 	return count;
+}
+
+static bool
+is_first(const struct master *m, const struct adopted *a)
+{
+	list_for_each(n, (struct list *)&m->adopted)
+	{
+		const struct adopted *other = list_entry(n, struct adopted, node);
+
+		if (other->pid && other->generation == a->generation)
+			return other == a;
+	}
+	return false;
+}
+
+bool
+adopted_each(const struct master *m, size_t i, struct adopted_view *out)
+{
+	list_for_each(n, (struct list *)&m->adopted)
+	{
+		const struct adopted *a = list_entry(n, struct adopted, node);
+
+		if (i-- > 0)
+			continue;
+		*out = (struct adopted_view){.generation = a->generation,
+		    .epoch = a->epoch,
+		    .deadline_ns = a->deadline_ns,
+		    .pid = a->gone ? 0 : a->pid,
+		    .admin = a->admin,
+		    .first = is_first(m, a),
+		    .holding = a->holding,
+		    .who = a->who};
+		return true;
+	}
+	return false;
 }
 
 void

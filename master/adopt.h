@@ -8,6 +8,7 @@
 #define MASTER_ADOPT_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 struct master;
@@ -19,6 +20,16 @@ void adopt(
 void adopt_late(void *arg); /* the timer master->adoption: some time has passed */
 /* How many processes of this generation are ours, or about to be? */
 unsigned adopted_of(const struct master *m, uint64_t generation);
+/* The nth process whose master died and that is ours now; false at the end. */
+struct adopted_view {
+	uint64_t generation, epoch, deadline_ns;
+	int32_t pid; /* 0: it has not answered yet */
+	bool admin;
+	bool first; /* of its generation */
+	const uint64_t *holding; /* by kind; as it said last */
+	const char *who;	 /* some of them by name; NULL: none */
+};
+bool adopted_each(const struct master *m, size_t n, struct adopted_view *out);
 /* All of them drain from now on. */
 void adopted_drain(struct master *m);
 /* Our end is theirs: at once, or after a drain of so many seconds. */

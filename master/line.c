@@ -1,7 +1,10 @@
 #include "master/line.h"
 
+#include "lib/base/log.h"
 #include "master/adopt.h"
 #include "master/master_private.h"
+
+#define MANY 3 /* generations that drain at once */
 
 static void
 tell_admin(struct master *m, enum message_type t, uint64_t v)
@@ -24,10 +27,22 @@ bury(struct master *m, const struct runtime_other *o)
 		runtime_dir_forget(&m->dir, o->generation);
 }
 
+static uint64_t
+held_by_orphans(const struct master *m)
+{
+	struct adopted_view v;
+	uint64_t held = 0;
+
+	for (size_t i = 0; adopted_each(m, i, &v); i++)
+		for (unsigned k = 0; k < DRAIN_KINDS && v.pid; k++)
+			held += v.holding[k];
+	return held;
+}
+
 static void
 tell_parents(struct master *m)
 {
-	uint64_t held = 0;
+	uint64_t held = held_by_orphans(m);
 
 	list_for_each(n, &m->links)
 	{
@@ -42,6 +57,43 @@ tell_parents(struct master *m)
 	tell_admin(m, MSG_PARENTS, held);
 }
 
+unsigned
+line_draining(const struct master *m, const struct link **oldest)
+{
+	struct adopted_view v;
+	unsigned count = 0;
+
+	*oldest = NULL;
+	for (size_t i = 0; adopted_each(m, i, &v); i++)
+		count += v.pid && v.first;
+	list_for_each(n, (struct list *)&m->links)
+	{
+		const struct link *l = list_entry(n, struct link, node);
+
+		if (l->state != LINK_DRAINS)
+			continue;
+		count++;
+		if (*oldest == NULL || l->generation < (*oldest)->generation)
+			*oldest = l;
+	}
+	return count;
+}
+
+/* Each holds memory and processes: once at three, and again at each more. */
+static void
+warn_of_many(struct master *m)
+{
+	const struct link *oldest;
+	unsigned draining = line_draining(m, &oldest);
+
+	if (draining >= MANY && draining > m->draining_warned && oldest && oldest->line.n)
+		log_warning(LOG_MASTER, "%u generations drain, the oldest: " STR_FMT, draining,
+		    STR_ARG(strb_str(&oldest->line)));
+	else if (draining >= m->draining_warned)
+		return;
+	m->draining_warned = draining;
+}
+
 void
 line_look(struct master *m)
 {
@@ -50,6 +102,7 @@ line_look(struct master *m)
 	if (m->state != MASTER_SERVING || !m->has_dir || link_in(m, LINK_BUILDING))
 		return;
 	tell_parents(m);
+	warn_of_many(m);
 	runtime_dir_others(&m->dir, &others);
 	/* Who starts has a directory before it has a lock of its own. */
 	if (runtime_dir_is_starting(&m->dir))

@@ -6,8 +6,11 @@
 #ifndef MASTER_LINE_H
 #define MASTER_LINE_H
 
+struct link;
 struct master;
 
 void line_look(struct master *m);
+/* How many drain, and the oldest of those that tell of themselves (NULL: none does). */
+unsigned line_draining(const struct master *m, const struct link **oldest);
 
 #endif

@@ -29,6 +29,12 @@ link_enter(struct link *l, enum link_state next)
 	l->state = next;
 }
 
+const char *
+link_state_name(const struct link *l)
+{
+	return link_state_names[l->state];
+}
+
 /* ---- sending */
 
 static void
@@ -130,8 +136,17 @@ ended(struct link *l)
 	loop_defer(l->master->loop, destroy, l);
 }
 
+void
+link_leave(struct link *l)
+{
+	link_goodbye(l, false, 0);
+	io_del(&l->io);
+	link_enter(l, LINK_ENDED);
+	loop_defer(l->master->loop, destroy, l);
+}
+
 static void
-dispatch(struct link *l, const struct handover_packet *p)
+dispatch(struct link *l, struct handover_packet *p)
 {
 	if (p->word == HANDOVER_GOODBYE)
 		l->goodbye = true;
@@ -208,6 +223,8 @@ link_free(struct link **lp)
 	io_del(&l->io);
 	close(l->fd);
 	strb_fini(&l->report);
+	strb_fini(&l->report_why);
+	strb_fini(&l->line);
 	strb_fini(&l->report_json);
 	mem_free(l);
 }

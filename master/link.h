@@ -43,22 +43,25 @@ struct link {
 	struct timer patience;			  /* the other one's next word is due */
 	struct list queue;			  /* packets that did not fit */
 	uint64_t pid, generation, epoch, workers; /* of the other one */
-	bool forgot; /* the draining other one was told that it will not serve again */
-	bool goodbye;				  /* was said to us: the end is no crash */
-	uint64_t held;				  /* what the draining other one still holds */
-	struct strb report, report_json;
+	bool forgot;   /* the draining other one will not serve again */
+	bool goodbye;  /* was said to us, or its end is none of our business: no crash */
+	uint64_t held; /* what the draining other one still holds, and its words for it */
+	struct strb report, report_why, report_json, line;
 };
 
 /* Takes fd; the link is one of master's and frees itself when it has ended. */
 struct link *link_new(struct master *m, int fd, enum link_state state);
 void link_free(struct link **lp);
 void link_enter(struct link *l, enum link_state next);
+const char *link_state_name(const struct link *l);
 /* Packets leave in order; fd is borrowed (-1: none).  The packet is empty again after. */
 void link_send(struct link *l, struct strb *packet, int fd);
 void link_say(struct link *l, enum handover_word word);
 void link_refuse(struct link *l, struct str why); /* says so and ends */
 /* Our end, told to the other one: is it the whole line's, and in how many seconds at the latest? */
 void link_goodbye(struct link *l, bool ending, uint64_t seconds);
+/* We turn to another one: to be called from its own words too. */
+void link_leave(struct link *l);
 /* The one in this state, or NULL. */
 struct link *link_in(struct master *m, enum link_state state);
 

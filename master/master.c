@@ -74,9 +74,25 @@ window_before(const struct settings *s, uint64_t deadline_s)
 	return s->drain_time_s < window ? s->drain_time_s : window;
 }
 
+/* As workers understand it: said again, only what is nearer counts. */
+static void
+note_deadlines(struct master *m)
+{
+	uint64_t now = loop_now_ns(m->loop);
+
+	for (unsigned k = 0; k < DRAIN_KINDS; k++) {
+		uint32_t s = m->order.deadline_s[k];
+		uint64_t at_ns = s == DRAIN_NO_DEADLINE ? UINT64_MAX : now + s * NS_PER_S;
+
+		if (at_ns < m->cut_ns[k])
+			m->cut_ns[k] = at_ns;
+	}
+}
+
 static void
 tell_drain(struct master *m)
 {
+	note_deadlines(m);
 	if (!m->order.another_serves)
 		children_tell_workers(&m->children, MSG_STOP_ACCEPTING);
 	for (unsigned i = 0; i <= m->children.n; i++) {
@@ -123,6 +139,7 @@ expect_ends(struct master *m)
 static void
 begin_drain(struct master *m)
 {
+	memset(m->cut_ns, 0xff, sizeof(m->cut_ns));
 	shm_flags()->drain_started_ns = loop_now_ns(m->loop);
 	__atomic_store_n(&shm_flags()->draining, 1, __ATOMIC_RELEASE);
 	expect_ends(m);
@@ -257,6 +274,8 @@ master_go(struct master *m)
 	adopted_drain(m);
 	if (m->settings->mode == MODE_INIT_ONLY)
 		master_end(m, 0);
+	else
+		restart_next(m);
 }
 
 void
@@ -309,14 +328,25 @@ master_end_by(struct master *m, uint64_t seconds)
 	tell_drain(m);
 }
 
+void
+master_held_by_kind(const struct master *m, uint64_t held[DRAIN_KINDS])
+{
+	for (unsigned k = 0; k < DRAIN_KINDS; k++) {
+		held[k] = 0;
+		for (unsigned i = 1; i <= m->children.n; i++)
+			if (m->children.at[i].pid)
+				held[k] += m->children.at[i].holding[k];
+	}
+}
+
 uint64_t
 master_held(const struct master *m)
 {
-	uint64_t held = 0;
+	uint64_t by_kind[DRAIN_KINDS], held = 0;
 
-	for (unsigned i = 1; i <= m->children.n; i++)
-		for (unsigned k = 0; k < DRAIN_KINDS && m->children.at[i].pid; k++)
-			held += m->children.at[i].holding[k];
+	master_held_by_kind(m, by_kind);
+	for (unsigned k = 0; k < DRAIN_KINDS; k++)
+		held += by_kind[k];
 	return held;
 }
 
@@ -357,10 +387,17 @@ master_reload(struct master *m)
 	}
 	m->reload_wanted = false;
 	message_init(&out, MSG_CONTROL);
-	message_u(&out, 0); /* nobody waits for the answer */
+	message_u(&out, RELOAD_ID); /* nobody of the askers has this one */
 	message_z(&out, "reload");
 	message_u(&out, 0);
-	child_send(admin, &out);
+	m->reloading += child_send(admin, &out);
+}
+
+void
+master_reload_done(struct master *m)
+{
+	if (m->reloading && --m->reloading == 0)
+		restart_next(m);
 }
 
 void
@@ -423,8 +460,8 @@ status_of(int status)
 static void
 admin_ended(struct master *m, struct child *c, int status)
 {
-	if (m->control)
-		control_admin_ended(m->control);
+	control_admin_ended(m->control);
+	m->reloading = 0;
 	supervisor_reload_ended(m, false, STR("admin ended before it was in force"));
 	if (!master_serves(m)) {
 		m->exit_status = status_of(status);
@@ -679,7 +716,7 @@ master_fini(struct master *m, bool served)
 	supervisor_close(m);
 	restart_fini(&m->restart);
 	adopted_fini(m);
-	control_free(&m->control);
+	control_close(m->control);
 	while ((n = list_first(&m->links)) != NULL) {
 		struct link *l = list_entry(n, struct link, node);
 
@@ -708,6 +745,7 @@ master_fini(struct master *m, bool served)
 		segment_free(&m->segment);
 	}
 	mem_free(m->watched);
+	control_free(&m->control); /* who waited for the end may start another one now */
 	loop_free(&m->loop);
 }
 

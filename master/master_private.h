@@ -65,17 +65,20 @@ struct master {
 	bool elder_health_failed; /* as the one we take over from said */
 	uint64_t elder_started_ns;
 	unsigned ticks;
+	unsigned draining_warned; /* so many generations drained at the last warning */
 	uint64_t parents_held; /* as admin was told */
 	struct baton_stats *stats;
 	struct watchdog_stats **watched; /* [0] admin, [1..n] workers */
 	int log_fd; /* --log-path as admin opened it; -1: standard error */
 	int exit_status;
 	bool admin_serves; /* SERVING came: later failures of admin end nothing */
-	bool reload_wanted; /* SIGHUP came while no admin was there to hear it */
+	bool reload_wanted; /* SIGHUP came while no admin was there to hear it, or in a restart */
+	unsigned reloading; /* reloads that admin was asked for and has not answered */
 	struct log_fds *log_fds;
 	uint64_t started_ns;
 	uint64_t deadline_ns; /* of the last kind of connection; 0: none */
 	struct drain_order order; /* while it drains */
+	uint64_t cut_ns[DRAIN_KINDS]; /* as workers were told; UINT64_MAX: never */
 };
 
 const char *master_state_name(const struct master *m);
@@ -90,9 +93,11 @@ void master_take_names(struct master *m);        /* control socket and pid files
 void master_take_back(struct master *m);         /* it is gone: accept again */
 void master_end_by(struct master *m, uint64_t seconds); /* a draining generation: the deadline is not later than this */
 uint64_t master_held(const struct master *m);    /* connections, as draining workers said */
+void master_held_by_kind(const struct master *m, uint64_t held[DRAIN_KINDS]);
 void master_drain(struct master *m);             /* graceful end; asked again, or before serving: at once */
 void master_end(struct master *m, int status);   /* end now; a status that is not 0 stays */
 void master_reload(struct master *m);            /* SIGHUP; remembered while admin is away */
+void master_reload_done(struct master *m);
 void master_set_health(struct master *m, bool failed, const char *who);
 
 /* messages.c: what children say */

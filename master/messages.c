@@ -94,8 +94,8 @@ on_serving(struct master *m, struct child *c, struct message_view *v)
 	sockets_drop_handed(m->sockets);
 	if (master_serves(m))
 		successor_look(m);
-	if (m->reload_wanted && m->state == MASTER_SERVING)
-		master_reload(m);
+	if (m->state == MASTER_SERVING)
+		restart_next(m);
 }
 
 static void
@@ -157,8 +157,12 @@ on_log_level(struct master *m, struct child *c, struct message_view *v)
 static void
 on_control_done(struct master *m, struct child *c, struct message_view *v)
 {
+	struct message_view copy = *v;
+
 	if (m->control)
 		control_on_done(m->control, v);
+	if (message_get_u(&copy) & RELOAD_ID)
+		master_reload_done(m);
 }
 
 static void

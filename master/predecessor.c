@@ -11,6 +11,7 @@
 #include "lib/ipc/listen.h"
 #include "master/control.h"
 #include "master/launch.h"
+#include "master/line.h"
 #include "master/master_private.h"
 #include "master/report.h"
 #include "master/sockets.h"
@@ -32,11 +33,35 @@ forget_process(struct restart *r)
 	r->pid = 0;
 }
 
+bool
+master_is_changing(const struct master *m)
+{
+	return m->restart.running || m->reloading;
+}
+
+void
+restart_next(struct master *m)
+{
+	if (master_is_changing(m))
+		return;
+	if (m->restart.again) { /* a reload goes with it, or follows it */
+		m->restart.again = false;
+		control_next_begins(m->control);
+		master_hot_restart(m);
+		return;
+	}
+	if (m->reload_wanted)
+		master_reload(m);
+	if (m->state == MASTER_SERVING && m->children.at[0].state == CHILD_READY)
+		control_reload_now(m->control);
+	else if (m->state != MASTER_SERVING)
+		control_done(m->control, WAITS_TO_RELOAD, CONTROL_REFUSED,
+		    STR("this generation is ending"));
+}
+
 static void
 refused(struct master *m, struct str why)
 {
-	bool again = m->restart.again;
-
 	if (!m->restart.running)
 		return;
 	log_warning(LOG_MASTER, "hot restart: refused: " STR_FMT, STR_ARG(why));
@@ -44,12 +69,21 @@ refused(struct master *m, struct str why)
 	if (m->state == MASTER_SERVING) /* it may have died between taking the names and "drain" */
 		master_take_names(m);
 	forget_process(&m->restart);
-	m->restart.running = m->restart.again = false;
-	control_restart_done(m->control, CONTROL_REFUSED, why);
-	if (again)
-		master_hot_restart(m);
-	else if (m->reload_wanted)
-		master_reload(m);
+	m->restart.running = false;
+	control_done(m->control, WAITS_FOR_RESTART, CONTROL_REFUSED, why);
+	restart_next(m);
+}
+
+/* What was asked for meanwhile is for the one that serves now. */
+static void
+pass_on(struct master *m, struct link *l)
+{
+	control_pass_on(m->control, l);
+	if (m->restart.again)
+		link_say(l, HANDOVER_RESTART);
+	if (m->reload_wanted)
+		link_say(l, HANDOVER_RELOAD);
+	m->restart.running = m->restart.again = m->reload_wanted = false;
 }
 
 static void
@@ -58,11 +92,27 @@ succeeded(struct master *m, struct link *l)
 	char text[96];
 
 	forget_process(&m->restart);
-	snprintf(text, sizeof(text), "epoch %u serves, pid %d\n", (unsigned)l->epoch, (int)l->pid);
-	control_restart_done(m->control, CONTROL_OK, str_of(text));
-	if (m->restart.again)
-		link_say(l, HANDOVER_RESTART);
-	m->restart.running = m->restart.again = false;
+	snprintf(text, sizeof(text), "epoch %u serves, pid %d", (unsigned)l->epoch, (int)l->pid);
+	control_done(m->control, WAITS_FOR_RESTART, CONTROL_OK, str_of(text));
+	pass_on(m, l);
+}
+
+void
+restart_rolled_back(struct master *m, struct link *serving, struct str why)
+{
+	struct restart *r = &m->restart;
+
+	if (r->rolling_back) {
+		timer_stop(&r->patience);
+		r->rolling_back = NULL;
+		r->running = false;
+	}
+	control_done(
+	    m->control, WAITS_FOR_ROLLBACK, serving ? CONTROL_OK : CONTROL_REFUSED, why);
+	if (serving)
+		pass_on(m, serving);
+	else
+		restart_next(m);
 }
 
 /* ---- starting the successor */
@@ -83,6 +133,11 @@ on_no_hello(void *arg)
 {
 	struct restart *r = arg;
 
+	if (r->rolling_back) {
+		restart_rolled_back(
+		    r->master, NULL, STR("the previous generation did not answer"));
+		return;
+	}
 	if (r->pid)
 		kill(r->pid, SIGKILL);
 	refused(r->master, STR("the new process did not say hello in time"));
@@ -114,26 +169,17 @@ launch(struct master *m)
 static bool
 too_many_drain(struct master *m, struct err *err)
 {
-	unsigned n = 0;
 	const struct link *oldest = NULL;
+	unsigned n = line_draining(m, &oldest);
 
-	list_for_each(at, &m->links)
-	{
-		const struct link *l = list_entry(at, struct link, node);
-
-		if (l->state != LINK_DRAINS)
-			continue;
-		n++;
-		if (oldest == NULL || l->generation < oldest->generation)
-			oldest = l;
-	}
 	if (n < m->settings->max_draining)
 		return false;
-	if (oldest)
-		err_set(err, "%u draining already (--max-draining); the oldest: " STR_FMT, n,
-		    STR_ARG(strb_str(&oldest->report)));
+	if (oldest && oldest->line.n)
+		err_set(err, "%u draining already (--max-draining %u); the oldest: " STR_FMT, n,
+		    m->settings->max_draining, STR_ARG(strb_str(&oldest->line)));
 	else
-		err_set(err, "--max-draining is 0");
+		err_set(err, "%u draining already (--max-draining %u)", n,
+		    m->settings->max_draining);
 	return true;
 }
 
@@ -143,8 +189,9 @@ master_hot_restart(struct master *m)
 	struct err err = {""};
 	char why[96];
 
-	if (m->restart.running) {
-		log_info(LOG_MASTER, "hot restart: one is under way, the next follows it");
+	if (master_is_changing(m)) {
+		log_info(LOG_MASTER, "hot restart: %s is under way, the next follows it",
+		    m->restart.running ? "one" : "a reload");
 		m->restart.again = true;
 		return;
 	}
@@ -228,7 +275,8 @@ send_generations(struct master *m, struct link *l)
 void
 predecessor_hello(struct master *m, int fd, const struct handover_packet *p)
 {
-	bool busy = link_in(m, LINK_BUILDING) || link_in(m, LINK_STILL);
+	bool busy = link_in(m, LINK_BUILDING) || link_in(m, LINK_STILL) || m->reloading ||
+		    m->restart.rolling_back;
 	struct link *l = link_new(m, fd, LINK_BUILDING);
 	char why[96];
 
@@ -237,7 +285,10 @@ predecessor_hello(struct master *m, int fd, const struct handover_packet *p)
 	l->generation = handover_u(p, FIELD_ID);
 	if (m->state != MASTER_SERVING || busy) {
 		snprintf(why, sizeof(why), "the baton with pid %d is %s", (int)getpid(),
-		    busy ? "handing over to another one" : master_state_name(m));
+		    m->reloading	      ? "reading its configuration anew"
+		    : m->restart.rolling_back ? "rolling back"
+		    : busy		      ? "handing over to another one"
+					      : master_state_name(m));
 		link_refuse(l, str_of(why));
 		link_enter(l, LINK_ENDED);
 		link_free(&l);
@@ -296,19 +347,20 @@ on_removed(struct master *m, struct link *l, const struct handover_packet *p)
 		sockets_unlisten(m->sockets, key);
 }
 
-/* A younger one than our successor serves: its end is not ours to mend. */
+/* It drains too, so its end is not ours to mend: we turn to the one that serves now. */
 static void
 on_forget(struct master *m, struct link *l, const struct handover_packet *p)
 {
 	if (l->state != LINK_SERVES || m->state != MASTER_HANDED_OVER)
 		return;
-	l->goodbye = true;
 	sockets_disown(m->sockets, STR(""));
+	link_leave(l);
+	predecessor_report(m);
 }
 
 /* Those that drain already are asked for nothing any more, should the successor die: we are. */
-static void
-tell_elders(struct master *m)
+void
+predecessor_tell_elders(struct master *m)
 {
 	list_for_each(n, &m->links)
 	{
@@ -333,10 +385,11 @@ on_drain(struct master *m, struct link *l, const struct handover_packet *p)
 	if (l->state == LINK_STILL)
 		link_enter(l, LINK_SERVES);
 	log_info(LOG_MASTER, "hot restart: pid %d serves, draining", (int)l->pid);
-	tell_elders(m);
+	predecessor_tell_elders(m);
 	drain_order_unpack(&order, p);
 	master_hand_over(m, &order);
 	succeeded(m, l);
+	predecessor_report(m);
 }
 
 static void
@@ -362,10 +415,13 @@ on_goodbye(struct master *m, struct link *l, const struct handover_packet *p)
 static void
 on_take_back(struct master *m, struct link *l, const struct handover_packet *p)
 {
+	uint64_t until_ns = handover_u(p, FIELD_UNTIL_NS);
 	struct drain_order order;
 	struct strb b = {0};
 
 	if (l->state != LINK_SERVES || m->state != MASTER_HANDED_OVER || l->goodbye)
+		return;
+	if (until_ns && loop_now_ns(m->loop) > until_ns) /* we were stopped: it gave us up */
 		return;
 	log_info(LOG_MASTER, "rollback: accepting again, pid %d drains", (int)l->pid);
 	link_enter(l, LINK_DRAINS);
@@ -427,27 +483,49 @@ predecessor_gives_up(struct master *m, struct link *l)
 	link_free(&l);
 }
 
+/* Our successor drains too, or ended: whoever serves hears from us now. */
+static struct link *
+join(struct master *m)
+{
+	struct strb b = {0};
+	struct err err;
+	struct link *l;
+	int fd = runtime_dir_connect(&m->dir, 0, &err), sent;
+
+	if (fd < 0)
+		return NULL;
+	handover_begin(&b, HANDOVER_DRAINING);
+	handover_put_u(&b, FIELD_PID, (uint64_t)getpid());
+	handover_put_u(&b, FIELD_EPOCH, m->settings->restart_epoch);
+	handover_put_u(&b, FIELD_ID, m->dir.generation);
+	sent = handover_send(fd, &b, -1);
+	strb_fini(&b);
+	if (sent <= 0) {
+		close(fd);
+		return NULL;
+	}
+	l = link_new(m, fd, LINK_SERVES);
+	l->goodbye = true; /* its end is not ours to mend: another look around is */
+	return l;
+}
+
 void
 predecessor_report(struct master *m)
 {
 	struct link *l = link_in(m, LINK_SERVES);
-	struct strb text = {0}, json = {0}, b = {0};
+	struct strb b = {0};
 
-	if (l == NULL || m->state != MASTER_HANDED_OVER)
+	if (m->state != MASTER_HANDED_OVER || !m->has_dir)
 		return;
-	report_text(m, &text);
-	report_json(m, &json);
+	if (l == NULL)
+		l = join(m);
+	if (l == NULL)
+		return;
 	handover_begin(&b, HANDOVER_REPORT);
-	handover_put_u(&b, FIELD_HELD, master_held(m));
-	if (text.n + json.n < HANDOVER_PACKET - 256) {
-		handover_put_s(&b, FIELD_TEXT, strb_str(&text));
-		handover_put_s(&b, FIELD_JSON, strb_str(&json));
-	}
+	report_pack(m, &b);
 	if (list_empty(&l->queue)) /* a reader that is stopped gets the next one */
 		link_send(l, &b, -1);
 	strb_fini(&b);
-	strb_fini(&text);
-	strb_fini(&json);
 }
 
 /* ---- life */

@@ -23,8 +23,9 @@ struct restart {
 	struct io io; /* its pidfd */
 	int pidfd;    /* -1: none */
 	bool running;
-	bool again;	       /* another was asked for meanwhile */
-	struct timer patience; /* it has not said hello */
+	bool again;		   /* another was asked for meanwhile */
+	struct link *rolling_back; /* it is a rollback: this one shall serve again */
+	struct timer patience;	   /* it has not said hello, or not taken back */
 };
 
 void restart_init(struct restart *r, struct master *m);
@@ -32,6 +33,12 @@ void restart_fini(struct restart *r);
 
 /* SIGUSR2, batonctl hot-restart.  The answer goes to who waits on the control socket. */
 void master_hot_restart(struct master *m);
+/* A restart, a rollback or a reload is under way: what is asked for now comes after it. */
+bool master_is_changing(const struct master *m);
+/* One of those is over: what was asked for meanwhile. */
+void restart_next(struct master *m);
+/* A rollback is over; when it did not come about we go on with what was asked for meanwhile. */
+void restart_rolled_back(struct master *m, struct link *serving, struct str why);
 /* A hello came on the control socket; takes fd. */
 void predecessor_hello(struct master *m, int fd, const struct handover_packet *p);
 
@@ -40,7 +47,9 @@ void predecessor_hears(struct master *m, struct link *l, const struct handover_p
 void predecessor_alone(struct master *m, struct link *l, enum link_state was);
 void predecessor_gives_up(struct master *m, struct link *l);
 
-/* Draining after a hand-over: what is held goes to the one that serves. */
+/* We drain, and with us those who drained for us: they turn to the one that serves. */
+void predecessor_tell_elders(struct master *m);
+/* Draining after a hand-over: what is held is told to the one that serves. */
 void predecessor_report(struct master *m);
 
 #endif

@@ -1,25 +1,122 @@
 #include "master/report.h"
 
 #include <inttypes.h>
+#include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "lib/base/clock.h"
 #include "lib/event/loop.h"
+#include "lib/ipc/handover.h"
+#include "master/line.h"
 #include "master/master_private.h"
+#include "master/report_private.h"
+#include "shm/failures.h"
 #include "shm/flags.h"
+#include "shm/layout.h"
 
-static uint64_t
-seconds_since(const struct master *m, uint64_t ns)
+#define CUTS_LOOK 256 /* so far back in the ring */
+
+/* ---- what both forms need */
+
+uint64_t
+report_age_s(const struct master *m, uint64_t since_ns)
 {
 	uint64_t now = loop_now_ns(m->loop);
 
-	return now > ns ? (now - ns) / NS_PER_S : 0;
+	return now > since_ns ? (now - since_ns) / NS_PER_S : 0;
 }
 
-static const char *
-state_of(const struct child *c)
+uint64_t
+report_seconds_left(const struct master *m, uint64_t at_ns)
+{
+	uint64_t now = loop_now_ns(m->loop);
+
+	return at_ns > now ? (at_ns - now) / NS_PER_S : 0;
+}
+
+const char *
+report_child_state(const struct child *c)
 {
 	return c->watch.aborted ? "hung" : c->watch.lent ? "silent" : child_state_name(c);
+}
+
+bool
+report_drains(const struct master *m)
+{
+	return m->state == MASTER_DRAINING || m->state == MASTER_HANDED_OVER;
+}
+
+bool
+report_connection(struct str *rest, struct held_connection *out)
+{
+	struct str line;
+
+	if (!str_cut(rest, '\n', &line) || line.n == 0)
+		return false;
+	*out = (struct held_connection){0};
+	str_cut(&line, '\t', &out->kind);
+	str_cut(&line, '\t', &out->peer);
+	str_cut(&line, '\t', &out->age_s);
+	out->why = line;
+	return true;
+}
+
+bool
+report_cut_next(uint64_t *back, struct report_cut *out)
+{
+	struct seg_failure f;
+
+	while (*back < CUTS_LOOK) {
+		time_t at;
+		struct tm tm;
+
+		if (!failure_look((*back)++, &f))
+			continue;
+		if (f.kind != FAILURE_CUT)
+			continue;
+		at = (time_t)(f.wall_ns / NS_PER_S);
+		gmtime_r(&at, &tm);
+		strftime(out->time, sizeof(out->time), "%Y-%m-%dT%H:%M:%SZ", &tm);
+		snprintf(out->details, sizeof(out->details), "%.*s", (int)sizeof(f.details),
+		    f.details);
+		return true;
+	}
+	return false;
+}
+
+unsigned
+report_cut_by_now(void)
+{
+	uint64_t began_ns = shm_flags()->drain_started_ns, now_ns = clock_mono_ns();
+	uint64_t began_wall_ns = clock_wall_ns() - (now_ns - began_ns);
+	struct seg_failure f;
+	unsigned n = 0;
+
+	for (uint64_t back = 0; flag_get(&shm_flags()->draining) && back < FAILURE_SLOTS; back++)
+		n += failure_look(back, &f) && f.kind == FAILURE_CUT && f.wall_ns >= began_wall_ns;
+	return n;
+}
+
+bool
+report_is_known(const struct master *m, uint64_t generation)
+{
+	if (adopted_of(m, generation))
+		return true;
+	list_for_each(n, (struct list *)&m->links)
+		if (list_entry(n, struct link, node)->generation == generation)
+			return true;
+	return false;
+}
+
+/* ---- this generation as text */
+
+static void
+add_held(struct strb *out, const uint64_t by_kind[DRAIN_KINDS])
+{
+	for (unsigned k = 0; k < DRAIN_KINDS; k++)
+		strb_printf(
+		    out, "%s%s %" PRIu64, k ? ", " : "holds ", drain_kind_names[k], by_kind[k]);
 }
 
 static void
@@ -29,91 +126,189 @@ child_text(const struct master *m, const struct child *c, struct strb *out)
 
 	strb_printf(out, "  %-10s", child_name(c, name));
 	if (c->pid)
-		strb_printf(out, " pid %-8d age %-8" PRIu64, (int)c->pid, seconds_since(m, c->started_ns));
-	strb_printf(out, " %s", state_of(c));
+		strb_printf(out, " pid %-8d age %-8" PRIu64, (int)c->pid,
+		    report_age_s(m, c->started_ns));
+	strb_printf(out, " %s", report_child_state(c));
 	if (c->backoff_ms)
 		strb_printf(out, ", starts again after %u ms", c->backoff_ms);
-	if ((m->state == MASTER_DRAINING || m->state == MASTER_HANDED_OVER) && c->role == ROLE_WORKER && c->pid)
-		strb_printf(out,
-		    ", holds h1 %" PRIu64 ", h2 %" PRIu64 ", upgraded %" PRIu64 ", tcp %" PRIu64,
-		    c->holding[0], c->holding[1], c->holding[2], c->holding[3]);
+	if (report_drains(m) && c->role == ROLE_WORKER && c->pid) {
+		strb_addz(out, ", ");
+		add_held(out, c->holding);
+	}
 	strb_addc(out, '\n');
 }
 
-void
-report_text(const struct master *m, struct strb *out)
+static void
+deadlines_text(const struct master *m, struct strb *out)
+{
+	const char *before = "  cut after  ";
+
+	strb_printf(
+	    out, "  ends at the latest in %" PRIu64 " s\n", report_seconds_left(m, m->deadline_ns));
+	if (!report_drains(m))
+		return;
+	for (unsigned k = 0; k < DRAIN_KINDS; k++) {
+		if (m->cut_ns[k] == UINT64_MAX)
+			continue;
+		strb_printf(out, "%s%s %" PRIu64 " s", before, drain_kind_names[k],
+		    report_seconds_left(m, m->cut_ns[k]));
+		before = ", ";
+	}
+	if (before[0] == ',')
+		strb_addc(out, '\n');
+}
+
+static unsigned
+connections_text(struct str who, unsigned room, struct strb *out)
+{
+	struct held_connection c;
+
+	while (room && report_connection(&who, &c)) {
+		strb_printf(out,
+		    "    " STR_FMT " " STR_FMT ", open for " STR_FMT " s: " STR_FMT "\n",
+		    STR_ARG(c.kind), STR_ARG(c.peer), STR_ARG(c.age_s), STR_ARG(c.why));
+		room--;
+	}
+	return room;
+}
+
+static void
+who_text(const struct master *m, struct strb *out)
+{
+	unsigned room = REPORT_CONNECTIONS;
+	uint64_t held = master_held(m);
+
+	for (unsigned i = 1; i <= m->children.n; i++)
+		if (m->children.at[i].pid && m->children.at[i].who)
+			room = connections_text(str_of(m->children.at[i].who), room, out);
+	if (held > REPORT_CONNECTIONS - room)
+		strb_printf(out, "    and %" PRIu64 " more\n", held - (REPORT_CONNECTIONS - room));
+}
+
+static void
+cuts_text(struct strb *out)
+{
+	struct report_cut cut;
+	uint64_t back = 0;
+
+	for (unsigned i = 0; i < REPORT_CUTS && report_cut_next(&back, &cut); i++)
+		strb_printf(out, "    cut at %s: %s\n", cut.time, cut.details);
+}
+
+static void
+own_text(const struct master *m, bool why, struct strb *out)
 {
 	strb_printf(out, "generation epoch %u, base id %u: %s, %s\n", m->settings->restart_epoch,
 	    m->settings->base_id, master_state_name(m),
 	    flag_get(&shm_flags()->health_failed) ? "out of rotation" : "in rotation");
 	strb_printf(out, "  %-10s pid %-8d age %-8" PRIu64 "\n", "master", (int)getpid(),
-	    seconds_since(m, m->started_ns));
+	    report_age_s(m, m->started_ns));
 	for (unsigned i = 0; i <= m->children.n; i++)
 		child_text(m, &m->children.at[i], out);
 	if (m->deadline_ns)
-		strb_printf(out, "  ends at the latest in %" PRIu64 " s\n", master_seconds_left(m));
-	list_for_each(n, &m->links)
-	{
-		const struct link *l = list_entry(n, struct link, node);
+		deadlines_text(m, out);
+	if (why && report_drains(m))
+		who_text(m, out);
+	if (why)
+		cuts_text(out);
+}
 
-		if (l->state == LINK_DRAINS)
-			strb_adds(out, strb_str(&l->report));
-	}
+/* ---- the others as text */
+
+static void
+link_text(const struct link *l, bool why, struct strb *out)
+{
+	if (l->state != LINK_DRAINS)
+		strb_printf(out, "generation epoch %u, pid %d: %s\n", (unsigned)l->epoch,
+		    (int)l->pid, link_state_name(l));
+	else if (l->report.n == 0 && l->line.n)
+		strb_printf(out, "generation " STR_FMT "\n", STR_ARG(strb_str(&l->line)));
+	else if (l->report.n == 0)
+		strb_printf(out, "generation epoch %u, pid %d: draining, has told nothing yet\n",
+		    (unsigned)l->epoch, (int)l->pid);
+	else
+		strb_adds(out, strb_str(why && l->report_why.n ? &l->report_why : &l->report));
 }
 
 static void
-child_json(const struct master *m, const struct child *c, struct strb *out)
+orphan_text(const struct master *m, const struct adopted_view *v, bool why, struct strb *out)
 {
-	strb_printf(out,
-	    "{\"role\":\"%s\",\"index\":%u,\"seat\":%u,\"pid\":%d,\"state\":\"%s\",\"age_s\":%" PRIu64
-	    ",\"backoff_ms\":%u",
-	    c->role == ROLE_ADMIN ? "admin" : "worker", c->index, c->seat, (int)c->pid, state_of(c),
-	    c->pid ? seconds_since(m, c->started_ns) : 0, c->backoff_ms);
-	if ((m->state == MASTER_DRAINING || m->state == MASTER_HANDED_OVER) && c->role == ROLE_WORKER)
-		strb_printf(out,
-		    ",\"holding\":{\"h1\":%" PRIu64 ",\"h2\":%" PRIu64 ",\"upgraded\":%" PRIu64
-		    ",\"tcp\":%" PRIu64 "}",
-		    c->holding[0], c->holding[1], c->holding[2], c->holding[3]);
-	strb_addc(out, '}');
+	if (v->first)
+		strb_printf(out, "generation epoch %u: draining, its master died\n",
+		    (unsigned)v->epoch);
+	strb_printf(out, "  %-10s pid %-8d", v->admin ? "admin" : "worker", (int)v->pid);
+	if (!v->admin) {
+		strb_addz(out, " ");
+		add_held(out, v->holding);
+	}
+	strb_printf(out, ", ends at the latest in %" PRIu64 " s\n",
+	    report_seconds_left(m, v->deadline_ns));
+	if (why && v->who)
+		connections_text(str_of(v->who), REPORT_CONNECTIONS, out);
 }
 
 static void
-others_json(const struct master *m, struct strb *out)
+others_text(struct master *m, bool why, struct strb *out)
 {
-	const char *before = ",\"draining\":[";
+	struct runtime_others others = {0};
+	struct adopted_view v;
 
 	list_for_each(n, &m->links)
-	{
-		const struct link *l = list_entry(n, struct link, node);
-		struct str json = strb_str(&l->report_json);
-
-		if (l->state != LINK_DRAINS || json.n == 0)
-			continue;
-		strb_addz(out, before);
-		strb_adds(out, str_make(json.p, json.n - 1)); /* it ends in a newline */
-		before = ",";
-	}
-	if (before[1] == '\0')
-		strb_addc(out, ']');
+		if (list_entry(n, struct link, node)->state != LINK_ENDED)
+			link_text(list_entry(n, struct link, node), why, out);
+	for (size_t i = 0; adopted_each(m, i, &v); i++)
+		if (v.pid)
+			orphan_text(m, &v, why, out);
+	if (m->has_dir)
+		runtime_dir_others(&m->dir, &others);
+	for (size_t i = 0; i < others.all.len; i++)
+		if (others.all.at[i].master && !report_is_known(m, others.all.at[i].generation))
+			strb_printf(out, "generation g%" PRIu64 ": pid %d, tells nothing of itself\n",
+			    others.all.at[i].generation, (int)others.all.at[i].master);
+	vec_fini(&others.all);
 }
 
 void
-report_json(const struct master *m, struct strb *out)
+report_text(struct master *m, bool why, struct strb *out)
 {
-	strb_printf(out,
-	    "{\"epoch\":%u,\"base_id\":%u,\"state\":\"%s\",\"health_failed\":%s,\"pid\":%d,\"age_s\":%" PRIu64
-	    ",\"processes\":[",
-	    m->settings->restart_epoch, m->settings->base_id, master_state_name(m),
-	    flag_get(&shm_flags()->health_failed) ? "true" : "false", (int)getpid(),
-	    seconds_since(m, m->started_ns));
-	for (unsigned i = 0; i <= m->children.n; i++) {
-		if (i)
-			strb_addc(out, ',');
-		child_json(m, &m->children.at[i], out);
+	own_text(m, why, out);
+	others_text(m, why, out);
+}
+
+/* ---- what another master is told */
+
+static void
+line_text(const struct master *m, struct strb *out)
+{
+	uint64_t held[DRAIN_KINDS];
+
+	master_held_by_kind(m, held);
+	strb_printf(out, "epoch %u, pid %d, age %" PRIu64 " s, ", m->settings->restart_epoch,
+	    (int)getpid(), report_age_s(m, m->started_ns));
+	add_held(out, held);
+	strb_printf(out, ", ends at the latest in %" PRIu64 " s",
+	    report_seconds_left(m, m->deadline_ns));
+}
+
+/* What does not fit is told in one line. */
+void
+report_pack(struct master *m, struct strb *packet)
+{
+	struct strb text = {0}, why = {0}, json = {0}, line = {0};
+
+	own_text(m, false, &text);
+	own_text(m, true, &why);
+	report_json_own(m, &json);
+	line_text(m, &line);
+	handover_put_u(packet, FIELD_HELD, master_held(m));
+	handover_put_s(packet, FIELD_LINE, strb_str(&line));
+	if (text.n + json.n + why.n < HANDOVER_PACKET - 1024) {
+		handover_put_s(packet, FIELD_TEXT, strb_str(&text));
+		handover_put_s(packet, FIELD_WHY, strb_str(&why));
+		handover_put_s(packet, FIELD_JSON, strb_str(&json));
 	}
-	strb_addc(out, ']');
-	if (m->deadline_ns)
-		strb_printf(out, ",\"deadline_s\":%" PRIu64, master_seconds_left(m));
-	others_json(m, out);
-	strb_addz(out, "}\n");
+	strb_fini(&text);
+	strb_fini(&why);
+	strb_fini(&json);
+	strb_fini(&line);
 }

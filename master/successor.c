@@ -5,6 +5,7 @@
 #include <sys/time.h>
 #include <unistd.h>
 
+#include "lib/base/clock.h"
 #include "lib/base/log.h"
 #include "lib/ipc/control.h"
 #include "lib/ipc/listen.h"
@@ -16,7 +17,8 @@
 #include "shm/block.h"
 #include "shm/flags.h"
 
-#define WORD_S 5 /* the old generation answers from its loop */
+#define WORD_S 5	  /* the old generation answers from its loop */
+#define TAKE_BACK_MS 4000 /* and takes back from there, later no more */
 
 /* ---- steps 1 and 2: before anything of ours runs */
 
@@ -286,19 +288,50 @@ on_go(struct master *m, struct link *l)
 }
 
 static void
+keep(struct strb *to, const struct handover_packet *p, enum handover_field f)
+{
+	strb_reset(to);
+	strb_adds(to, handover_s(p, f));
+}
+
+static void
 on_report(struct link *l, const struct handover_packet *p)
 {
 	l->held = handover_u(p, FIELD_HELD);
-	strb_reset(&l->report);
-	strb_adds(&l->report, handover_s(p, FIELD_TEXT));
-	strb_reset(&l->report_json);
-	strb_adds(&l->report_json, handover_s(p, FIELD_JSON));
+	keep(&l->report, p, FIELD_TEXT);
+	keep(&l->report_why, p, FIELD_WHY);
+	keep(&l->report_json, p, FIELD_JSON);
+	keep(&l->line, p, FIELD_LINE);
+}
+
+/* Those who wait for it came before this word. */
+static void
+on_restart(struct master *m)
+{
+	if (!master_is_changing(m))
+		control_next_begins(m->control);
+	master_hot_restart(m);
+}
+
+/* The answer to our rollback: it serves again. */
+static void
+on_taken_back(struct master *m, struct link *l, const struct handover_packet *p)
+{
+	struct drain_order order;
+
+	if (l->state != LINK_DRAINS || m->state != MASTER_SERVING)
+		return;
+	link_enter(l, LINK_SERVES);
+	predecessor_tell_elders(m);
+	drain_order_unpack(&order, p);
+	master_hand_over(m, &order);
+	restart_rolled_back(m, l, STR("the previous generation serves again"));
+	predecessor_report(m);
 }
 
 void
-successor_hears(struct master *m, struct link *l, const struct handover_packet *p)
+successor_hears(struct master *m, struct link *l, struct handover_packet *p)
 {
-	struct drain_order order;
 	char why[128];
 
 	switch (p->word) {
@@ -313,17 +346,17 @@ successor_hears(struct master *m, struct link *l, const struct handover_packet *
 	case HANDOVER_REPORT:
 		on_report(l, p);
 		break;
-	case HANDOVER_RESTART:
-		master_hot_restart(m);
+	case HANDOVER_REQUEST:
+		control_take(m->control, p);
 		break;
-	case HANDOVER_DRAIN: /* the answer to our rollback: it serves again */
-		if (l->state != LINK_DRAINS || m->state != MASTER_SERVING)
-			break;
-		link_enter(l, LINK_SERVES);
-		control_restart_done(
-		    m->control, CONTROL_OK, STR("the previous generation serves again\n"));
-		drain_order_unpack(&order, p);
-		master_hand_over(m, &order);
+	case HANDOVER_RESTART:
+		on_restart(m);
+		break;
+	case HANDOVER_RELOAD:
+		master_reload(m);
+		break;
+	case HANDOVER_DRAIN:
+		on_taken_back(m, l, p);
 		break;
 	default:
 		break;
@@ -331,11 +364,36 @@ successor_hears(struct master *m, struct link *l, const struct handover_packet *
 }
 
 void
+successor_joined(struct master *m, int fd, const struct handover_packet *p)
+{
+	struct link *l;
+
+	if (m->state == MASTER_STARTING || m->state == MASTER_HANDED_OVER || m->state == MASTER_ENDING) {
+		close(fd); /* it asks again */
+		return;
+	}
+	l = link_new(m, fd, LINK_DRAINS);
+	l->pid = handover_u(p, FIELD_PID);
+	l->epoch = handover_u(p, FIELD_EPOCH);
+	l->generation = handover_u(p, FIELD_ID);
+	l->forgot = true;
+	log_info(LOG_MASTER, "generation %u: pid %d drains on, its successor does not serve",
+	    (unsigned)l->generation, (int)l->pid);
+	if (m->state != MASTER_SERVING)
+		link_goodbye(l, true, master_seconds_left(m));
+}
+
+void
 successor_alone(struct master *m, struct link *l, enum link_state was)
 {
 	if (was == LINK_DRAINS) {
 		log_info(LOG_MASTER, "generation %u: %s, pid %d", (unsigned)l->generation,
-		    l->goodbye ? "has ended" : "its master died", (int)l->pid);
+		    !l->goodbye			      ? "its master died"
+		    : m->state == MASTER_HANDED_OVER ? "reports elsewhere"
+						      : "has ended",
+		    (int)l->pid);
+		if (m->restart.rolling_back == l)
+			restart_rolled_back(m, NULL, STR("the previous generation ended meanwhile"));
 		return;
 	}
 	log_warning(
@@ -343,8 +401,8 @@ successor_alone(struct master *m, struct link *l, enum link_state was)
 	successor_look(m);
 }
 
-int
-successor_roll_back(struct master *m)
+static struct link *
+youngest_that_could_serve(struct master *m)
 {
 	struct link *youngest = NULL;
 
@@ -352,11 +410,42 @@ successor_roll_back(struct master *m)
 	{
 		struct link *l = list_entry(n, struct link, node);
 
-		if (l->state == LINK_DRAINS && !l->forgot && (!youngest || l->generation > youngest->generation))
+		if (l->state == LINK_DRAINS && !l->forgot &&
+		    (!youngest || l->generation > youngest->generation))
 			youngest = l;
 	}
-	if (youngest == NULL || m->state != MASTER_SERVING)
-		return -1;
-	link_say(youngest, HANDOVER_TAKE_BACK);
-	return 0;
+	return youngest;
+}
+
+static void
+say_take_back(struct master *m, struct link *l)
+{
+	struct strb b = {0};
+
+	handover_begin(&b, HANDOVER_TAKE_BACK);
+	handover_put_u(&b, FIELD_UNTIL_NS, loop_now_ns(m->loop) + TAKE_BACK_MS * NS_PER_MS);
+	link_send(l, &b, -1);
+}
+
+void
+master_roll_back(struct master *m)
+{
+	struct restart *r = &m->restart;
+	struct link *l = youngest_that_could_serve(m);
+
+	if (r->rolling_back) /* its end answers this asker too */
+		return;
+	if (m->state != MASTER_SERVING) {
+		restart_rolled_back(m, NULL, STR("this generation does not serve"));
+	} else if (master_is_changing(m)) {
+		restart_rolled_back(m, NULL,
+		    r->running ? STR("a hot restart is under way") : STR("a reload is under way"));
+	} else if (l == NULL) {
+		restart_rolled_back(m, NULL, STR("no generation drains that could serve again"));
+	} else {
+		r->running = true;
+		r->rolling_back = l;
+		timer_set(m->loop, &r->patience, TAKE_BACK_MS + 1000);
+		say_take_back(m, l);
+	}
 }

@@ -26,10 +26,14 @@ void successor_gives_up(struct master *m, const char *why);
 void successor_removed(struct master *m, struct str key);
 
 /* From link.c. */
-void successor_hears(struct master *m, struct link *l, const struct handover_packet *p);
+void successor_hears(struct master *m, struct link *l, struct handover_packet *p);
 void successor_alone(struct master *m, struct link *l, enum link_state was);
 
-/* batonctl rollback: asks the youngest that drains to serve again; -1: there is none. */
-int successor_roll_back(struct master *m);
+/* A generation that drains came on the control socket: its own successor does not serve any more.
+ * Takes fd. */
+void successor_joined(struct master *m, int fd, const struct handover_packet *p);
+
+/* batonctl rollback: the youngest that drains shall serve again.  The answer goes to who waits. */
+void master_roll_back(struct master *m);
 
 #endif

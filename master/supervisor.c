@@ -56,7 +56,7 @@ say_handed_over(struct master *m)
 	const struct link *l = link_in(m, LINK_SERVES);
 	struct strb lines = {0};
 
-	if (l == NULL)
+	if (l == NULL || l->pid == 0) /* 0: a later one, it spoke for itself */
 		return true;
 	strb_printf(&lines, "READY=1\nMAINPID=%d\n", (int)l->pid);
 	add_status(&lines, "epoch %u serves", (unsigned)l->epoch);

@@ -29,7 +29,7 @@ enum handover_field {
 };
 
 #define HANDOVER_FIRST_FIELD 64
-#define HANDOVER_FIELDS 32
+#define HANDOVER_FIELDS 64
 
 struct handover_packet {
 	unsigned word;			   /* enum handover_word, or one we do not know; 0: none */

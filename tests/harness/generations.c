@@ -1,9 +1,11 @@
 #include "tests/harness/generations.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 
 #include "lib/base/mem.h"
@@ -83,6 +85,103 @@ ctl_says(struct scene *sc, const char *text, const char *const *words)
 	mem_free(out);
 	return has;
 }
+
+pid_t
+generation_started(struct scene *sc, unsigned n)
+{
+	static const char words[] = "hot restart: started pid ";
+	char *log, *at;
+	int pid = 0;
+
+	WAIT_FOR(log_count(sc, words) >= n);
+	at = log = scene_log(sc);
+	for (unsigned i = 0; i < n; i++)
+		at = strstr(at, words) + sizeof(words) - 1;
+	assert_int_equal(sscanf(at, "%d", &pid), 1);
+	mem_free(log);
+	return pid;
+}
+
+unsigned
+log_count(struct scene *sc, const char *text)
+{
+	char *log = scene_log(sc);
+	unsigned n = 0;
+
+	for (char *at = log; (at = strstr(at, text)) != NULL; at++)
+		n++;
+	mem_free(log);
+	return n;
+}
+
+/* ---- clients that stay */
+
+int
+hold_h1(struct scene *sc, const char *path)
+{
+	char *request = mem_printf("GET %s HTTP/1.1\r\nHost: a\r\n\r\n", path);
+	int fd = client_connect(sc->port);
+
+	client_send(fd, request);
+	mem_free(request);
+	return fd;
+}
+
+/* Preface, SETTINGS, and GET /?delay_ms=60000 on stream 1. */
+int
+hold_h2(struct scene *sc)
+{
+	static const char path[] = "/?delay_ms=60000";
+	char frame[64] = {0, 0, 0, 1, 5, 0, 0, 0, 1, (char)0x82, (char)0x86, 1, 1, 'a', 4,
+	    sizeof(path) - 1};
+	int fd = client_connect(sc->port);
+
+	client_send_n(fd, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\0", 33);
+	memcpy(frame + 16, path, sizeof(path) - 1);
+	frame[2] = (char)(7 + sizeof(path) - 1);
+	client_send_n(fd, frame, 9 + 7 + sizeof(path) - 1);
+	return fd;
+}
+
+int
+hold_websocket(struct scene *sc)
+{
+	int fd = client_connect(sc->port);
+	struct reply r;
+
+	client_send(fd, "GET /ws HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+			"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n");
+	r = client_reply(fd, true);
+	assert_int_equal(r.status, 101);
+	reply_free(&r);
+	return fd;
+}
+
+void
+assert_echo(int fd)
+{
+	struct pollfd p = {.fd = fd, .events = POLLIN};
+	char got[4];
+
+	client_send_n(fd, "\x81\x82\0\0\0\0hi", 8);
+	assert_int_equal(poll(&p, 1, SCENE_PATIENCE_MS), 1);
+	assert_int_equal(recv(fd, got, sizeof(got), MSG_WAITALL), sizeof(got));
+	assert_memory_equal(got, "\x81\x02hi", 4);
+}
+
+void
+hold_serve(struct scene *sc, const char *const *options)
+{
+	scene_init(sc);
+	scene_origin(sc, "one");
+	sc->extra[0] = "--concurrency";
+	sc->extra[1] = "1";
+	for (unsigned i = 0; options[i]; i++)
+		sc->extra[2 + i] = options[i];
+	scene_proxy(sc, CONF_UPGRADES);
+}
+
+/* ---- batonctl beside us */
 
 void
 ctl_begin(struct scene *sc, struct ctl_run *run, const char *command)

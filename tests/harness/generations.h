@@ -6,6 +6,7 @@
 #ifndef HARNESS_GENERATIONS_H
 #define HARNESS_GENERATIONS_H
 
+#include "tests/harness/configs.h"
 #include "tests/harness/scene.h"
 
 void generations_adopt(void);
@@ -21,6 +22,22 @@ bool generation_is_gone(pid_t master);
 void expect_tool(struct scene *sc, int status, const char *has, const char *program,
     const char *const *words);
 bool ctl_says(struct scene *sc, const char *text, const char *const *words);
+
+/* The n-th of the pids that baton started for hot restarts, as the log says; waits for it. */
+pid_t generation_started(struct scene *sc, unsigned n);
+unsigned log_count(struct scene *sc, const char *text);
+
+/* ---- clients that stay */
+int hold_h1(struct scene *sc, const char *path); /* a GET that is not answered for long */
+int hold_h2(struct scene *sc);			 /* the same over HTTP/2 */
+int hold_websocket(struct scene *sc); /* upgrade_configs must allow it; the host is an origin */
+void assert_echo(int websocket);
+#define CONF_UPGRADES                                                                              \
+	CONF_ADMIN CONF_LISTENER_WITH(                                                             \
+	    "", "          upgrade_configs: [{upgrade_type: websocket}]\n", "", CONF_ROUTE_ALL)    \
+	CONF_CLUSTERS CONF_CLUSTER("api", CONF_HOST("@HOST0@"), "")
+/* An origin, one worker, CONF_UPGRADES and these options. */
+void hold_serve(struct scene *sc, const char *const *options);
 
 /* A process of its own that runs batonctl; ctl_end() gives its status and what it said. */
 struct ctl_run {

@@ -42,7 +42,8 @@ words_are_checked_against_the_table(void **state)
 		int want;
 	} rows[] = {
 	    {"ps", 0},
-	    {"ps all", -1},
+	    {"ps why", 0},
+	    {"ps why all", -1},
 	    {"healthcheck", -1},
 	    {"host a b drain", 0},
 	    {"host a b", -1},

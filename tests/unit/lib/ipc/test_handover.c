@@ -77,12 +77,33 @@ a_packet_that_is_cut_off_says_nothing(void **state)
 	strb_fini(&b);
 }
 
+static void
+no_number_means_two_things(void **state)
+{
+	static const unsigned numbers[] = {
+#define WORD(number, name, who, text) number,
+#include "lib/ipc/handover.def"
+#undef WORD
+#define FIELD(number, name, kind, text) number,
+#include "lib/ipc/handover.def"
+#undef FIELD
+	};
+	bool seen[HANDOVER_FIRST_FIELD + HANDOVER_FIELDS] = {false};
+
+	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
+		assert_true(numbers[i] < sizeof(seen));
+		assert_false(seen[numbers[i]]);
+		seen[numbers[i]] = true;
+	}
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(words_fields_and_a_descriptor_arrive),
 	    cmocka_unit_test(what_a_newer_partner_adds_is_skipped),
+	    cmocka_unit_test(no_number_means_two_things),
 	    cmocka_unit_test(a_packet_that_is_cut_off_says_nothing),
 	};
 
