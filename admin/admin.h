@@ -52,6 +52,11 @@ struct admin {
 	bool serving; /* start-up is complete */
 	uint64_t parent_connections; /* of draining generations, as master says */
 	bool draining; /* this generation drains: told by master */
+	enum {
+		DRAINED_NONE,
+		DRAINED_INBOUND,
+		DRAINED_ALL
+	} listeners_drained; /* /drain_listeners was asked for, for these */
 };
 
 /* Sends to one worker, to all of them (SEAT_ALL), or to master; m is empty again after. */

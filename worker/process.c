@@ -372,14 +372,15 @@ on_drain_listeners(struct worker *w, struct message_view *v)
 	bool inbound_only = message_get_u(v) != 0;
 	bool skip_exit = message_get_u(v) != 0;
 
+	listeners_drain(&w->listeners, inbound_only);
+	if (skip_exit)
+		return;
 	if (!graceful) {
 		listeners_stop(&w->listeners, inbound_only);
 		return;
 	}
-	listeners_drain(&w->listeners, inbound_only);
 	w->stop_inbound_only = inbound_only;
-	if (!skip_exit)
-		timer_set(w->loop, &w->stop, w->start->settings->drain_time_s * 1000ull);
+	timer_set(w->loop, &w->stop, w->start->settings->drain_time_s * 1000ull);
 }
 
 /* The successor is gone: what was told to go goes, the rest stays. */

@@ -15,14 +15,17 @@ void
 web_drain_listeners(struct admin *a, const struct web_request *q, struct web_reply *r)
 {
 	bool graceful = web_has(q, "graceful"), skip_exit = web_has(q, "skip_exit");
+	unsigned asked = web_has(q, "inboundonly") ? DRAINED_INBOUND : DRAINED_ALL;
 	struct message m;
 
-	if (skip_exit && !graceful) {
-		web_reply_text(r, 400, "skip_exit requires graceful\n");
-		return;
-	}
 	if (!web_reaches_workers(a, r))
 		return;
+	if (graceful && a->listeners_drained >= asked) { /* its window has begun */
+		web_reply_text(r, 200, "OK\n");
+		return;
+	}
+	if (a->listeners_drained < asked)
+		a->listeners_drained = asked;
 	message_init(&m, MSG_DRAIN_LISTENERS);
 	m.seat = SEAT_ALL;
 	message_u(&m, graceful);

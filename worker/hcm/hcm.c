@@ -357,10 +357,31 @@ last_goaway(struct hcm_conn *c)
 		hcm_close(c, 0, STR(""));
 }
 
+/* The worker drains, or only this place does. */
+static struct drain
+drain_of(const struct hcm_conn *c)
+{
+	struct drain d = *c->hcm->drain;
+
+	if (!d.draining && c->place->told_ns)
+		drain_start(&d, c->place->told_ns, d.window_ns / NS_PER_S, d.immediate);
+	return d;
+}
+
+static bool
+drain_says_close(const struct hcm_conn *c, uint64_t now_ns)
+{
+	struct drain d;
+
+	if (!c->hcm->drain->draining && c->place->told_ns == 0)
+		return false;
+	d = drain_of(c);
+	return drain_decides(&d, now_ns, rand_u64());
+}
+
 bool
 hcm_response_says_close(struct hcm_conn *c)
 {
-	struct drain *d = c->hcm->drain;
 	uint64_t now_ns = loop_now_ns(c->hcm->loop);
 	uint32_t max = c->config->max_requests_per_connection;
 
@@ -369,7 +390,7 @@ hcm_response_says_close(struct hcm_conn *c)
 		hcm_tell(c);
 	} else if (c->state == HCM_SERVING && !(c->hcm->on_idle && !is_http2(c) && !c->kept) &&
 		   ((c->tell_ns && now_ns >= c->tell_ns) ||
-		       (d->draining && drain_decides(d, now_ns, rand_u64())))) {
+		       drain_says_close(c, now_ns))) {
 		count_drain(c);
 		hcm_tell(c);
 	}
@@ -379,13 +400,13 @@ hcm_response_says_close(struct hcm_conn *c)
 static void
 draw_moment(struct hcm_conn *c)
 {
-	struct drain *d = c->hcm->drain;
+	struct drain d = drain_of(c);
 
-	c->tell_ns = drain_moment(d, c->place->modify_only, loop_now_ns(c->hcm->loop), rand_u64());
+	c->tell_ns = drain_moment(&d, c->place->modify_only, loop_now_ns(c->hcm->loop), rand_u64());
 	if (c->tell_ns)
 		hcm_wake_by(c, c->tell_ns);
-	if (d->draining)
-		hcm_wake_by(c, drain_end_ns(d));
+	if (d.draining)
+		hcm_wake_by(c, drain_end_ns(&d));
 }
 
 void
@@ -400,18 +421,14 @@ hcm_tell_all(struct hcm *m)
 void
 hcm_tell_place(struct hcm *m, struct hcm_place *p)
 {
-	uint64_t now_ns = loop_now_ns(m->loop);
-	struct drain d = *m->drain;
-
-	drain_start(&d, now_ns, d.window_ns / NS_PER_S, d.immediate);
+	p->told_ns = loop_now_ns(m->loop);
 	list_for_each(n, &m->conns)
 	{
 		struct hcm_conn *c = list_entry(n, struct hcm_conn, node);
 
 		if (c->place != p)
 			continue;
-		c->tell_ns = drain_moment(&d, p->modify_only, now_ns, rand_u64());
-		hcm_wake_by(c, c->tell_ns);
+		draw_moment(c);
 		if (p->end_ns)
 			hcm_wake_by(c, p->end_ns);
 	}
@@ -435,7 +452,7 @@ hcm_adopt(struct hcm *m)
 		struct hcm_conn *c = list_entry(n, struct hcm_conn, node);
 
 		if (c->place->came_back) {
-			c->tell_ns = 0;
+			c->place->told_ns = c->tell_ns = 0;
 			draw_moment(c);
 		}
 		adopt(c);
@@ -705,7 +722,7 @@ make_codec(struct hcm_conn *c, bool http2)
 		c->ping_ns = loop_now_ns(c->hcm->loop) + ping_wait_ns(c);
 		hcm_wake_by(c, c->ping_ns);
 	}
-	if (c->hcm->drain->draining || c->hcm->drain->health_failed)
+	if (c->hcm->drain->draining || c->hcm->drain->health_failed || c->place->told_ns)
 		draw_moment(c);
 }
 

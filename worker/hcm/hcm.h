@@ -46,6 +46,7 @@ struct hcm_place {
 	struct listener_stats *stats;
 	struct listener_worker_stats *worker_stats;
 	bool modify_only; /* failed health does not concern it */
+	uint64_t told_ns; /* since then its connections are told to go; 0: they are not */
 	uint64_t end_ns;  /* its listener is removed: idle connections end then; 0: it is not */
 	bool came_back;	  /* it was removed and is there again; until the next hcm_adopt() */
 	uint32_t conns;	  /* open connections that point here */
@@ -80,7 +81,7 @@ void hcm_count_handed_over(void);
 
 /* Draining began, or health changed: each connection gets its moment. */
 void hcm_tell_all(struct hcm *m);
-/* Only those of one place. */
+/* Only those of one place, and who comes later. */
 void hcm_tell_place(struct hcm *m, struct hcm_place *p);
 /* Its listener is removed: they are told, and those that are idle at the end of the window end. */
 void hcm_leave_place(struct hcm *m, struct hcm_place *p);

@@ -323,6 +323,8 @@ set_config(struct listener *l, const struct listener_config *c, struct snapshot 
 	snapshot_unref(&old);
 	set_options(l);
 	l->place.came_back = l->place.end_ns != 0;
+	if (l->place.came_back)
+		l->place.told_ns = 0;
 	l->place.end_ns = 0;
 	poll_sockets(l);
 }
