@@ -83,7 +83,7 @@ add_lines(struct headers *h, struct arena *a, const char *lines)
 	while (str_cut(&rest, '\n', &one)) {
 		if (one.n && one.p[one.n - 1] == '\r')
 			one.n--;
-		if (str_cut(&one, ':', &name))
+		if (one.n && str_cut(&one, ':', &name))
 			headers_set(h, arena_str(a, name), arena_str(a, str_trim(one)));
 	}
 }
