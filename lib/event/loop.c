@@ -25,6 +25,8 @@ struct loop {
 	VEC(struct deferred) deferred;
 	void (*turn_fn)(void *);
 	void *turn_arg;
+	void (*wait_fn)(void *);
+	void *wait_arg;
 	bool stopped;
 	bool fresh; /* the clock was read in this turn */
 };
@@ -112,6 +114,13 @@ loop_on_turn(struct loop *l, void (*fn)(void *), void *arg)
 }
 
 void
+loop_on_wait(struct loop *l, void (*fn)(void *), void *arg)
+{
+	l->wait_fn = fn;
+	l->wait_arg = arg;
+}
+
+void
 loop_stop(struct loop *l)
 {
 	l->stopped = true;
@@ -185,6 +194,8 @@ loop_turn(struct loop *l, bool wait)
 {
 	bool busy = !list_empty(&l->again);
 
+	if (l->wait_fn)
+		l->wait_fn(l->wait_arg);
 	set_wake(l);
 	l->fresh = false;
 	event_base_loop(l->base, busy || !wait ? EVLOOP_NONBLOCK : EVLOOP_ONCE);

@@ -42,6 +42,9 @@ uint64_t loop_wall_ns(struct loop *l);
 /* Called at the start of each turn (heartbeat). */
 void loop_on_turn(struct loop *l, void (*fn)(void *), void *arg);
 
+/* Called at the end of each turn, before the loop waits. */
+void loop_on_wait(struct loop *l, void (*fn)(void *arg), void *arg);
+
 /* ---- descriptors */
 enum io_ready {
 	IO_READ = 1,
