@@ -19,6 +19,7 @@
 #include "lib/ipc/process.h"
 
 struct flushes;
+struct health;
 struct message_view;
 struct orphan;
 struct reload;
@@ -43,6 +44,7 @@ struct admin {
 	struct publish *publish;
 	struct files files;
 	struct members members;
+	struct health *health;
 	struct admin_stats stats;
 	struct flushes *flushes;
 	struct web *web;

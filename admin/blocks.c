@@ -103,8 +103,10 @@ put_listener(struct segment *seg, const struct settings *settings, const struct 
 }
 
 int
-blocks_publish_cluster(struct segment *seg, struct str prefix, struct err *err)
+blocks_publish_cluster(struct segment *seg, struct str prefix, bool checked, struct err *err)
 {
+	if (checked && put(seg, SCOPE_active_check, prefix, "health_check.", err) < 0)
+		return -1;
 	if (put(seg, SCOPE_cluster, prefix, "", err) < 0 ||
 	    put(seg, SCOPE_http1_codec, prefix, "http1.", err) < 0 ||
 	    put(seg, SCOPE_http2_codec, prefix, "http2.", err) < 0)

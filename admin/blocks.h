@@ -6,6 +6,8 @@
 #ifndef ADMIN_BLOCKS_H
 #define ADMIN_BLOCKS_H
 
+#include <stdbool.h>
+
 #include "lib/base/err.h"
 #include "lib/base/str.h"
 
@@ -18,7 +20,8 @@ int blocks_publish_own(struct segment *seg, const struct settings *settings, str
 /* Those of the listeners; harmless for what is there already. */
 int blocks_publish_listeners(struct segment *seg, const struct settings *settings,
     const struct store *s, struct err *err);
-/* Those of one cluster but for its hosts (members.c); prefix: "cluster.<stat name>." */
-int blocks_publish_cluster(struct segment *seg, struct str prefix, struct err *err);
+/* Those of one cluster but for its hosts (members.c); prefix: "cluster.<stat name>.".  checked: it
+ * has active health checks. */
+int blocks_publish_cluster(struct segment *seg, struct str prefix, bool checked, struct err *err);
 
 #endif

@@ -12,6 +12,7 @@
 #include "admin/config/load.h"
 #include "admin/control.h"
 #include "admin/flush.h"
+#include "admin/health/health.h"
 #include "admin/reload.h"
 #include "admin/startup.h"
 #include "admin/web/server.h"
@@ -153,6 +154,7 @@ static void
 on_reopen_logs(struct admin *a, struct message_view *v)
 {
 	files_reopen(a);
+	health_reopen_logs(a->health);
 }
 
 static void
@@ -399,7 +401,17 @@ take_seat(struct admin *a, struct err *err)
 		return -1;
 	a->members.segment = a->segment;
 	stats_attach(a);
+	health_attach(a->health);
 	return 0;
+}
+
+static void
+on_warm(void *arg)
+{
+	struct admin *a = arg;
+
+	if (a->startup)
+		startup_on_warm(a->startup);
 }
 
 static void
@@ -412,6 +424,9 @@ admin_init(struct admin *a, const struct process_start *start)
 	store_init(&a->store);
 	files_init(&a->files);
 	members_init(&a->members);
+	a->members.on_warm = on_warm;
+	a->members.arg = a;
+	a->health = health_new(a);
 	a->publish = publish_new(&events, a);
 	a->flushes = flushes_new(a);
 	a->reload = reload_new(a);
@@ -432,6 +447,7 @@ admin_fini(struct admin *a)
 	reload_free(&a->reload);
 	publish_free(&a->publish);
 	members_fini(&a->members);
+	health_free(&a->health);
 	files_fini(&a->files);
 	store_fini(&a->store);
 	forget_past(a);

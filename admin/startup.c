@@ -24,7 +24,8 @@
 	    TO(STARTUP_RESOLVING) | TO(STARTUP_LISTENING) | TO(STARTUP_FAILED))                    \
 	STATE(STARTUP_RESOLVING, "resolving", TO(STARTUP_LISTENING) | TO(STARTUP_FAILED))          \
 	STATE(STARTUP_LISTENING, "listening",                                                      \
-	    TO(STARTUP_GATHERING) | TO(STARTUP_DONE) | TO(STARTUP_FAILED))                         \
+	    TO(STARTUP_WARMING) | TO(STARTUP_DONE) | TO(STARTUP_FAILED))                           \
+	STATE(STARTUP_WARMING, "warming", TO(STARTUP_GATHERING) | TO(STARTUP_FAILED))              \
 	STATE(STARTUP_GATHERING, "gathering", TO(STARTUP_PUBLISHING) | TO(STARTUP_FAILED))         \
 	STATE(STARTUP_PUBLISHING, "publishing", TO(STARTUP_DONE) | TO(STARTUP_FAILED))             \
 	STATE(STARTUP_DONE, "done", 0)                                                             \
@@ -184,6 +185,23 @@ startup_on_workers(struct startup *s)
 		publish_now(s);
 }
 
+/* ---- WARMING */
+
+void
+startup_on_warm(struct startup *s)
+{
+	if (s->state == STARTUP_WARMING && members_are_warm(&s->a->members))
+		gather(s);
+}
+
+/* Clusters whose members or whose first checks are still missing get no requests. */
+static void
+warm(struct startup *s)
+{
+	startup_enter(s, STARTUP_WARMING);
+	startup_on_warm(s);
+}
+
 /* ---- LISTENING */
 
 static void
@@ -218,7 +236,7 @@ listening_if_all(struct startup *s)
 	if (s->again)
 		done(s);
 	else
-		gather(s);
+		warm(s);
 }
 
 /* The admin port has its address and its socket, in whatever order they came. */

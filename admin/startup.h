@@ -2,9 +2,9 @@
  * From nothing to serving.  The first admin of a generation reads the
  * configuration and walks
  *
- *   LOADING → RESOLVING → LISTENING → GATHERING → PUBLISHING → DONE
+ *   LOADING → RESOLVING → LISTENING → WARMING → GATHERING → PUBLISHING → DONE
  *
- * (names, sockets, workers, barrier).  Anything refused on the way ends in
+ * (names, sockets, first checks, workers, barrier).  Anything refused on the way ends in
  * FAILED: the reason is logged once, master is told, this process exits 1.
  *
  * An admin that replaces one finds the journal in force: it takes what
@@ -29,6 +29,8 @@ void startup_free(struct startup **sp);
 void startup_on_listened(struct startup *s, struct str key, bool ok, struct str text);
 /* Takes fd. */
 void startup_on_admin_fd(struct startup *s, struct str key, int fd);
+/* A cluster has its members and their first checks. */
+void startup_on_warm(struct startup *s);
 /* A worker came or went. */
 void startup_on_workers(struct startup *s);
 /* The barrier's end; refused is NULL when the configuration is in force. */

@@ -13,7 +13,7 @@
 #define INHERITED                                                                                  \
 	(HOST_FAILED_ACTIVE_HC | HOST_FAILED_OUTLIER | HOST_DEGRADED_ACTIVE_HC |                   \
 	    HOST_EXCLUDED_IMMEDIATE_HC_FAIL | HOST_ACTIVE_HC_TIMEOUT | HOST_OPERATOR_DRAIN |       \
-	    HOST_OPERATOR_FAIL)
+	    HOST_OPERATOR_FAIL | HOST_CLUSTER_USED | HOST_CHECKED)
 
 static int
 open_segment(const struct admin *a)

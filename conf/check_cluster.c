@@ -144,6 +144,8 @@ check_cluster(struct checked *k)
 {
 	const Cluster *c = (const void *)k->m;
 
+	if (c->n_health_checks > 1)
+		fail_item(k, "health_checks", 1, "a cluster has at most one health check");
 	check_members(k, c);
 	check_dns_fields(k, c);
 	check_protocol(k, c);

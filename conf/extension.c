@@ -13,6 +13,7 @@
 #define HTTP_FILTER                                                                                \
 	(&envoy__extensions__filters__network__http_connection_manager__v3__http_filter__descriptor)
 #define LB_POLICY (&envoy__config__cluster__v3__load_balancing_policy__policy__descriptor)
+#define HEALTH_CHECK (&envoy__config__core__v3__health_check__descriptor)
 #define TYPED_EXTENSION (&envoy__config__core__v3__typed_extension_config__descriptor)
 #define PROTOCOL_OPTIONS                                                                           \
 	(&envoy__config__cluster__v3__cluster__typed_extension_protocol_options_entry__descriptor)
@@ -28,6 +29,8 @@ extension_category(const struct where *w)
 		return TYPE_ACCESS_LOG;
 	if (w->type == TYPED_EXTENSION && w->up && w->up->type == LB_POLICY)
 		return TYPE_LB_POLICY;
+	if (w->type == TYPED_EXTENSION && w->up && w->up->type == HEALTH_CHECK)
+		return TYPE_HEALTH_EVENT_SINK;
 	if (w->type == PROTOCOL_OPTIONS)
 		return TYPE_HTTP_OPTIONS;
 	return TYPE_NONE;

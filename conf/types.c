@@ -8,6 +8,7 @@
 #include "envoy/extensions/filters/http/health_check/v3/health_check.pb-c.h"
 #include "envoy/extensions/filters/http/router/v3/router.pb-c.h"
 #include "envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager.pb-c.h"
+#include "envoy/extensions/health_check/event_sinks/file/v3/file.pb-c.h"
 #include "envoy/extensions/load_balancing_policies/least_request/v3/least_request.pb-c.h"
 #include "envoy/extensions/load_balancing_policies/maglev/v3/maglev.pb-c.h"
 #include "envoy/extensions/load_balancing_policies/random/v3/random.pb-c.h"
@@ -98,6 +99,7 @@ type_category_name(enum type_category category)
 	    [TYPE_ACCESS_LOG] = "access log",
 	    [TYPE_LB_POLICY] = "load balancing policy",
 	    [TYPE_HTTP_OPTIONS] = "protocol extension",
+	    [TYPE_HEALTH_EVENT_SINK] = "health check event sink",
 	};
 
 	return names[category];

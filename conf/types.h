@@ -19,6 +19,7 @@ enum type_category {
 	TYPE_ACCESS_LOG,
 	TYPE_LB_POLICY,
 	TYPE_HTTP_OPTIONS,
+	TYPE_HEALTH_EVENT_SINK,
 };
 
 struct message_type {

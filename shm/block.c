@@ -143,6 +143,25 @@ stat_gauge_others(const struct stat_gauge *cell)
 	return sum;
 }
 
+bool
+stat_counter_moved(const struct stat_counter *cell)
+{
+	const struct segment *seg = own_lane.seg;
+	uint64_t off;
+
+	if (!lane_holds(cell))
+		return false;
+	off = (uint64_t)((const char *)cell - own_lane.base);
+	for (uint32_t i = 0; i < seg->h->seats; i++) {
+		const struct stat_counter *other = (void *)((char *)segment_lane(seg, i) + off);
+
+		if (__atomic_load_n(&segment_seat(seg, i)->state, __ATOMIC_ACQUIRE) == SEAT_TAKEN &&
+		    __atomic_load_n(&other->raw, __ATOMIC_RELAXED))
+			return true;
+	}
+	return false;
+}
+
 void
 stat_name_add(struct strb *out, struct str part)
 {

@@ -24,6 +24,8 @@ enum host_flag {
 	HOST_EXCLUDED_IMMEDIATE_HC_FAIL = 1u << 7,
 	HOST_ACTIVE_HC_TIMEOUT = 1u << 8,
 	HOST_EDS_DRAINING = 1u << 9,
+	HOST_CLUSTER_USED = 1u << 14, /* not shown: its cluster carried traffic when it was last checked */
+	HOST_CHECKED = 1u << 15, /* not shown: an active check has said something since the host came */
 	HOST_OPERATOR_DRAIN = 1u << 16,
 	HOST_OPERATOR_FAIL = 1u << 17,
 };

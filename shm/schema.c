@@ -94,6 +94,12 @@ static const struct schema_row http1_codec_rows[] = {
 };
 #undef STATS
 
+#define STATS active_check_stats
+static const struct schema_row active_check_rows[] = {
+#include "shm/stats/active_check.def"
+};
+#undef STATS
+
 #define STATS http2_codec_stats
 static const struct schema_row http2_codec_rows[] = {
 #include "shm/stats/http2_codec.def"

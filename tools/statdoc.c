@@ -20,6 +20,7 @@ static const struct {
     [SCOPE_http] = {"http.<stat_prefix>.", "one HTTP connection manager and its router"},
     [SCOPE_health_check] = {"http.<stat_prefix>.health_check.", "the health_check filter"},
     [SCOPE_http1_codec] = {"http1., cluster.<name>.http1.", "the HTTP/1 codec"},
+    [SCOPE_active_check] = {"cluster.<name>.health_check.", "the active health checks of a cluster"},
     [SCOPE_http2_codec] = {"http2., cluster.<name>.http2.", "the HTTP/2 codec"},
     [SCOPE_cluster] = {"cluster.<name>.", "one cluster"},
     [SCOPE_cluster_codes] = {"cluster.<name>.retry., canary., internal., external.",

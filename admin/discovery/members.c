@@ -374,7 +374,8 @@ publish_cluster(struct members *m, const struct store_cluster *s, struct err *er
 	int bad;
 
 	cluster_block_prefix(&prefix, s->message);
-	bad = blocks_publish_cluster(m->segment, strb_str(&prefix), err);
+	bad = blocks_publish_cluster(
+	    m->segment, strb_str(&prefix), s->message->n_health_checks > 0, err);
 	strb_fini(&prefix);
 	return bad;
 }

@@ -33,6 +33,10 @@ find_stats(struct cluster *c, const Cluster *msg)
 		c->codes[i] = block_stats(SCOPE_cluster_codes, strb_str(&prefix));
 	}
 	prefix.n = n;
+	strb_addz(&prefix, "health_check.");
+	if (msg->n_health_checks)
+		c->check_stats = block_stats(SCOPE_active_check, strb_str(&prefix));
+	prefix.n = n;
 	strb_addz(&prefix, "http1.");
 	c->codec.h1_stats = block_stats(SCOPE_http1_codec, strb_str(&prefix));
 	prefix.n = n;

@@ -34,7 +34,7 @@ struct cluster {
 	struct cluster_stats *stats;
 	struct cluster_codes_stats *codes[CODES_SETS];
 	bool http2;                    /* prior knowledge */
-	bool has_active_health_checks; /* x-envoy-immediate-health-check-fail counts */
+	struct active_check_stats *check_stats; /* NULL: its hosts are not checked actively */
 	uint32_t connect_timeout_ms;
 	uint32_t buffer_limit;         /* per_connection_buffer_limit_bytes */
 	uint64_t idle_timeout_ms, max_connection_duration_ms; /* 0 = off */

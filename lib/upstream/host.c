@@ -130,8 +130,11 @@ host_active_requests(struct host *h, uint64_t now_ns)
 	return n > 0 ? (uint64_t)n : 0;
 }
 
-void
+bool
 host_fail_active_check(struct host *h)
 {
+	if (!(host_cell_flags(h->cell) & HOST_CHECKED))
+		return false;
 	host_cell_set(h->cell, HOST_FAILED_ACTIVE_HC | HOST_EXCLUDED_IMMEDIATE_HC_FAIL, true);
+	return true;
 }

@@ -66,7 +66,8 @@ bool host_is_excluded(const struct host *h); /* does not count in panic and load
 bool host_is_drained(const struct host *h);  /* by the operator: never picked, not even in panic */
 /* Requests open at this host, of all workers; the others' part is at most 10 ms old. */
 uint64_t host_active_requests(struct host *h, uint64_t now_ns);
-/* The host asked not to be used (x-envoy-immediate-health-check-fail). */
-void host_fail_active_check(struct host *h);
+/* The host asked not to be used (x-envoy-immediate-health-check-fail); false: nobody checks it, so
+ * nobody could bring it back. */
+bool host_fail_active_check(struct host *h);
 
 #endif

@@ -56,6 +56,9 @@ struct http2_codec_stats {
 struct cluster_stats {
 #include "shm/stats/cluster.def"
 };
+struct active_check_stats {
+#include "shm/stats/active_check.def"
+};
 struct cluster_codes_stats {
 #include "shm/stats/cluster_codes.def"
 };

@@ -29,11 +29,15 @@ number(struct arena *a, uint64_t v)
 static void
 hear_health(struct router *r, struct headers *h)
 {
-	if (!r->cluster->has_active_health_checks ||
-	    !headers_has(h, HDR_X_ENVOY_IMMEDIATE_HEALTH_CHECK_FAIL))
+	struct active_check_stats *s = r->cluster->check_stats;
+
+	if (s == NULL || !headers_has(h, HDR_X_ENVOY_IMMEDIATE_HEALTH_CHECK_FAIL))
 		return;
 	headers_remove_id(h, HDR_X_ENVOY_IMMEDIATE_HEALTH_CHECK_FAIL);
-	host_fail_active_check(r->attempt.host);
+	if (!host_fail_active_check(r->attempt.host))
+		return;
+	stat_inc(&s->failure);
+	stat_inc(&s->passive_failure);
 }
 
 static void

@@ -200,12 +200,12 @@ check_packed(const ProtobufCMessageDescriptor *type, struct str bytes)
 static void
 binary_messages_are_checked_like_texts(void **state)
 {
-	char *text = check_packed(CLUSTER, STR("\x0a\x01x\x30\x06\x42\x00\xca\xbb\x3f\x01y"));
+	char *text = check_packed(CLUSTER, STR("\x0a\x01x\x30\x06\xd2\x02\x00\xca\xbb\x3f\x01y"));
 
-	/* lb_policy 6 (CLUSTER_PROVIDED), health_checks (8), and a field that nobody knows. */
+	/* lb_policy 6 (CLUSTER_PROVIDED), lrs_server (42), and a field that nobody knows. */
 	assert_non_null(
 	    strstr(text, "error: lb_policy: CLUSTER_PROVIDED is known to Envoy but not supported"));
-	assert_non_null(strstr(text, "error: health_checks: known to Envoy but not supported"));
+	assert_non_null(strstr(text, "error: lrs_server: known to Envoy but not supported"));
 	assert_non_null(strstr(text, "needs a load_assignment"));
 	assert_null(strstr(text, "unknown"));
 	free(text);

@@ -185,7 +185,9 @@ health_is_what_configuration_and_verdicts_say(void **state)
 	assert_int_equal(n.healthy, 2);
 	assert_int_equal(n.degraded, 1);
 	assert_int_equal(n.excluded, 0);
-	host_fail_active_check(c->hosts[3]);
+	assert_false(host_fail_active_check(c->hosts[3])); /* nobody checks it */
+	host_cell_set(c->hosts[3]->cell, HOST_CHECKED, true);
+	assert_true(host_fail_active_check(c->hosts[3]));
 	host_cell_set(c->hosts[2]->cell, HOST_OPERATOR_FAIL, true);
 	n = cluster_health(c);
 	assert_int_equal(n.healthy, 0);
