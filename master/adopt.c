@@ -233,24 +233,38 @@ static const struct channel_events channel_events = {on_message, on_closed};
 
 /* ---- asking */
 
-static bool
-ask_one(struct master *m, uint64_t generation)
+/* An orphan that is being adopted may accept once more and close that: 0, the next try finds another.
+ * 1: *out is open and asked; -1: nobody listens. */
+static int
+try_one(struct master *m, uint64_t generation, int *out)
 {
 	struct err err;
 	struct strb b = {0};
-	struct adopted *a;
-	int fd = runtime_dir_connect(&m->dir, generation, &err), sent;
+	int sent;
 
-	if (fd < 0)
-		return false;
+	*out = runtime_dir_connect(&m->dir, generation, &err);
+	if (*out < 0)
+		return -1;
 	handover_begin(&b, HANDOVER_ADOPT);
 	handover_put_u(&b, FIELD_PID, (uint64_t)getpid());
-	sent = handover_send(fd, &b, -1);
+	sent = handover_send(*out, &b, -1);
 	strb_fini(&b);
-	if (sent <= 0) {
-		close(fd);
+	if (sent > 0)
+		return 1;
+	close(*out);
+	return 0;
+}
+
+static bool
+ask_one(struct master *m, uint64_t generation)
+{
+	struct adopted *a;
+	int fd, got = 0;
+
+	for (int tries = 0; got == 0 && tries < 16; tries++)
+		got = try_one(m, generation, &fd);
+	if (got <= 0)
 		return false;
-	}
 	a = mem_new(struct adopted);
 	a->master = m;
 	a->generation = generation;
