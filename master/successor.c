@@ -383,6 +383,15 @@ successor_joined(struct master *m, int fd, const struct handover_packet *p)
 		link_goodbye(l, true, master_seconds_left(m));
 }
 
+/* It may have died between taking the names and telling us to drain. */
+static void
+rollback_failed(struct master *m)
+{
+	if (m->state == MASTER_SERVING)
+		master_take_names(m);
+	restart_rolled_back(m, NULL, STR("the previous generation ended meanwhile"));
+}
+
 void
 successor_alone(struct master *m, struct link *l, enum link_state was)
 {
@@ -393,7 +402,7 @@ successor_alone(struct master *m, struct link *l, enum link_state was)
 						      : "has ended",
 		    (int)l->pid);
 		if (m->restart.rolling_back == l)
-			restart_rolled_back(m, NULL, STR("the previous generation ended meanwhile"));
+			rollback_failed(m);
 		return;
 	}
 	log_warning(
