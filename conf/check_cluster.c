@@ -179,8 +179,6 @@ check_locality(struct checked *k)
 
 	if (l->priority > 128)
 		fail(k, "priority", "must be from 0 to 128, not %u", l->priority);
-	else if (l->priority > 0)
-		fail(k, "priority", "a priority other than 0 is " NOT_YET);
 	for (size_t i = 0; i < l->n_lb_endpoints; i++)
 		sum += conf_u32(l->lb_endpoints[i]->load_balancing_weight, 1);
 	if (sum > UINT32_MAX)

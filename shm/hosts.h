@@ -35,7 +35,21 @@ struct host_cell {
 	uint32_t consecutive_5xx;  /* atomic */
 	uint32_t consecutive_gateway;
 	uint32_t consecutive_local;
+	uint64_t since_ns; /* CLOCK_MONOTONIC of its joining or its last recovery; 0: long ago; atomic */
 };
+
+static inline uint64_t
+host_cell_since(const struct host_cell *c)
+{
+	return __atomic_load_n(&c->since_ns, __ATOMIC_RELAXED);
+}
+
+/* It joined, or a check passes again: slow start begins here. */
+static inline void
+host_cell_begins(struct host_cell *c, uint64_t now_ns)
+{
+	__atomic_store_n(&c->since_ns, now_ns, __ATOMIC_RELAXED);
+}
 
 static inline uint32_t
 host_cell_flags(const struct host_cell *c)

@@ -5,6 +5,7 @@
 #include "lib/event/loop.h"
 #include "lib/upstream/cluster_http.h"
 #include "lib/upstream/host_set.h"
+#include "lib/upstream/lb_config.h"
 #include "lib/upstream/assignment.h"
 #include "lib/upstream/pool.h"
 #include "lib/upstream/thresholds.h"
@@ -91,6 +92,7 @@ read_members(struct cluster *c, const Cluster *msg, struct err *err)
 		c->hosts[i] = host_new(c, &m.list.at[i]);
 		c->hosts[i]->index = i;
 	}
+	lb_config_set_members(&c->lb, &m.policy);
 	assignment_fini(&m);
 	c->set = host_set_new(c->loop, c->hosts, c->hosts_n, c->policy, &c->lb, c->stats);
 	return 0;

@@ -7,6 +7,9 @@
 #include "lib/base/rand.h"
 #include "lib/event/loop.h"
 #include "lib/upstream/assignment.h"
+#include "lib/upstream/group.h"
+#include "lib/upstream/lb/slow_start.h"
+#include "lib/upstream/loads.h"
 #include "lib/upstream/pool.h"
 
 #define SCAN_NS (10 * NS_PER_MS)
@@ -24,15 +27,11 @@ enum group_kind {
 	GROUP_KINDS,
 };
 
-struct group {
-	struct host **hosts; /* owned array of borrowed hosts */
-	uint32_t n;
-	void *lb; /* NULL while there is nobody */
-};
-
 struct priority {
-	struct priority_counts counts;
 	struct group groups[GROUP_KINDS];
+	/* Only with weighted localities: owned, n of them. */
+	struct locality_count *localities;
+	uint32_t localities_n;
 };
 
 struct host_set {
@@ -42,119 +41,14 @@ struct host_set {
 	const struct lb_policy *policy;
 	const struct lb_config *config;
 	struct cluster_stats *stats;
-	uint8_t *seen; /* owned; by host index */
+	uint8_t *seen; /* owned; by place in hosts */
 	struct priority *priorities;
+	struct priority_counts *counts;
 	struct priority_load *loads;
 	unsigned priorities_n;
 	uint64_t scan_at_ns;
+	uint64_t slow_until_ns; /* the first slow start that ends; 0: there is none */
 };
-
-/* ---- shares of the priorities */
-
-static uint32_t
-eligible(const struct priority_counts *c)
-{
-	return c->total - c->excluded;
-}
-
-static uint32_t
-health_percent(uint32_t good, const struct priority_counts *c)
-{
-	uint64_t percent = eligible(c) ? (uint64_t)good * OVERPROVISIONING / eligible(c) : 0;
-
-	return percent > 100 ? 100 : (uint32_t)percent;
-}
-
-static uint32_t
-least(uint32_t a, uint32_t b)
-{
-	return a < b ? a : b;
-}
-
-static bool
-in_panic(const struct priority_counts *c, uint32_t threshold)
-{
-	uint64_t available = (uint64_t)c->healthy + c->degraded;
-
-	if (eligible(c) == 0)
-		return threshold > 0;
-	return available * 100 < (uint64_t)eligible(c) * threshold;
-}
-
-/* Everybody is in panic: shares by number of hosts. */
-static void
-loads_by_count(const struct priority_counts *counts, struct priority_load *loads, unsigned n)
-{
-	uint64_t hosts = 0;
-	uint32_t left = 100;
-
-	for (unsigned i = 0; i < n; i++)
-		hosts += counts[i].total;
-	for (unsigned i = 0; i < n; i++) {
-		loads[i].degraded = 0;
-		loads[i].healthy = hosts ? (uint8_t)((uint64_t)counts[i].total * 100 / hosts) : 0;
-		left -= loads[i].healthy;
-	}
-	for (unsigned i = 0; i < n && hosts; i++) {
-		if (counts[i].total == 0)
-			continue;
-		loads[i].healthy = (uint8_t)(loads[i].healthy + left);
-		return;
-	}
-}
-
-static void
-loads_by_health(
-    const struct priority_counts *counts, struct priority_load *loads, unsigned n, uint32_t total)
-{
-	uint32_t left = 100;
-
-	if (total == 0) { /* nobody, and no panic either */
-		memset(loads, 0, n * sizeof(*loads));
-		return;
-	}
-	for (unsigned i = 0; i < n; i++) {
-		uint32_t percent = health_percent(counts[i].healthy, &counts[i]);
-
-		loads[i].healthy = (uint8_t)least(left, percent * 100 / total);
-		left -= loads[i].healthy;
-	}
-	for (unsigned i = 0; i < n; i++) {
-		uint32_t percent = health_percent(counts[i].degraded, &counts[i]);
-
-		loads[i].degraded = (uint8_t)least(left, percent * 100 / total);
-		left -= loads[i].degraded;
-	}
-	for (unsigned i = 0; i < n && left; i++) { /* what rounding left */
-		uint8_t *to = counts[i].healthy ? &loads[i].healthy : &loads[i].degraded;
-
-		if (counts[i].healthy + counts[i].degraded == 0)
-			continue;
-		*to = (uint8_t)(*to + left);
-		left = 0;
-	}
-}
-
-void
-priority_loads(const struct priority_counts *counts, struct priority_load *loads, unsigned n,
-    uint32_t panic_threshold)
-{
-	uint32_t total = 0;
-	bool all_panic = true;
-
-	for (unsigned i = 0; i < n; i++)
-		total += health_percent(counts[i].healthy, &counts[i]) +
-			 health_percent(counts[i].degraded, &counts[i]);
-	total = least(total, 100);
-	for (unsigned i = 0; i < n; i++) {
-		loads[i].panic = total < 100 && in_panic(&counts[i], panic_threshold);
-		all_panic &= loads[i].panic;
-	}
-	if (all_panic)
-		loads_by_count(counts, loads, n);
-	else
-		loads_by_health(counts, loads, n, total);
-}
 
 /* ---- groups */
 
@@ -169,46 +63,64 @@ static void
 clear_groups(struct host_set *s)
 {
 	for (unsigned i = 0; i < s->priorities_n; i++) {
-		for (unsigned k = 0; k < GROUP_KINDS; k++) {
-			struct group *g = &s->priorities[i].groups[k];
-
-			if (g->lb)
-				s->policy->free(g->lb);
-			mem_free(g->hosts);
-			*g = (struct group){0};
-		}
-		s->priorities[i].counts = (struct priority_counts){0};
+		for (unsigned k = 0; k < GROUP_KINDS; k++)
+			group_fini(&s->priorities[i].groups[k]);
+		s->priorities[i].localities_n = 0;
+		s->counts[i] = (struct priority_counts){0};
 	}
+}
+
+static void
+count_host(struct priority_counts *c, const struct host *h, uint8_t seen)
+{
+	c->total++;
+	c->total_weight += h->weight;
+	if ((seen & SEEN_HEALTH) == HOST_HEALTHY) {
+		c->healthy++;
+		c->healthy_weight += h->weight;
+	} else if ((seen & SEEN_HEALTH) == HOST_DEGRADED) {
+		c->degraded++;
+		c->degraded_weight += h->weight;
+	}
+	if (seen & SEEN_EXCLUDED) {
+		c->excluded++;
+		c->excluded_weight += h->weight;
+	}
+}
+
+static void
+count_locality(struct priority *p, const struct host *h, uint8_t seen, uint32_t room)
+{
+	uint32_t i = 0;
+
+	if (p->localities == NULL)
+		p->localities = mem_array(struct locality_count, room);
+	while (i < p->localities_n && p->localities[i].locality != h->locality)
+		i++;
+	if (i == p->localities_n)
+		p->localities[p->localities_n++] =
+		    (struct locality_count){h->locality, h->locality_weight, 0};
+	if (!(seen & SEEN_EXCLUDED))
+		p->localities[i].eligible++;
 }
 
 static void
 count_hosts(struct host_set *s)
 {
-	struct priority_counts *counts = mem_array(struct priority_counts, s->priorities_n);
+	struct load_rules rules = {
+	    .panic_threshold = s->config->panic_threshold,
+	    .overprovisioning = s->config->overprovisioning,
+	    .weighted = s->config->weighted_health,
+	};
 
 	for (uint32_t i = 0; i < s->n; i++) {
-		struct priority_counts *c = &counts[s->hosts[i]->priority];
+		const struct host *h = s->hosts[i];
 
-		c->total++;
-		c->healthy += (s->seen[i] & SEEN_HEALTH) == HOST_HEALTHY;
-		c->degraded += (s->seen[i] & SEEN_HEALTH) == HOST_DEGRADED;
-		c->excluded += (s->seen[i] & SEEN_EXCLUDED) != 0;
+		count_host(&s->counts[h->priority], h, s->seen[i]);
+		if (s->config->weighted_localities)
+			count_locality(&s->priorities[h->priority], h, s->seen[i], s->n);
 	}
-	for (unsigned i = 0; i < s->priorities_n; i++)
-		s->priorities[i].counts = counts[i];
-	priority_loads(counts, s->loads, s->priorities_n, s->config->panic_threshold);
-	mem_free(counts);
-}
-
-static void
-group_add(struct host_set *s, struct host *h, enum group_kind k)
-{
-	struct priority *p = &s->priorities[h->priority];
-	struct group *g = &p->groups[k];
-
-	if (g->hosts == NULL)
-		g->hosts = mem_array(struct host *, p->counts.total);
-	g->hosts[g->n++] = h;
+	priority_loads(s->counts, s->loads, s->priorities_n, &rules);
 }
 
 static void
@@ -216,21 +128,42 @@ fill_groups(struct host_set *s)
 {
 	for (uint32_t i = 0; i < s->n; i++) {
 		struct host *h = s->hosts[i];
+		struct group *groups = s->priorities[h->priority].groups;
+		uint32_t room = s->counts[h->priority].total;
 
 		if ((s->seen[i] & SEEN_HEALTH) == HOST_HEALTHY)
-			group_add(s, h, GROUP_HEALTHY);
+			group_add(&groups[GROUP_HEALTHY], h, room);
 		if ((s->seen[i] & SEEN_HEALTH) == HOST_DEGRADED)
-			group_add(s, h, GROUP_DEGRADED);
+			group_add(&groups[GROUP_DEGRADED], h, room);
 		if (s->loads[h->priority].panic && !(s->seen[i] & SEEN_DRAINED))
-			group_add(s, h, GROUP_ALL);
+			group_add(&groups[GROUP_ALL], h, room);
 	}
-	for (unsigned i = 0; i < s->priorities_n; i++) {
-		for (unsigned k = 0; k < GROUP_KINDS; k++) {
-			struct group *g = &s->priorities[i].groups[k];
+}
 
-			if (g->n)
-				g->lb = s->policy->build(g->hosts, g->n, s->config);
-		}
+/* In panic localities do not count: everybody helps. */
+static void
+build_groups(struct host_set *s)
+{
+	for (unsigned i = 0; i < s->priorities_n; i++) {
+		struct priority *p = &s->priorities[i];
+
+		for (unsigned k = 0; k < GROUP_KINDS; k++)
+			group_build(&p->groups[k], s->policy, s->config,
+			    k == GROUP_ALL ? NULL : p->localities, p->localities_n);
+	}
+}
+
+static void
+note_slow_starts(struct host_set *s)
+{
+	uint64_t now_ns = loop_now_ns(s->loop);
+
+	s->slow_until_ns = 0;
+	for (uint32_t i = 0; i < s->n && s->config->slow_start_ms; i++) {
+		uint64_t end = slow_start_until(s->config, s->hosts[i], now_ns);
+
+		if (end && (s->slow_until_ns == 0 || end < s->slow_until_ns))
+			s->slow_until_ns = end;
 	}
 }
 
@@ -240,6 +173,8 @@ rebuild(struct host_set *s)
 	clear_groups(s);
 	count_hosts(s);
 	fill_groups(s);
+	build_groups(s);
+	note_slow_starts(s);
 }
 
 /* ---- verdicts */
@@ -255,7 +190,8 @@ drain_pools(struct host *h)
 static void
 scan(struct host_set *s)
 {
-	bool changed = false;
+	uint64_t now_ns = loop_now_ns(s->loop);
+	bool changed = s->slow_until_ns && now_ns >= s->slow_until_ns;
 
 	for (uint32_t i = 0; i < s->n; i++) {
 		uint8_t v = verdict(s->hosts[i]);
@@ -267,7 +203,7 @@ scan(struct host_set *s)
 		s->seen[i] = v;
 		changed = true;
 	}
-	s->scan_at_ns = loop_now_ns(s->loop) + SCAN_NS + (uint64_t)s->n * SCAN_PER_HOST_NS;
+	s->scan_at_ns = now_ns + SCAN_NS + (uint64_t)s->n * SCAN_PER_HOST_NS;
 	if (changed)
 		rebuild(s);
 }
@@ -291,6 +227,7 @@ host_set_new(struct loop *l, struct host *const *hosts, uint32_t n, const struct
 			s->priorities_n = hosts[i]->priority + 1;
 	}
 	s->priorities = mem_array(struct priority, s->priorities_n);
+	s->counts = mem_array(struct priority_counts, s->priorities_n);
 	s->loads = mem_array(struct priority_load, s->priorities_n);
 	rebuild(s);
 	return s;
@@ -305,7 +242,10 @@ host_set_free(struct host_set **sp)
 	if (s == NULL)
 		return;
 	clear_groups(s);
+	for (unsigned i = 0; i < s->priorities_n; i++)
+		mem_free(s->priorities[i].localities);
 	mem_free(s->priorities);
+	mem_free(s->counts);
 	mem_free(s->loads);
 	mem_free(s->seen);
 	mem_free(s);
@@ -351,7 +291,7 @@ pick_as_seen(struct host_set *s, const struct lb_context *ctx)
 {
 	struct group *g = choose_group(s, ctx);
 
-	return g && g->lb ? s->policy->pick(g->lb, ctx) : NULL;
+	return g ? group_pick(g, ctx) : NULL;
 }
 
 struct host *

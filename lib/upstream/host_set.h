@@ -22,20 +22,6 @@ struct cluster_stats;
 struct host_set;
 struct loop;
 
-struct priority_counts {
-	uint32_t total, healthy, degraded, excluded;
-};
-
-/* Share of requests, in percent; they sum up to 100 unless there are no hosts at all. */
-struct priority_load {
-	uint8_t healthy, degraded;
-	bool panic; /* both shares go to all hosts */
-};
-
-/* panic_threshold: whole percent. */
-void priority_loads(const struct priority_counts *counts, struct priority_load *loads, unsigned n,
-    uint32_t panic_threshold);
-
 /* hosts and config: borrowed; h->index of the i-th is i. */
 struct host_set *host_set_new(struct loop *l, struct host *const *hosts, uint32_t n,
     const struct lb_policy *policy, const struct lb_config *config, struct cluster_stats *stats);

@@ -28,12 +28,19 @@ struct lb_context {
 /* Settings of all policies together; each reads its own. */
 struct lb_config {
 	uint32_t choice_count;        /* least_request */
+	bool full_scan;               /* least_request: of all hosts, not of a few */
+	double active_bias;           /* least_request with weights: how much open requests count */
+	uint64_t slow_start_ms;       /* round_robin, least_request; 0 = off */
+	double slow_start_aggression, slow_start_least; /* least: percent of the weight */
+	bool weighted_localities;     /* localities by their weights */
 	uint64_t ring_min, ring_max;  /* ring_hash: points */
 	bool murmur;                  /* ring_hash: MURMUR_HASH_2, not XX_HASH */
 	uint64_t table_size;          /* maglev */
 	bool hash_hostname;           /* both: hosts are hashed by their names */
 	uint32_t balance_factor;      /* both: bounded load in percent of the average; 0 = off */
 	uint32_t panic_threshold;     /* whole percent; 0: never */
+	uint32_t overprovisioning;    /* percent: how much more than its share a host can take */
+	bool weighted_health;         /* health of a priority by weights, not by number of hosts */
 };
 
 struct lb_policy {

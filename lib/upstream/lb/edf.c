@@ -57,9 +57,9 @@ edf_fini(struct edf *e)
 }
 
 void
-edf_add(struct edf *e, struct host *h, uint64_t step)
+edf_add(struct edf *e, void *item, uint64_t step)
 {
-	e->heap[e->len] = (struct edf_entry){e->now + step, e->orders++, h};
+	e->heap[e->len] = (struct edf_entry){e->now + step, e->orders++, item};
 	sift_up(e, e->len++);
 }
 

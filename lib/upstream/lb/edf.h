@@ -9,13 +9,11 @@
 
 #include <stdint.h>
 
-struct host;
-
 #define EDF_UNIT (1ull << 40)
 
 struct edf_entry {
 	uint64_t deadline, order;
-	struct host *host;
+	void *item;
 };
 
 struct edf {
@@ -26,13 +24,13 @@ struct edf {
 
 void edf_init(struct edf *e, uint32_t room);
 void edf_fini(struct edf *e);
-void edf_add(struct edf *e, struct host *h, uint64_t step);
+void edf_add(struct edf *e, void *item, uint64_t step);
 
-/* The host whose turn it is. */
-static inline struct host *
+/* Whose turn it is: a host, or a locality's part of a group. */
+static inline void *
 edf_first(const struct edf *e)
 {
-	return e->heap[0].host;
+	return e->heap[0].item;
 }
 
 /* Its turn is over: it comes again after `step`. */

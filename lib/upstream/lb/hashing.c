@@ -8,22 +8,66 @@
 #include "lib/upstream/cluster.h"
 #include "lib/upstream/lb.h"
 
+/* What a host gets of one: of all weights together, or of its locality's part of all localities. */
+static void
+share_out(struct hashing *g)
+{
+	double sum = 0;
+
+	for (uint32_t i = 0; i < g->n; i++)
+		sum += g->hosts[i]->weight;
+	for (uint32_t i = 0; i < g->n; i++)
+		g->weights[i] = g->hosts[i]->weight / sum;
+}
+
+struct place {
+	const struct locality *locality;
+	double weight, hosts;
+};
+
+static struct place *
+place_of(struct place *places, uint32_t *n, const struct host *h)
+{
+	for (uint32_t i = 0; i < *n; i++)
+		if (places[i].locality == h->locality)
+			return &places[i];
+	places[*n] = (struct place){h->locality, h->locality_weight, 0};
+	return &places[(*n)++];
+}
+
+/* False when no locality has a weight. */
+static bool
+share_out_by_locality(struct hashing *g)
+{
+	struct place *places = mem_array(struct place, g->n);
+	uint32_t n = 0;
+	double sum = 0;
+
+	for (uint32_t i = 0; i < g->n; i++)
+		place_of(places, &n, g->hosts[i])->hosts += g->hosts[i]->weight;
+	for (uint32_t i = 0; i < n; i++)
+		sum += places[i].weight;
+	for (uint32_t i = 0; i < g->n && sum > 0; i++) {
+		const struct place *p = place_of(places, &n, g->hosts[i]);
+
+		g->weights[i] = p->weight / sum * g->hosts[i]->weight / p->hosts;
+	}
+	mem_free(places);
+	return sum > 0;
+}
+
 void
 hashing_init(
     struct hashing *g, struct host *const *hosts, uint32_t n, const struct lb_config *config)
 {
-	double sum = 0;
-
-	*g = (struct hashing){.hosts = hosts, .n = n, .config = config};
+	*g = (struct hashing){.hosts = hosts, .n = n, .config = config, .least = 1};
 	g->weights = mem_array(double, n);
-	for (uint32_t i = 0; i < n; i++)
-		sum += hosts[i]->weight;
-	g->least = 1;
+	if (!config->weighted_localities || !share_out_by_locality(g))
+		share_out(g);
 	for (uint32_t i = 0; i < n; i++) {
-		double w = hosts[i]->weight / sum;
+		double w = g->weights[i];
 
-		g->weights[i] = w;
-		if (w < g->least)
+		if (w > 0 && w < g->least)
 			g->least = w;
 		if (w > g->most)
 			g->most = w;

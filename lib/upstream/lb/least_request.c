@@ -1,15 +1,18 @@
 /*
  * LEAST_REQUEST: of a few hosts taken at random the one with the fewest
- * open requests (the first when equal).  When weights differ, earliest
- * deadline first with steps in proportion to (open requests + 1) /
- * weight.  Open requests are those of all workers.
+ * open requests (the first when equal), or of all hosts (any of those
+ * when equal).  When weights differ, earliest deadline first with steps in
+ * proportion to (open requests + 1) ^ bias / weight.  Open requests are those of all workers.
  */
+#include <math.h>
+
 #include "lib/base/mem.h"
 #include "lib/base/rand.h"
 #include "lib/event/loop.h"
 #include "lib/upstream/cluster.h"
 #include "lib/upstream/lb.h"
 #include "lib/upstream/lb/edf.h"
+#include "lib/upstream/lb/slow_start.h"
 
 #define MOST_OPEN (1u << 20) /* keeps a step within virtual time */
 
@@ -18,7 +21,7 @@ struct least_request {
 	const struct lb_config *config;
 	struct loop *loop;
 	uint32_t n;
-	bool weighted;
+	bool weighted, slow; /* slow: some are in their slow start */
 	struct edf edf;
 };
 
@@ -35,7 +38,10 @@ step_of(const struct least_request *lr, struct host *h)
 
 	if (open > MOST_OPEN)
 		open = MOST_OPEN;
-	return EDF_UNIT / h->weight * open;
+	if (lr->config->active_bias == 1 && !lr->slow)
+		return EDF_UNIT / h->weight * open;
+	return (uint64_t)((double)EDF_UNIT / h->weight * pow((double)open, lr->config->active_bias) /
+			  slow_start_factor(lr->config, h, loop_now_ns(lr->loop)));
 }
 
 static struct host *
@@ -65,6 +71,25 @@ pick_choices(struct least_request *lr)
 	return best;
 }
 
+static struct host *
+pick_of_all(struct least_request *lr)
+{
+	struct host *best = NULL;
+	uint64_t least = 0, equal = 0;
+
+	for (uint32_t i = 0; i < lr->n; i++) {
+		uint64_t a = active(lr, lr->hosts[i]);
+
+		if (best && a > least)
+			continue;
+		equal = best && a == least ? equal + 1 : 1;
+		if (equal == 1 || rand_below(equal) == 0)
+			best = lr->hosts[i];
+		least = a;
+	}
+	return best;
+}
+
 static void *
 build(struct host *const *hosts, uint32_t n, const struct lb_config *config)
 {
@@ -74,8 +99,11 @@ build(struct host *const *hosts, uint32_t n, const struct lb_config *config)
 	lr->config = config;
 	lr->loop = hosts[0]->cluster->loop;
 	lr->n = n;
-	for (uint32_t i = 1; i < n; i++)
+	for (uint32_t i = 0; i < n; i++) {
 		lr->weighted |= hosts[i]->weight != hosts[0]->weight;
+		lr->slow |= slow_start_until(config, hosts[i], loop_now_ns(lr->loop)) != 0;
+	}
+	lr->weighted |= lr->slow;
 	if (!lr->weighted)
 		return lr;
 	edf_init(&lr->edf, n);
@@ -91,7 +119,9 @@ pick(void *self, const struct lb_context *ctx)
 {
 	struct least_request *lr = self;
 
-	return lr->weighted ? pick_weighted(lr) : pick_choices(lr);
+	if (lr->weighted)
+		return pick_weighted(lr);
+	return lr->config->full_scan ? pick_of_all(lr) : pick_choices(lr);
 }
 
 static void

@@ -72,7 +72,8 @@ fill(struct maglev *m, struct turn *turns)
 
 	for (uint64_t round = 1; left > 0; round++) {
 		for (uint32_t i = 0; i < m->group.n && left > 0; i++) {
-			if ((double)round * turns[i].weight < turns[i].target)
+			if (turns[i].weight == 0 ||
+			    (double)round * turns[i].weight < turns[i].target)
 				continue;
 			take_slot(m, &turns[i]);
 			left--;

@@ -6,14 +6,19 @@
  */
 #include "lib/base/mem.h"
 #include "lib/base/rand.h"
+#include "lib/event/loop.h"
+#include "lib/upstream/cluster.h"
 #include "lib/upstream/lb.h"
 #include "lib/upstream/lb/edf.h"
+#include "lib/upstream/lb/slow_start.h"
 
 struct round_robin {
 	struct host *const *hosts; /* borrowed */
+	const struct lb_config *config;
+	struct loop *loop;
 	uint32_t n, next;
 	uint64_t unit; /* of virtual time: what all weights divide, when that is small enough */
-	bool weighted;
+	bool weighted, slow; /* slow: some are in their slow start */
 	struct edf edf;
 };
 
@@ -43,22 +48,32 @@ common_unit(struct host *const *hosts, uint32_t n)
 	return unit;
 }
 
+static uint64_t
+step_of(const struct round_robin *rr, const struct host *h)
+{
+	uint64_t step = rr->unit / h->weight;
+
+	if (!rr->slow)
+		return step;
+	return (uint64_t)((double)step / slow_start_factor(rr->config, h, loop_now_ns(rr->loop)));
+}
+
 static struct host *
 pick_weighted(struct round_robin *rr)
 {
 	struct host *h = edf_first(&rr->edf);
 
-	edf_again(&rr->edf, rr->unit / h->weight);
+	edf_again(&rr->edf, step_of(rr, h));
 	return h;
 }
 
 static void
 start_weighted(struct round_robin *rr)
 {
-	rr->unit = common_unit(rr->hosts, rr->n);
+	rr->unit = rr->slow ? EDF_UNIT : common_unit(rr->hosts, rr->n);
 	edf_init(&rr->edf, rr->n);
 	for (uint32_t i = 0; i < rr->n; i++)
-		edf_add(&rr->edf, rr->hosts[i], rr->unit / rr->hosts[i]->weight);
+		edf_add(&rr->edf, rr->hosts[i], step_of(rr, rr->hosts[i]));
 	for (uint64_t skip = rand_below(rr->n); skip > 0; skip--)
 		pick_weighted(rr);
 }
@@ -70,8 +85,13 @@ build(struct host *const *hosts, uint32_t n, const struct lb_config *config)
 
 	rr->hosts = hosts;
 	rr->n = n;
-	for (uint32_t i = 1; i < n; i++)
+	rr->config = config;
+	rr->loop = hosts[0]->cluster->loop;
+	for (uint32_t i = 0; i < n; i++) {
 		rr->weighted |= hosts[i]->weight != hosts[0]->weight;
+		rr->slow |= slow_start_until(config, hosts[i], loop_now_ns(rr->loop)) != 0;
+	}
+	rr->weighted |= rr->slow;
 	if (rr->weighted)
 		start_weighted(rr);
 	else

@@ -6,9 +6,12 @@
 
 #include <cmocka.h>
 
+#include "lib/base/clock.h"
 #include "lib/base/mem.h"
 #include "lib/base/rand.h"
 #include "lib/upstream/host_set.h"
+#include "lib/upstream/lb/slow_start.h"
+#include "lib/upstream/loads.h"
 #include "shm/lane.h"
 #include "tests/unit/lib/upstream/cluster_yaml.h"
 
@@ -149,11 +152,18 @@ least_request_with_weights_leans_by_open_requests(void **state)
 
 /* ---- shares of the priorities */
 
+static struct priority_counts
+counts_of(const uint32_t n[4])
+{
+	return (struct priority_counts){
+	    .total = n[0], .healthy = n[1], .degraded = n[2], .excluded = n[3]};
+}
+
 static void
 loads_follow_health_and_panic(void **state)
 {
 	static const struct {
-		struct priority_counts counts[2];
+		uint32_t counts[2][4]; /* total, healthy, degraded, excluded */
 		struct priority_load loads[2];
 	} rows[] = {
 	    /* P0 healthy of 100, P1 whole */
@@ -174,10 +184,15 @@ loads_follow_health_and_panic(void **state)
 	    {{{2, 0, 0, 2}, {0, 0, 0, 0}}, {{100, 0, true}, {0, 0, true}}},
 	    {{{0, 0, 0, 0}, {0, 0, 0, 0}}, {{0, 0, true}, {0, 0, true}}},
 	};
+	const struct load_rules rules = {.panic_threshold = 50, .overprovisioning = 140};
 	struct priority_load got[2];
 
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-		priority_loads(rows[i].counts, got, 2, 50);
+		struct priority_counts counts[2];
+
+		for (unsigned p = 0; p < 2; p++)
+			counts[p] = counts_of(rows[i].counts[p]);
+		priority_loads(counts, got, 2, &rules);
 		for (unsigned p = 0; p < 2; p++) {
 			if (got[p].healthy != rows[i].loads[p].healthy ||
 			    got[p].degraded != rows[i].loads[p].degraded ||
@@ -191,18 +206,182 @@ loads_follow_health_and_panic(void **state)
 static void
 without_a_panic_threshold_nobody_available_means_no_load(void **state)
 {
-	const struct priority_counts none[2] = {{10, 0, 0, 0}, {3, 0, 0, 3}};
-	const struct priority_counts few[2] = {{10, 1, 0, 0}, {0, 0, 0, 0}};
+	const struct load_rules never = {.panic_threshold = 0, .overprovisioning = 140};
+	const struct priority_counts none[2] = {{.total = 10}, {.total = 3, .excluded = 3}};
+	const struct priority_counts few[2] = {{.total = 10, .healthy = 1}};
 	struct priority_load got[2];
 
-	priority_loads(none, got, 2, 0);
+	priority_loads(none, got, 2, &never);
 	for (unsigned p = 0; p < 2; p++) {
 		assert_int_equal(got[p].healthy + got[p].degraded, 0);
 		assert_false(got[p].panic);
 	}
-	priority_loads(few, got, 2, 0);
+	priority_loads(few, got, 2, &never);
 	assert_int_equal(got[0].healthy, 100);
 	assert_false(got[0].panic);
+}
+
+static void
+health_by_weights_when_asked_for(void **state)
+{
+	const struct load_rules rules = {
+	    .panic_threshold = 50, .overprovisioning = 100, .weighted = true};
+	/* One of two hosts is healthy, and has nine tenths of the weight. */
+	const struct priority_counts counts[2] = {
+	    {.total = 2, .healthy = 1, .total_weight = 10, .healthy_weight = 9},
+	    {.total = 1, .healthy = 1, .total_weight = 1, .healthy_weight = 1},
+	};
+	struct priority_load got[2];
+
+	priority_loads(counts, got, 2, &rules);
+	assert_int_equal(got[0].healthy, 90);
+	assert_int_equal(got[1].healthy, 10);
+}
+
+/* ---- localities */
+
+/* Localities of two hosts each; weight 0: none given. */
+static struct cluster *
+cluster_of_localities(struct loop *l, const char *fields, unsigned n, const unsigned *weights)
+{
+	struct strb text = {0};
+	struct cluster *c;
+
+	strb_printf(&text, "%s\nload_assignment:\n  cluster_name: api\n  endpoints:\n", fields);
+	for (unsigned i = 0; i < n; i++) {
+		strb_printf(&text, "  - locality: {zone: z%u}\n", i);
+		if (weights[i])
+			strb_printf(&text, "    load_balancing_weight: %u\n", weights[i]);
+		strb_addz(&text, "    lb_endpoints:\n");
+		for (unsigned k = 0; k < 2; k++)
+			strb_printf(&text,
+			    "    - endpoint: {address: {socket_address: {address: 10.0.%u.%u, "
+			    "port_value: 80}}}\n",
+			    i, k + 1);
+	}
+	c = cluster_from_yaml(l, strb_z(&text));
+	strb_fini(&text);
+	return c;
+}
+
+#define WEIGHTED "common_lb_config: {locality_weighted_lb_config: {}}"
+
+static void
+localities_are_used_by_their_weights(void **state)
+{
+	static const char *const fields[] = {
+	    WEIGHTED,
+	    "load_balancing_policy: {policies: [{typed_extension_config: {name: rr, typed_config: "
+	    "{\"@type\": type.googleapis.com/"
+	    "envoy.extensions.load_balancing_policies.round_robin.v3.RoundRobin, "
+	    "locality_lb_config: {locality_weighted_lb_config: {}}}}}]}",
+	    "load_balancing_policy: {policies: [{typed_extension_config: {name: wrr, typed_config: "
+	    "{\"@type\": type.googleapis.com/"
+	    "envoy.extensions.load_balancing_policies.wrr_locality.v3.WrrLocality, "
+	    "endpoint_picking_policy: {policies: [{typed_extension_config: {name: rr, "
+	    "typed_config: "
+	    "{\"@type\": type.googleapis.com/"
+	    "envoy.extensions.load_balancing_policies.round_robin.v3.RoundRobin}}}]}}}}]}",
+	};
+	static const unsigned weights[] = {1, 3, 0};
+	unsigned got[6];
+
+	for (size_t i = 0; i < ARRAY_LEN(fields); i++) {
+		struct cluster *c = cluster_of_localities(*state, fields[i], 3, weights);
+
+		count_picks(c, 400, got);
+		assert_in_range(got[0] + got[1], 99, 101);
+		assert_in_range(got[2] + got[3], 299, 301);
+		assert_int_equal(got[4] + got[5], 0); /* without a weight no load */
+		assert_in_range(got[2], 149, 151);
+		cluster_end(*state, &c);
+	}
+}
+
+static void
+a_locality_gives_load_away_only_when_the_rest_cannot_make_up_for_it(void **state)
+{
+	static const unsigned weights[] = {1, 1};
+	struct cluster *c = cluster_of_localities(*state, WEIGHTED, 2, weights);
+	unsigned got[4];
+
+	/* half of the first is left: 1.4 × ½ of its weight */
+	host_cell_set(c->hosts[0]->cell, HOST_FAILED_ACTIVE_HC, true);
+	count_picks(c, 10, got); /* sees it */
+	count_picks(c, 1700, got);
+	assert_int_equal(got[0], 0);
+	assert_in_range(got[1], 699, 701);
+	assert_in_range(got[2] + got[3], 999, 1001);
+	host_cell_set(c->hosts[0]->cell, HOST_FAILED_ACTIVE_HC, false);
+	cluster_end(*state, &c);
+}
+
+static void
+without_the_setting_localities_do_not_count(void **state)
+{
+	static const unsigned weights[] = {1, 3};
+	struct cluster *c = cluster_of_localities(*state, "", 2, weights);
+	unsigned got[4];
+
+	count_picks(c, 400, got);
+	for (unsigned i = 0; i < 4; i++)
+		assert_int_equal(got[i], 100);
+	cluster_end(*state, &c);
+}
+
+/* ---- slow start */
+
+static void
+a_host_in_its_slow_start_gets_part_of_its_share(void **state)
+{
+	static const char *const fields[] = {
+	    "round_robin_lb_config: {slow_start_config: {slow_start_window: 100s}}\n",
+	    "lb_policy: LEAST_REQUEST\n"
+	    "least_request_lb_config: {slow_start_config: {slow_start_window: 100s}}\n",
+	};
+	struct lb_context ctx = {0};
+	unsigned got[2];
+
+	for (size_t i = 0; i < ARRAY_LEN(fields); i++) {
+		struct cluster *c = cluster_of(*state, fields[i], 2, NULL);
+		uint64_t now = loop_now_ns(*state);
+		unsigned before;
+
+		count_picks(c, 100, got); /* nobody just joined: alike, or nearly, at random */
+		before = got[1];
+		assert_in_range(before, 20, 80);
+		host_cell_begins(c->hosts[1]->cell, now - 50 * NS_PER_S); /* half of the window */
+		host_cell_set(c->hosts[1]->cell, HOST_FAILED_ACTIVE_HC, true);
+		count_picks(c, 10, got);
+		host_cell_set(c->hosts[1]->cell, HOST_FAILED_ACTIVE_HC, false);
+		do
+			loop_turn(*state, false);
+		while (cluster_pick(c, &ctx)->index != 1);
+		count_picks(c, 300, got);
+		assert_in_range(got[1], 95, 105); /* ½ : 1 */
+		host_cell_begins(c->hosts[1]->cell, 0);
+		cluster_end(*state, &c);
+	}
+}
+
+static void
+a_slow_start_begins_with_the_least_weight(void **state)
+{
+	const struct lb_config config = {
+	    .slow_start_ms = 10000, .slow_start_aggression = 2, .slow_start_least = 10};
+	struct cluster *c = cluster_of(*state, "", 1, NULL);
+	struct host *h = c->hosts[0];
+	uint64_t t0 = 1000 * NS_PER_S;
+
+	host_cell_begins(h->cell, t0);
+	assert_float_equal(slow_start_factor(&config, h, t0), 0.1, 0.001);
+	assert_float_equal(
+	    slow_start_factor(&config, h, t0 + 2500 * NS_PER_MS), 0.5, 0.001); /* √¼ */
+	assert_float_equal(slow_start_factor(&config, h, t0 + 10 * NS_PER_S), 1, 0.001);
+	assert_int_equal(slow_start_until(&config, h, t0 + 10 * NS_PER_S), 0);
+	host_cell_begins(h->cell, 0);
+	assert_float_equal(slow_start_factor(&config, h, t0), 1, 0.001);
+	cluster_end(*state, &c);
 }
 
 /* ---- verdicts */
@@ -313,6 +492,17 @@ main(void)
 		least_request_with_weights_leans_by_open_requests, setup, teardown),
 	    cmocka_unit_test(loads_follow_health_and_panic),
 	    cmocka_unit_test(without_a_panic_threshold_nobody_available_means_no_load),
+	    cmocka_unit_test(health_by_weights_when_asked_for),
+	    cmocka_unit_test_setup_teardown(localities_are_used_by_their_weights, setup, teardown),
+	    cmocka_unit_test_setup_teardown(
+		a_locality_gives_load_away_only_when_the_rest_cannot_make_up_for_it, setup,
+		teardown),
+	    cmocka_unit_test_setup_teardown(
+		without_the_setting_localities_do_not_count, setup, teardown),
+	    cmocka_unit_test_setup_teardown(
+		a_host_in_its_slow_start_gets_part_of_its_share, setup, teardown),
+	    cmocka_unit_test_setup_teardown(
+		a_slow_start_begins_with_the_least_weight, setup, teardown),
 	    cmocka_unit_test_setup_teardown(
 		a_host_that_failed_is_not_picked_again, setup, teardown),
 	    cmocka_unit_test_setup_teardown(

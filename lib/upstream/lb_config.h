@@ -1,0 +1,19 @@
+/* Settings of the balancing policies as the Cluster message and the extension messages say them. */
+#ifndef UPSTREAM_LB_CONFIG_H
+#define UPSTREAM_LB_CONFIG_H
+
+#include "lib/upstream/lb.h"
+
+struct assignment_policy;
+
+/* Envoy's defaults, and what counts whichever way the policy is written; msg:
+ * envoy.config.cluster.v3.Cluster. */
+void lb_config_init(struct lb_config *config, const void *msg);
+/* lb_policy and its configuration in the Cluster message itself. */
+void lb_config_read_cluster(struct lb_config *config, const void *msg);
+/* A message of load_balancing_policy (ProtobufCMessage). */
+void lb_config_read_extension(struct lb_config *config, const void *msg);
+/* What comes with the members. */
+void lb_config_set_members(struct lb_config *config, const struct assignment_policy *policy);
+
+#endif
