@@ -1,10 +1,17 @@
 #include "master/line.h"
 
+#include <signal.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "lib/base/clock.h"
 #include "lib/base/log.h"
+#include "lib/event/loop.h"
 #include "master/adopt.h"
 #include "master/master_private.h"
 
 #define MANY 3 /* generations that drain at once */
+#define OVERDUE_NS (5 * NS_PER_S)
 
 static void
 tell_admin(struct master *m, enum message_type t, uint64_t v)
@@ -94,6 +101,57 @@ warn_of_many(struct master *m)
 	m->draining_warned = draining;
 }
 
+/* The link of a generation that should be gone by now. */
+static struct link *
+overdue(struct master *m, uint64_t generation)
+{
+	list_for_each(n, &m->links)
+	{
+		struct link *l = list_entry(n, struct link, node);
+
+		if (l->state == LINK_DRAINS && l->generation == generation && l->deadline_ns &&
+		    !l->killed && loop_now_ns(m->loop) > l->deadline_ns + OVERDUE_NS)
+			return l;
+	}
+	return NULL;
+}
+
+static bool
+is_still_its_master(struct master *m, const struct runtime_other *o)
+{
+	struct runtime_others others = {0};
+	bool is = false;
+
+	runtime_dir_others(&m->dir, &others);
+	for (size_t i = 0; i < others.all.len; i++)
+		is |= others.all.at[i].generation == o->generation &&
+		      others.all.at[i].master == o->master;
+	vec_fini(&others.all);
+	return is;
+}
+
+/* By descriptor: the pid is the lock's holder before and after it was opened.  Its children become
+ * orphans, which end what is late by themselves. */
+static void
+end_overdue(struct master *m, const struct runtime_other *o)
+{
+	struct link *l = overdue(m, o->generation);
+	int fd;
+
+	if (l == NULL)
+		return;
+	fd = (int)syscall(SYS_pidfd_open, o->master, 0);
+	if (fd < 0)
+		return;
+	if (is_still_its_master(m, o)) {
+		log_error(LOG_MASTER, "generation %u: hangs beyond its deadline, pid %d is ended",
+		    (unsigned)o->generation, (int)o->master);
+		syscall(SYS_pidfd_send_signal, fd, SIGKILL, NULL, 0);
+		l->killed = true;
+	}
+	close(fd);
+}
+
 void
 line_look(struct master *m)
 {
@@ -110,9 +168,11 @@ line_look(struct master *m)
 	for (size_t i = 0; i < others.all.len; i++) {
 		const struct runtime_other *o = &others.all.at[i];
 
-		if (o->master == 0 && o->processes == 0)
+		if (o->master)
+			end_overdue(m, o);
+		else if (o->processes == 0)
 			bury(m, o);
-		else if (o->master == 0 && adopted_of(m, o->generation) < o->processes)
+		else if (adopted_of(m, o->generation) < o->processes)
 			adopt(m, o->generation, o->processes - adopted_of(m, o->generation), NULL);
 	}
 	vec_fini(&others.all);

@@ -45,6 +45,8 @@ struct link {
 	uint64_t pid, generation, epoch, workers; /* of the other one */
 	bool forgot;   /* the draining other one will not serve again */
 	bool goodbye;  /* was said to us, or its end is none of our business: no crash */
+	uint64_t deadline_ns; /* the draining other one is gone by then; 0: it has not said */
+	bool killed;	      /* it was not */
 	uint64_t held; /* what the draining other one still holds, and its words for it */
 	struct strb report, report_why, report_json, line;
 };

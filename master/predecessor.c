@@ -5,6 +5,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "lib/base/clock.h"
 #include "lib/base/log.h"
 #include "lib/ipc/control.h"
 #include "lib/ipc/handover.h"
@@ -430,6 +431,7 @@ on_take_back(struct master *m, struct link *l, const struct handover_packet *p)
 	master_order(m, &order);
 	drain_order_pack(&b, &order);
 	link_send(l, &b, -1);
+	l->deadline_ns = loop_now_ns(m->loop) + drain_order_last_s(&order) * NS_PER_S;
 }
 
 void

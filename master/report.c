@@ -301,6 +301,7 @@ report_pack(struct master *m, struct strb *packet)
 	report_json_own(m, &json);
 	line_text(m, &line);
 	handover_put_u(packet, FIELD_HELD, master_held(m));
+	handover_put_u(packet, FIELD_DEADLINE_S, report_seconds_left(m, m->deadline_ns));
 	handover_put_s(packet, FIELD_LINE, strb_str(&line));
 	if (text.n + json.n + why.n < HANDOVER_PACKET - 1024) {
 		handover_put_s(packet, FIELD_TEXT, strb_str(&text));

@@ -283,6 +283,7 @@ on_go(struct master *m, struct link *l)
 	master_order(m, &order);
 	drain_order_pack(&b, &order);
 	link_send(l, &b, -1);
+	l->deadline_ns = loop_now_ns(m->loop) + drain_order_last_s(&order) * NS_PER_S;
 	stat_inc(&m->stats->handovers_done);
 	log_info(LOG_MASTER, "hot restart: serving, pid %d drains", (int)l->pid);
 }
@@ -298,6 +299,9 @@ static void
 on_report(struct link *l, const struct handover_packet *p)
 {
 	l->held = handover_u(p, FIELD_HELD);
+	if (p->field[FIELD_DEADLINE_S - HANDOVER_FIRST_FIELD].p)
+		l->deadline_ns = loop_now_ns(l->master->loop) +
+				 handover_u(p, FIELD_DEADLINE_S) * NS_PER_S;
 	keep(&l->report, p, FIELD_TEXT);
 	keep(&l->report_why, p, FIELD_WHY);
 	keep(&l->report_json, p, FIELD_JSON);

@@ -4,10 +4,13 @@
  */
 #include <fcntl.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 
 #include "lib/base/mem.h"
+#include "lib/ipc/control.h"
 #include "tests/harness/generations.h"
 
 /* ---- ps */
@@ -285,6 +288,115 @@ rollback_says_why_not(void **state)
 	scene_fini(&sc);
 }
 
+static void
+those_that_drain_turn_to_whoever_serves(void **state)
+{
+	struct scene sc;
+	pid_t masters[3];
+	int ws[3];
+
+	hold_serve(&sc, WORDS("--drain-strategy", "immediate"));
+	for (int i = 0; i < 3; i++) {
+		masters[i] = sc.proxy;
+		ws[i] = hold_websocket(&sc);
+		if (i < 2)
+			assert_int_equal(generation_restart(&sc), 0);
+	}
+	expect_tool(&sc, 0, "serves again", "batonctl", WORDS("rollback"));
+	sc.proxy = masters[1];
+	WAIT_FOR(ctl_says(&sc, "epoch 1, base id 0: serving", WORDS("ps")) &&
+		 ctl_says(&sc, "epoch 0, base id 0: draining", WORDS("ps")) &&
+		 ctl_says(&sc, "epoch 2, base id 0: draining", WORDS("ps")));
+	/* And forward again; then the newest one dies. */
+	expect_tool(&sc, 0, "serves again", "batonctl", WORDS("rollback"));
+	sc.proxy = masters[2];
+	WAIT_FOR(ctl_says(&sc, "epoch 2, base id 0: serving", WORDS("ps")) &&
+		 ctl_says(&sc, "epoch 0, base id 0: draining", WORDS("ps")) &&
+		 ctl_says(&sc, "epoch 1, base id 0: draining", WORDS("ps")));
+	kill(masters[2], SIGKILL);
+	WAIT_FOR(generation_is_gone(masters[2]));
+	WAIT_FOR(generation_serving(&sc) == masters[1]);
+	sc.proxy = masters[1];
+	WAIT_FOR(ctl_says(&sc, "epoch 1, base id 0: serving", WORDS("ps")) &&
+		 ctl_says(&sc, "epoch 0, base id 0: draining", WORDS("ps")) &&
+		 ctl_says(&sc, "generation epoch 2: draining, its master died", WORDS("ps")));
+	WAIT_FOR(scene_stat(&sc, "server.parent_connections") == 2);
+	for (int i = 0; i < 3; i++) {
+		assert_echo(ws[i]);
+		close(ws[i]);
+	}
+	WAIT_FOR(generation_is_gone(masters[0]));
+	WAIT_FOR(!ctl_says(&sc, "draining", WORDS("ps")));
+	scene_fini(&sc);
+}
+
+static int
+dial_control(struct scene *sc)
+{
+	struct sockaddr_un un = {.sun_family = AF_UNIX};
+	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+
+	snprintf(un.sun_path, sizeof(un.sun_path), "%s/0/control.sock", sc->dir);
+	assert_int_equal(connect(fd, (struct sockaddr *)&un, sizeof(un)), 0);
+	return fd;
+}
+
+/* Connected to a generation that drains when at last it asks. */
+static void
+who_asked_the_wrong_generation_is_answered_by_the_right_one(void **state)
+{
+	struct scene sc;
+	struct control_request r = {.n = 1, .words = {STR("ps")}};
+	static char packet[CONTROL_PACKET];
+	struct strb b = {0}, text = {0};
+	unsigned status = CONTROL_UNREACHABLE;
+	int fd, ws;
+	ssize_t n;
+
+	hold_serve(&sc, WORDS("--drain-strategy", "immediate"));
+	ws = hold_websocket(&sc);
+	fd = dial_control(&sc);
+	assert_true(ctl_says(&sc, "epoch 0", WORDS("ps"))); /* it was accepted before this one */
+	assert_int_equal(generation_restart(&sc), 0);
+	control_request_write(&b, &r);
+	assert_int_equal(send(fd, b.p, b.n, MSG_NOSIGNAL), b.n);
+	while ((n = recv(fd, packet, sizeof(packet), 0)) > 0)
+		control_answer_read(str_make(packet, (size_t)n), &status, &text);
+	assert_int_equal(status, CONTROL_OK);
+	assert_true(str_starts(strb_str(&text), STR("generation epoch 1, base id 0: serving")));
+	strb_fini(&b);
+	strb_fini(&text);
+	close(fd);
+	close(ws);
+	scene_fini(&sc);
+}
+
+/* Its workers cut what they hold, but nobody reaps them and nobody closes its sockets. */
+static void
+a_generation_that_hangs_is_ended_after_its_deadline(void **state)
+{
+	struct scene sc;
+	pid_t first, worker, admin;
+	int ws;
+
+	hold_serve(&sc, WORDS("--parent-shutdown-time-s", "1"));
+	first = sc.proxy;
+	worker = scene_child(&sc, "worker 1");
+	admin = scene_child(&sc, "admin");
+	ws = hold_websocket(&sc);
+	assert_int_equal(generation_restart(&sc), 0);
+	kill(first, SIGSTOP);
+	assert_true(client_closed(ws));
+	scene_wait_log(&sc, "is cut, websocket from 127.0.0.1:");
+	WAIT_FOR(generation_is_gone(first));
+	WAIT_FOR(generation_is_gone(worker));
+	WAIT_FOR(generation_is_gone(admin));
+	scene_wait_stat(&sc, "baton.cx_cut_at_deadline", 1);
+	WAIT_FOR(scene_stat(&sc, "baton.generations") == 1);
+	close(ws);
+	scene_fini(&sc);
+}
+
 /* ---- a new generation that does not come about */
 
 /* Whoever reads the configuration now waits for a writer for ever. */
@@ -361,6 +473,9 @@ main(void)
 	    cmocka_unit_test(after_a_refused_restart_the_reload_is_done_here),
 	    cmocka_unit_test(a_restart_asked_for_in_a_reload_follows_it),
 	    cmocka_unit_test(rollback_says_why_not),
+	    cmocka_unit_test(those_that_drain_turn_to_whoever_serves),
+	    cmocka_unit_test(who_asked_the_wrong_generation_is_answered_by_the_right_one),
+	    cmocka_unit_test(a_generation_that_hangs_is_ended_after_its_deadline),
 	    cmocka_unit_test(a_generation_that_is_never_ready_is_given_up),
 	    cmocka_unit_test(a_restart_may_bring_the_proxy_back_in_rotation),
 	};
