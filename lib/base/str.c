@@ -87,10 +87,18 @@ bool
 str_u64(struct str s, uint64_t *out)
 {
 	uint64_t v = 0;
+	size_t i = 0;
 
 	if (s.n == 0)
 		return false;
-	for (size_t i = 0; i < s.n; i++) {
+	for (; i < s.n && i < 19; i++) { /* so many digits always fit */
+		unsigned d = (unsigned char)s.p[i] - '0';
+
+		if (d > 9)
+			return false;
+		v = v * 10 + d;
+	}
+	for (; i < s.n; i++) {
 		unsigned d = (unsigned char)s.p[i] - '0';
 
 		if (d > 9 || __builtin_mul_overflow(v, 10u, &v) || __builtin_add_overflow(v, d, &v))
@@ -242,14 +250,11 @@ strb_give(struct strb *b)
 size_t
 u64_write(char *out, uint64_t v)
 {
-	char tmp[20];
-	size_t n = 0;
+	size_t n = 1;
 
-	do {
-		tmp[n++] = (char)('0' + v % 10);
-		v /= 10;
-	} while (v);
-	for (size_t i = 0; i < n; i++)
-		out[i] = tmp[n - 1 - i];
+	for (uint64_t limit = 10; v >= limit && n < 20; limit *= 10)
+		n++;
+	for (size_t i = n; i-- > 0; v /= 10)
+		out[i] = (char)('0' + v % 10);
 	return n;
 }

@@ -33,13 +33,13 @@ put_str(struct pen *w, struct str s)
 #define PUT(w, lit) put(w, "" lit, sizeof(lit) - 1)
 
 static void
-put_name(struct pen *w, struct str name, bool proper_case)
+put_proper_name(struct pen *w, struct str name)
 {
 	char *p = w->p;
 	bool first = true;
 
 	put_str(w, name);
-	for (size_t i = 0; proper_case && i < name.n; i++) {
+	for (size_t i = 0; i < name.n; i++) {
 		if (first && (unsigned)(p[i] - 'a') < 26u)
 			p[i] = (char)(p[i] - 0x20);
 		first = p[i] == '-';
@@ -49,7 +49,10 @@ put_name(struct pen *w, struct str name, bool proper_case)
 static void
 put_field(struct pen *w, struct str name, struct str value, bool proper_case)
 {
-	put_name(w, name, proper_case);
+	if (proper_case)
+		put_proper_name(w, name);
+	else
+		put_str(w, name);
 	PUT(w, ": ");
 	put_str(w, value);
 	PUT(w, "\r\n");
@@ -77,7 +80,8 @@ is_ours(const struct header *x, const struct h1_encode *e)
 static bool
 is_sound(const struct header *x)
 {
-	return (x->id != HDR_OTHER || valid_name(header_name(x))) && valid_value(header_value(x));
+	return (x->flags & HEADER_SOUND) ||
+	       ((x->id != HDR_OTHER || valid_name(header_name(x))) && valid_value(header_value(x)));
 }
 
 /* Fields that lie behind each other as they were received are copied in one. */
@@ -92,7 +96,7 @@ put_fields(struct pen *w, const struct headers *h, const struct h1_encode *e)
 
 		if (x->name_len == 0 || x->name[0] == ':' || is_ours(x, e))
 			continue;
-		if (x->line && !e->proper_case) {
+		if ((x->flags & HEADER_LINE) && !e->proper_case) {
 			if (lines + n != x->name) {
 				put(w, lines, n);
 				lines = x->name;
@@ -156,55 +160,86 @@ h1_encode_response(struct buf *out, const struct headers *h, const struct h1_enc
 	buf_commit(out, (size_t)(w.p - begin));
 }
 
-static void
-put_target(struct pen *w, const struct headers *h, const struct h1_encode *e, bool connect)
-{
-	struct str authority = headers_get(h, HDR_AUTHORITY);
+/* The parts of a request's first line, looked up once. */
+struct request_line {
+	const struct header *method, *path, *authority, *scheme; /* NULL: not there */
+	bool connect;
+};
 
-	if (connect) {
+static struct str
+value_of(const struct header *x)
+{
+	return x ? header_value(x) : str_make(NULL, 0);
+}
+
+static void
+find_request_line(struct request_line *l, const struct headers *h)
+{
+	l->method = headers_find_id(h, HDR_METHOD);
+	l->path = headers_find_id(h, HDR_PATH);
+	l->authority = headers_find_id(h, HDR_AUTHORITY);
+	l->scheme = headers_find_id(h, HDR_SCHEME);
+	l->connect = str_eqz(value_of(l->method), "CONNECT");
+}
+
+static void
+put_target(struct pen *w, const struct request_line *l, const struct h1_encode *e)
+{
+	struct str authority = value_of(l->authority);
+
+	if (l->connect) {
 		put_str(w, authority);
 		return;
 	}
 	if (e->absolute && authority.n) {
-		put_str(w, headers_get(h, HDR_SCHEME));
+		put_str(w, value_of(l->scheme));
 		PUT(w, "://");
 		put_str(w, authority);
 	}
-	put_str(w, headers_get(h, HDR_PATH));
+	put_str(w, value_of(l->path));
+}
+
+/* Was it found sound when it came, and not changed since? */
+static bool
+was_checked(const struct header *x)
+{
+	return x && (x->flags & HEADER_SOUND) && x->value_len > 0;
 }
 
 static bool
-can_write_request(const struct headers *h, const struct h1_encode *e, bool connect)
+can_write_request(const struct request_line *l, const struct h1_encode *e)
 {
-	struct str path = headers_get(h, HDR_PATH), scheme = headers_get(h, HDR_SCHEME);
-	struct str authority = headers_get(h, HDR_AUTHORITY);
+	struct str authority = value_of(l->authority), scheme = value_of(l->scheme);
 
-	if (!valid_token(headers_get(h, HDR_METHOD)) || !valid_authority(authority))
+	if (!was_checked(l->method) && !valid_token(value_of(l->method)))
 		return false;
-	if (connect)
+	if (!was_checked(l->authority) && !valid_authority(authority))
+		return false;
+	if (l->connect)
 		return authority.n > 0;
 	if (e->absolute && !str_eqz(scheme, "http") && !str_eqz(scheme, "https"))
 		return false;
-	return valid_target(path);
+	return was_checked(l->path) || valid_target(value_of(l->path));
 }
 
 bool
 h1_encode_request(struct buf *out, const struct headers *h, const struct h1_encode *e)
 {
-	struct str method = headers_get(h, HDR_METHOD);
-	bool connect = str_eqz(method, "CONNECT");
+	struct request_line l;
+	struct str authority;
 	struct pen w;
 	char *begin;
 
-	if (!can_write_request(h, e, connect))
+	find_request_line(&l, h);
+	if (!can_write_request(&l, e))
 		return false;
-	begin =
-	    reserve(out, h, headers_get(h, HDR_AUTHORITY).n, &w); /* it may stand in the URL too */
-	put_str(&w, method);
+	authority = value_of(l.authority);
+	begin = reserve(out, h, authority.n, &w); /* it may stand in the URL too */
+	put_str(&w, value_of(l.method));
 	PUT(&w, " ");
-	put_target(&w, h, e, connect);
+	put_target(&w, &l, e);
 	PUT(&w, " HTTP/1.1\r\n");
-	put_field(&w, STR("host"), headers_get(h, HDR_AUTHORITY), e->proper_case);
+	put_field(&w, STR("host"), authority, e->proper_case);
 	put_fields(&w, h, e);
 	put_ours(&w, e);
 	buf_commit(out, (size_t)(w.p - begin));

@@ -6,6 +6,8 @@
  */
 #include "lib/http/h1_message.h"
 
+#include <stddef.h>
+
 #include "lib/base/assert.h"
 #include "lib/http/status.h"
 #include "lib/http/validate.h"
@@ -18,10 +20,16 @@ struct fields {
 	struct header *length; /* stays in the map */
 	struct str encoding, host, upgrade;
 	bool close, keep_alive, upgrading;
-	struct str nominated[MAX_NOMINATED];
-	unsigned nominations;
 	bool bad_connection;
+	unsigned nominations;
+	struct str nominated[MAX_NOMINATED]; /* last: only so many of it are set */
 };
+
+static void
+fields_init(struct fields *f)
+{
+	memset(f, 0, offsetof(struct fields, nominated));
+}
 
 /* Names that a request may not have removed on the way: they frame it, route it or say who asks. */
 static bool
@@ -210,6 +218,7 @@ keep_upgrade(struct headers *h, const struct fields *f)
 
 /* ---- requests */
 
+/* The value was checked. */
 static void
 set_pseudo(struct headers *h, enum header_id id, struct str value)
 {
@@ -220,6 +229,7 @@ set_pseudo(struct headers *h, enum header_id id, struct str value)
 		return;
 	}
 	header_set_value(x, value);
+	x->flags = HEADER_SOUND;
 }
 
 /* http://authority/path: the authority in it counts, not Host. */
@@ -335,9 +345,10 @@ h1_check_request(const struct h1_parse *p, struct h1_message *m)
 {
 	struct str method = header_value(p->headers->at);
 	struct str target = str_make(p->base + p->target_at, p->target_len);
-	struct fields f = {0};
+	struct fields f;
 	enum h1_error e;
 
+	fields_init(&f);
 	*m = (struct h1_message){0};
 	read_fields(&f, p->headers, false);
 	set_pseudo(p->headers, HDR_SCHEME, STR("http"));
@@ -372,8 +383,9 @@ check_switching(const struct h1_parse *p, const struct h1_question *q, const str
 enum h1_error
 h1_check_response(const struct h1_parse *p, const struct h1_question *q, struct h1_message *m)
 {
-	struct fields f = {0};
+	struct fields f;
 
+	fields_init(&f);
 	*m = (struct h1_message){0};
 	read_fields(&f, p->headers, true);
 	m->close = says_close(p, &f);

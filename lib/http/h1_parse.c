@@ -12,7 +12,7 @@
 #define LONGEST_METHOD 32
 #define VERSION_LINE 10 /* "HTTP/1.1\r\n" */
 #define STATUS_LINE 13	/* "HTTP/1.1 200" and one more */
-#define PSEUDO(text, id_) {text, "", 0, sizeof(text) - 1, HDR_##id_, false}
+#define PSEUDO(text, id_) {text, "", 0, sizeof(text) - 1, HDR_##id_, HEADER_SOUND}
 
 enum step {
 	STEP_METHOD,
@@ -291,6 +291,7 @@ add_field(struct h1_parse *p, const char *b, uint32_t end)
 	enum header_id id = header_id_of(name);
 	struct header x;
 
+	begin += b[begin] == ' ';
 	while (begin < end && (b[begin] == ' ' || b[begin] == '\t'))
 		begin++;
 	while (end > begin && (b[end - 1] == ' ' || b[end - 1] == '\t'))
@@ -310,7 +311,9 @@ add_field(struct h1_parse *p, const char *b, uint32_t end)
 	    .value_len = end - begin,
 	    .name_len = (uint16_t)name.n,
 	    .id = (uint8_t)id,
-	    .line = end == line_end && begin == p->mark + p->name_len + 2 && b[begin - 1] == ' '};
+	    .flags = HEADER_SOUND};
+	if (end == line_end && begin == p->mark + p->name_len + 2 && b[begin - 1] == ' ')
+		x.flags |= HEADER_LINE;
 	headers_push(p->headers, &x);
 	return next(p, STEP_LINE);
 }

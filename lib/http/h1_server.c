@@ -69,6 +69,10 @@ open_stream(struct h1_conn *c)
 static bool
 begin_request(struct h1_conn *c, struct buf *in)
 {
+	if (!buf_empty(in) && *slice_data(buf_slice(in, 0)) != '\r') {
+		open_stream(c);
+		return true;
+	}
 	while (!buf_empty(in)) {
 		char line[2] = "";
 		size_t n = buf_peek(in, line, 2);

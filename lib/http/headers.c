@@ -118,7 +118,7 @@ headers_add_known(struct headers *h, enum header_id id, struct str name, struct 
 	if (name.n && name.p[0] == ':' && h->len > 1 && !is_pseudo(x - 1))
 		x = open_pseudo(h);
 	*x = (struct header){
-	    name.p, value.p, (uint32_t)value.n, (uint16_t)name.n, (uint8_t)id, false};
+	    name.p, value.p, (uint32_t)value.n, (uint16_t)name.n, (uint8_t)id, 0};
 	h->have[id >> 6] |= 1ull << (id & 63);
 }
 
@@ -163,7 +163,7 @@ drop(struct headers *h, enum header_id id, struct str name, uint32_t from)
 static void
 replace(struct headers *h, enum header_id id, struct str name, struct str value)
 {
-	for (uint32_t i = 0; i < h->len; i++) {
+	for (uint32_t i = 0; headers_may_have(h, id) && i < h->len; i++) {
 		if (named(&h->at[i], id, name)) {
 			header_set_value(&h->at[i], value);
 			drop(h, id, name, i + 1);
@@ -329,24 +329,6 @@ headers_append(struct headers *h, enum header_id id, struct str value, const cha
 	if (value.n)
 		memcpy(p + old + j, value.p, value.n);
 	header_set_value(x, str_make(p, old + j + value.n));
-}
-
-unsigned
-headers_status(const struct headers *h)
-{
-	struct str v = headers_get(h, HDR_STATUS);
-	unsigned n = 0;
-
-	if (v.n != 3 || v.p[0] == '0')
-		return 0;
-	for (size_t i = 0; i < 3; i++) {
-		unsigned digit = (unsigned char)v.p[i] - '0';
-
-		if (digit > 9)
-			return 0;
-		n = n * 10 + digit;
-	}
-	return n;
 }
 
 void

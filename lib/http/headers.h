@@ -31,7 +31,13 @@ struct header {
 	uint32_t value_len;
 	uint16_t name_len;
 	uint8_t id; /* enum header_id */
-	bool line;  /* name and value lie as "name: value\r\n", and are sound */
+	uint8_t flags;
+};
+
+/* What is known of a header that came as HTTP/1 and that nobody changed. */
+enum header_flag {
+	HEADER_SOUND = 1, /* name and value may be written as they are */
+	HEADER_LINE = 2,  /* and lie in memory as "name: value\r\n" */
 };
 
 struct headers {
@@ -112,20 +118,37 @@ header_set_value(struct header *x, struct str value)
 	ASSERT(value.n <= UINT32_MAX);
 	x->value = value.p;
 	x->value_len = (uint32_t)value.n;
-	x->line = false;
+	x->flags = 0;
 }
 
 /* Value of the first, or {NULL, 0}. */
 static inline struct str
 headers_get(const struct headers *h, enum header_id id)
 {
-	const struct header *x = headers_may_have(h, id) ? headers_find_id(h, id) : NULL;
+	const struct header *x = h->at;
 
+	if (!headers_may_have(h, id))
+		return str_make(NULL, 0);
+	if (h->len == 0 || x->id != id)
+		x = headers_find_id(h, id);
 	return x ? header_value(x) : str_make(NULL, 0);
 }
 
 /* :status as a number, 0 when missing or bad. */
-unsigned headers_status(const struct headers *h);
+static inline unsigned
+headers_status(const struct headers *h)
+{
+	struct str v = headers_get(h, HDR_STATUS);
+	unsigned hundreds, tens, ones;
+
+	if (v.n != 3)
+		return 0;
+	hundreds = (unsigned)(v.p[0] - '0');
+	tens = (unsigned)(v.p[1] - '0');
+	ones = (unsigned)(v.p[2] - '0');
+	return hundreds - 1 < 9 && tens <= 9 && ones <= 9 ? hundreds * 100 + tens * 10 + ones : 0;
+}
+
 void headers_set_status(struct headers *h, unsigned status);
 
 #endif
