@@ -46,6 +46,25 @@ fill_id_slots(void)
 	id_slots_filled = true;
 }
 
+/* Short strings of one length: a call of memcmp() costs more than the comparison. */
+static bool
+same_bytes(const char *a, const char *b, size_t n)
+{
+	uint64_t x, y;
+
+	if (n < 8)
+		return memcmp(a, b, n) == 0;
+	for (size_t i = 0; i + 8 < n; i += 8) {
+		memcpy(&x, a + i, 8);
+		memcpy(&y, b + i, 8);
+		if (x != y)
+			return false;
+	}
+	memcpy(&x, a + n - 8, 8);
+	memcpy(&y, b + n - 8, 8);
+	return x == y;
+}
+
 enum header_id
 header_id_of(struct str name)
 {
@@ -58,7 +77,7 @@ header_id_of(struct str name)
 	for (slot = id_slot(name.p, name.n); id_slots[slot]; slot = (slot + 1) & (ID_SLOTS - 1)) {
 		const struct str *known = &id_names[id_slots[slot]];
 
-		if (known->n == name.n && memcmp(known->p, name.p, name.n) == 0)
+		if (known->n == name.n && same_bytes(known->p, name.p, name.n))
 			return (enum header_id)id_slots[slot];
 	}
 	return HDR_OTHER;
@@ -192,6 +211,24 @@ headers_remove_id(struct headers *h, enum header_id id)
 		return;
 	drop(h, id, id_names[id], 0);
 	h->have[id >> 6] &= ~(1ull << (id & 63));
+}
+
+void
+headers_remove_set(struct headers *h, const struct header_set *set)
+{
+	uint32_t kept = 0;
+
+	if (((h->have[0] & set->bits[0]) | (h->have[1] & set->bits[1])) == 0)
+		return;
+	for (uint32_t i = 0; i < h->len; i++) {
+		unsigned id = h->at[i].id;
+
+		if ((set->bits[id >> 6] >> (id & 63) & 1) == 0)
+			h->at[kept++] = h->at[i];
+	}
+	h->len = kept;
+	h->have[0] &= ~set->bits[0];
+	h->have[1] &= ~set->bits[1];
 }
 
 void

@@ -74,6 +74,20 @@ void headers_set_id(struct headers *h, enum header_id id, struct str value);
 void headers_set(struct headers *h, struct str name, struct str value);
 void headers_remove_id(struct headers *h, enum header_id id);
 void headers_remove(struct headers *h, struct str name);
+
+/*
+ * A set of well-known names, made at compile time from a list of ids:
+ *   #define SECRETS(ID) ID(COOKIE) ID(AUTHORIZATION)
+ *   static const struct header_set secrets = HEADER_SET(SECRETS);
+ */
+struct header_set {
+	uint64_t bits[2];
+};
+#define HEADER_SET(LIST) {{0 LIST(HEADER_SET_LOW), 0 LIST(HEADER_SET_HIGH)}}
+#define HEADER_SET_LOW(id) | (HDR_##id < 64 ? 1ull << (HDR_##id & 63) : 0)
+#define HEADER_SET_HIGH(id) | (HDR_##id < 64 ? 0 : 1ull << (HDR_##id & 63))
+/* Removes all that are of the set: one look when none is there. */
+void headers_remove_set(struct headers *h, const struct header_set *set);
 void headers_remove_at(struct headers *h, uint32_t i);
 
 /* First of that name, or NULL. */

@@ -31,26 +31,19 @@ read_route_timeout(struct router *r, bool *expected_stands)
 	read_ms(h, HDR_X_ENVOY_UPSTREAM_RQ_TIMEOUT_MS, &r->timeout_ms);
 }
 
-static void
-strip(struct headers *h)
-{
-	static const enum header_id ids[] = {
-	    HDR_X_ENVOY_UPSTREAM_RQ_TIMEOUT_MS,
-	    HDR_X_ENVOY_UPSTREAM_RQ_PER_TRY_TIMEOUT_MS,
-	    HDR_X_ENVOY_UPSTREAM_RQ_TIMEOUT_ALT_RESPONSE,
-	    HDR_X_ENVOY_UPSTREAM_STREAM_DURATION_MS,
-	    HDR_X_ENVOY_HEDGE_ON_PER_TRY_TIMEOUT,
-	    HDR_X_ENVOY_MAX_RETRIES,
-	    HDR_X_ENVOY_RETRY_ON,
-	    HDR_X_ENVOY_RETRY_GRPC_ON,
-	    HDR_X_ENVOY_RETRIABLE_STATUS_CODES,
-	    HDR_X_ENVOY_RETRIABLE_HEADER_NAMES,
-	};
-
-	for (size_t i = 0; i < ARRAY_LEN(ids); i++)
-		if (headers_has(h, ids[i]))
-			headers_remove_id(h, ids[i]);
-}
+/* For us alone. */
+#define STRIPPED(ID)                                                                               \
+	ID(X_ENVOY_UPSTREAM_RQ_TIMEOUT_MS)                                                         \
+	ID(X_ENVOY_UPSTREAM_RQ_PER_TRY_TIMEOUT_MS)                                                 \
+	ID(X_ENVOY_UPSTREAM_RQ_TIMEOUT_ALT_RESPONSE)                                               \
+	ID(X_ENVOY_UPSTREAM_STREAM_DURATION_MS)                                                    \
+	ID(X_ENVOY_HEDGE_ON_PER_TRY_TIMEOUT)                                                       \
+	ID(X_ENVOY_MAX_RETRIES)                                                                    \
+	ID(X_ENVOY_RETRY_ON)                                                                       \
+	ID(X_ENVOY_RETRY_GRPC_ON)                                                                  \
+	ID(X_ENVOY_RETRIABLE_STATUS_CODES)                                                         \
+	ID(X_ENVOY_RETRIABLE_HEADER_NAMES)
+static const struct header_set stripped = HEADER_SET(STRIPPED);
 
 static void
 say_expected(struct router *r)
@@ -72,7 +65,7 @@ router_read_timeouts(struct router *r)
 	read_ms(h, HDR_X_ENVOY_UPSTREAM_STREAM_DURATION_MS, &r->duration_ms);
 	r->timeout_status =
 	    headers_has(h, HDR_X_ENVOY_UPSTREAM_RQ_TIMEOUT_ALT_RESPONSE) ? 204 : 504;
-	strip(h);
+	headers_remove_set(h, &stripped);
 	if (r->timeout_ms && !expected_stands && !r->config->suppress_envoy_headers)
 		say_expected(r);
 }
