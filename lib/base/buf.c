@@ -54,15 +54,6 @@ chunk_free_(struct chunk *c)
 	mem_free(c);
 }
 
-void
-buf_init(struct buf *b)
-{
-	b->at = b->inline_;
-	b->first = b->count = 0;
-	b->cap = ARRAY_LEN(b->inline_);
-	b->len = 0;
-}
-
 static void
 drop_slices(struct buf *b)
 {
@@ -73,7 +64,7 @@ drop_slices(struct buf *b)
 }
 
 void
-buf_fini(struct buf *b)
+buf_empty_(struct buf *b)
 {
 	if (b->at == NULL)
 		return;
@@ -83,23 +74,29 @@ buf_fini(struct buf *b)
 	buf_init(b);
 }
 
-static struct slice *
+/* No place behind the last slice: there is one before the first, or there are to be more. */
+static void
+make_place(struct buf *b)
+{
+	if (b->first > b->cap / 2 || (b->first && b->count <= 2)) {
+		memmove(b->at, b->at + b->first, b->count * sizeof(*b->at));
+	} else {
+		struct slice *more = mem_array(struct slice, b->cap * 2);
+
+		memcpy(more, b->at + b->first, b->count * sizeof(*more));
+		if (b->at != b->inline_)
+			mem_free(b->at);
+		b->at = more;
+		b->cap *= 2;
+	}
+	b->first = 0;
+}
+
+static inline struct slice *
 push_slice(struct buf *b)
 {
-	if (b->first + b->count == b->cap) {
-		if (b->first > b->cap / 2 || (b->first && b->count <= 2)) {
-			memmove(b->at, b->at + b->first, b->count * sizeof(*b->at));
-		} else {
-			struct slice *more = mem_array(struct slice, b->cap * 2);
-
-			memcpy(more, b->at + b->first, b->count * sizeof(*more));
-			if (b->at != b->inline_)
-				mem_free(b->at);
-			b->at = more;
-			b->cap *= 2;
-		}
-		b->first = 0;
-	}
+	if (UNLIKELY(b->first + b->count == b->cap))
+		make_place(b);
 	return &b->at[b->first + b->count++];
 }
 
@@ -227,7 +224,7 @@ buf_copy_ref(struct buf *to, const struct buf *from)
 }
 
 void
-buf_drain(struct buf *b, size_t n)
+buf_drain_(struct buf *b, size_t n)
 {
 	ASSERT(n <= b->len);
 	b->len -= n;

@@ -60,8 +60,25 @@ struct buf {
 	struct slice inline_[2];   /* most bufs never need more; a buf must not be moved with memcpy */
 };
 
-void buf_init(struct buf *b);
-void buf_fini(struct buf *b); /* empties and frees; usable again */
+static inline void
+buf_init(struct buf *b)
+{
+	b->at = b->inline_;
+	b->first = b->count = 0;
+	b->cap = sizeof(b->inline_) / sizeof(b->inline_[0]);
+	b->len = 0;
+}
+
+void buf_empty_(struct buf *b);
+
+/* Empties and frees; usable again. */
+static inline void
+buf_fini(struct buf *b)
+{
+	if (b->count || b->at != b->inline_)
+		buf_empty_(b);
+	b->first = 0;
+}
 
 static inline bool
 buf_empty(const struct buf *b)
@@ -87,7 +104,14 @@ void buf_add_slice(struct buf *b, struct chunk *c, uint32_t off, uint32_t len); 
 void buf_move(struct buf *to, struct buf *from);                      /* all of it; from is empty after */
 void buf_move_n(struct buf *to, struct buf *from, size_t n);          /* its first n bytes (n ≤ from->len) */
 void buf_copy_ref(struct buf *to, const struct buf *from);            /* shares every slice */
-void buf_drain(struct buf *b, size_t n);                              /* drops the first n bytes */
+void buf_drain_(struct buf *b, size_t n);
+/* Drops the first n bytes. */
+static inline void
+buf_drain(struct buf *b, size_t n)
+{
+	if (n)
+		buf_drain_(b, n);
+}
 /* The first n bytes (n ≤ len) as one piece of memory, moving them to one chunk if they are not. */
 char *buf_pullup(struct buf *b, size_t n);
 /* Copies at most n bytes out, gives how many; drains nothing. */

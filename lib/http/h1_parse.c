@@ -334,12 +334,40 @@ step_value(struct h1_parse *p, char *b, uint32_t n)
 	return t == TURN_NEXT ? add_field(p, b, end) : t;
 }
 
+/*
+ * Eight bytes of a name: how many of them from the first on are letters or
+ * '-', put into lower case where they lie.
+ */
+static unsigned
+take_letters(char *b)
+{
+	const uint64_t ones = ~0ull / 255, tops = ones << 7;
+	uint64_t x, folded, letters, dashes, others;
+
+	memcpy(&x, b, 8);
+	x = le64toh(x);
+	folded = (x | ones * 0x20) & ~tops;
+	letters = (folded + ones * (0x80 - 'a')) & ~(folded + ones * (0x7f - 'z'));
+	dashes = ~(((x ^ ones * '-') & ~tops) + ones * 0x7f);
+	others = ~((letters | dashes) & ~x) & tops;
+	if (others)
+		x |= ones * 0x20 & ((others & -others) - 1) >> 7;
+	else
+		x |= ones * 0x20;
+	x = htole64(x);
+	memcpy(b, &x, 8);
+	return others ? (unsigned)__builtin_ctzll(others) / 8 : 8;
+}
+
 /* Where the name ends that begins at `at`; puts it into lower case. */
 static uint32_t
 name_end(char *b, uint32_t at, uint32_t n)
 {
 	unsigned char lower;
+	unsigned taken = 8;
 
+	while (taken == 8 && n - at >= 8)
+		at += taken = take_letters(b + at);
 	while (at < n && (lower = token_lower[(unsigned char)b[at]]) != 0)
 		b[at++] = (char)lower;
 	return at;

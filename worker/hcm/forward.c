@@ -3,40 +3,36 @@
 #include "lib/base/rand.h"
 
 /* Only a request from inside may steer us with these. */
-static const enum header_id internal_only[] = {
-    HDR_X_ENVOY_RETRY_ON,
-    HDR_X_ENVOY_RETRY_GRPC_ON,
-    HDR_X_ENVOY_MAX_RETRIES,
-    HDR_X_ENVOY_RETRIABLE_STATUS_CODES,
-    HDR_X_ENVOY_RETRIABLE_HEADER_NAMES,
-    HDR_X_ENVOY_UPSTREAM_ALT_STAT_NAME,
-    HDR_X_ENVOY_UPSTREAM_RQ_TIMEOUT_MS,
-    HDR_X_ENVOY_UPSTREAM_RQ_PER_TRY_TIMEOUT_MS,
-    HDR_X_ENVOY_UPSTREAM_RQ_TIMEOUT_ALT_RESPONSE,
-    HDR_X_ENVOY_EXPECTED_RQ_TIMEOUT_MS,
-    HDR_X_ENVOY_FORCE_TRACE,
-    HDR_X_ENVOY_IP_TAGS,
-    HDR_X_ENVOY_ORIGINAL_URL,
-    HDR_X_ENVOY_ORIGINAL_PATH,
-    HDR_X_ENVOY_HEDGE_ON_PER_TRY_TIMEOUT,
-    HDR_X_ENVOY_IS_TIMEOUT_RETRY,
-    HDR_X_ENVOY_UPSTREAM_STREAM_DURATION_MS,
-};
+#define INTERNAL_ONLY(ID)                                                                          \
+	ID(X_ENVOY_RETRY_ON)                                                                       \
+	ID(X_ENVOY_RETRY_GRPC_ON)                                                                  \
+	ID(X_ENVOY_MAX_RETRIES)                                                                    \
+	ID(X_ENVOY_RETRIABLE_STATUS_CODES)                                                         \
+	ID(X_ENVOY_RETRIABLE_HEADER_NAMES)                                                         \
+	ID(X_ENVOY_UPSTREAM_ALT_STAT_NAME)                                                         \
+	ID(X_ENVOY_UPSTREAM_RQ_TIMEOUT_MS)                                                         \
+	ID(X_ENVOY_UPSTREAM_RQ_PER_TRY_TIMEOUT_MS)                                                 \
+	ID(X_ENVOY_UPSTREAM_RQ_TIMEOUT_ALT_RESPONSE)                                               \
+	ID(X_ENVOY_EXPECTED_RQ_TIMEOUT_MS)                                                         \
+	ID(X_ENVOY_FORCE_TRACE)                                                                    \
+	ID(X_ENVOY_IP_TAGS)                                                                        \
+	ID(X_ENVOY_ORIGINAL_URL)                                                                   \
+	ID(X_ENVOY_ORIGINAL_PATH)                                                                  \
+	ID(X_ENVOY_HEDGE_ON_PER_TRY_TIMEOUT)                                                       \
+	ID(X_ENVOY_IS_TIMEOUT_RETRY)                                                               \
+	ID(X_ENVOY_UPSTREAM_STREAM_DURATION_MS)
+static const struct header_set internal_only = HEADER_SET(INTERNAL_ONLY);
 
 /* What a neighbour proxy may say, but not the world. */
-static const enum header_id not_from_edge[] = {
-    HDR_X_ENVOY_DECORATOR_OPERATION,
-    HDR_X_ENVOY_DOWNSTREAM_SERVICE_CLUSTER,
-    HDR_X_ENVOY_DOWNSTREAM_SERVICE_NODE,
-};
+#define NOT_FROM_EDGE(ID)                                                                          \
+	ID(X_ENVOY_DECORATOR_OPERATION)                                                            \
+	ID(X_ENVOY_DOWNSTREAM_SERVICE_CLUSTER)                                                     \
+	ID(X_ENVOY_DOWNSTREAM_SERVICE_NODE)
+static const struct header_set not_from_edge = HEADER_SET(NOT_FROM_EDGE);
 
-static void
-remove_all(struct headers *h, const enum header_id *ids, size_t n)
-{
-	for (size_t i = 0; i < n; i++)
-		if (headers_has(h, ids[i]))
-			headers_remove_id(h, ids[i]);
-}
+/* Of this connection, whatever they say. */
+#define HOPS(ID) ID(KEEP_ALIVE) ID(PROXY_CONNECTION) ID(TRANSFER_ENCODING)
+static const struct header_set hops = HEADER_SET(HOPS);
 
 /* ---- hop by hop */
 
@@ -93,9 +89,6 @@ remove_named(struct headers *h)
 void
 forward_strip_hops(struct headers *h, bool upgrade)
 {
-	static const enum header_id hops[] = {
-	    HDR_KEEP_ALIVE, HDR_PROXY_CONNECTION, HDR_TRANSFER_ENCODING};
-
 	if (headers_has(h, HDR_CONNECTION)) {
 		remove_named(h);
 		if (!upgrade)
@@ -103,7 +96,7 @@ forward_strip_hops(struct headers *h, bool upgrade)
 	}
 	if (!upgrade && headers_has(h, HDR_UPGRADE))
 		headers_remove_id(h, HDR_UPGRADE);
-	remove_all(h, hops, sizeof(hops) / sizeof(hops[0]));
+	headers_remove_set(h, &hops);
 }
 
 /* TE survives as "trailers" for gRPC, which asks for them. */
@@ -308,9 +301,9 @@ sanitize(struct forward *f, struct headers *h, bool edge)
 {
 	headers_remove_id(h, HDR_X_ENVOY_INTERNAL);
 	if (edge)
-		remove_all(h, not_from_edge, sizeof(not_from_edge) / sizeof(not_from_edge[0]));
+		headers_remove_set(h, &not_from_edge);
 	if (!f->internal)
-		remove_all(h, internal_only, sizeof(internal_only) / sizeof(internal_only[0]));
+		headers_remove_set(h, &internal_only);
 	/* Only a connection with a client certificate may bring this. */
 	if (headers_has(h, HDR_X_FORWARDED_CLIENT_CERT))
 		headers_remove_id(h, HDR_X_FORWARDED_CLIENT_CERT);
