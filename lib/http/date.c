@@ -6,7 +6,8 @@
 
 #include "lib/base/clock.h"
 
-static char text[DATE_LEN + 1];
+static char line[] = "date: Thu, 01 Jan 1970 00:00:00 GMT\r\n";
+static char *const text = line + 6;
 static uint64_t text_second = UINT64_MAX;
 
 static void
@@ -16,13 +17,13 @@ write_text(uint64_t second)
 	static const char months[12][4] = {
 	    "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
 	time_t t = (time_t)second;
-	char line[80];
+	char now[80];
 	struct tm tm;
 
 	gmtime_r(&t, &tm);
-	snprintf(line, sizeof(line), "%s, %02d %s %04d %02d:%02d:%02d GMT", days[tm.tm_wday],
+	snprintf(now, sizeof(now), "%s, %02d %s %04d %02d:%02d:%02d GMT", days[tm.tm_wday],
 	    tm.tm_mday, months[tm.tm_mon], tm.tm_year + 1900, tm.tm_hour, tm.tm_min, tm.tm_sec);
-	memcpy(text, line, DATE_LEN);
+	memcpy(text, now, DATE_LEN);
 	text_second = second;
 }
 
@@ -34,6 +35,13 @@ date_text(uint64_t wall_ns)
 	if (second != text_second)
 		write_text(second);
 	return str_make(text, DATE_LEN);
+}
+
+struct str
+date_line(struct arena *a, uint64_t wall_ns)
+{
+	date_text(wall_ns);
+	return str_make(arena_dup(a, line, sizeof(line) - 1), sizeof(line) - 1);
 }
 
 struct str

@@ -16,5 +16,7 @@
 struct str date_text(uint64_t wall_ns);
 /* The same, copied into the arena. */
 struct str date_str(struct arena *a, uint64_t wall_ns);
+/* As a line of HTTP/1, for headers_set_line(). */
+struct str date_line(struct arena *a, uint64_t wall_ns);
 
 #endif

@@ -282,20 +282,32 @@ note_framing(struct h1_parse *p)
 	p->framing_lines++;
 }
 
+/* Neither white space nor a line's end. */
+static bool
+is_visible(char c)
+{
+	return (unsigned char)c > ' ';
+}
+
 /* The line from mark to the CR at `end` is a field; name and value were found to be sound. */
 static enum turn
 add_field(struct h1_parse *p, const char *b, uint32_t end)
 {
-	uint32_t begin = p->mark + p->name_len + 1, line_end = end;
+	uint32_t begin = p->mark + p->name_len + 1;
+	uint8_t flags = HEADER_SOUND;
 	struct str name = str_make(b + p->mark, p->name_len);
 	enum header_id id = header_id_of(name);
 	struct header x;
 
-	begin += b[begin] == ' ';
-	while (begin < end && (b[begin] == ' ' || b[begin] == '\t'))
+	if (b[begin] == ' ' && is_visible(b[begin + 1]) && is_visible(b[end - 1])) {
 		begin++;
-	while (end > begin && (b[end - 1] == ' ' || b[end - 1] == '\t'))
-		end--;
+		flags |= HEADER_LINE;
+	} else {
+		while (begin < end && (b[begin] == ' ' || b[begin] == '\t'))
+			begin++;
+		while (end > begin && (b[end - 1] == ' ' || b[end - 1] == '\t'))
+			end--;
+	}
 	if (++p->fields > p->config->max_headers_count)
 		return fail(p, H1_TOO_MANY_HEADERS);
 	if (frames(id))
@@ -311,9 +323,7 @@ add_field(struct h1_parse *p, const char *b, uint32_t end)
 	    .value_len = end - begin,
 	    .name_len = (uint16_t)name.n,
 	    .id = (uint8_t)id,
-	    .flags = HEADER_SOUND};
-	if (end == line_end && begin == p->mark + p->name_len + 2 && b[begin - 1] == ' ')
-		x.flags |= HEADER_LINE;
+	    .flags = flags};
 	headers_push(p->headers, &x);
 	return next(p, STEP_LINE);
 }

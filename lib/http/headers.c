@@ -8,9 +8,11 @@
 #include "lib/http/headers.h"
 
 #include "lib/base/assert.h"
+#include "lib/http/validate.h"
 
 #define ID_SLOTS 512 /* power of two, several times HDR_IDS: nearly no second probe */
 #define FIRST_CAP 24
+#define LINE_EXTRA 4 /* ": " and CRLF */
 
 _Static_assert(HDR_IDS <= 128, "struct headers has 128 bits of `have`");
 
@@ -196,6 +198,63 @@ void
 headers_set_id(struct headers *h, enum header_id id, struct str value)
 {
 	replace(h, id, id_names[id], value);
+}
+
+/* Room for a line with that name, whose beginning is written. */
+static char *
+start_line(struct arena *a, enum header_id id, size_t value_room)
+{
+	size_t n = id_names[id].n;
+	char *p = arena_alloc(a, n + value_room + LINE_EXTRA);
+
+	memcpy(p, id_names[id].p, n);
+	memcpy(p + n, ": ", 2);
+	return p;
+}
+
+static struct str
+finish_line(char *p, enum header_id id, size_t value_len)
+{
+	size_t n = id_names[id].n + 2 + value_len;
+
+	memcpy(p + n, "\r\n", 2);
+	return str_make(p, n + 2);
+}
+
+struct str
+header_line(struct arena *a, enum header_id id, struct str value)
+{
+	char *p;
+
+	if (!valid_value(value))
+		return str_make(NULL, 0);
+	p = start_line(a, id, value.n);
+	if (value.n)
+		memcpy(p + id_names[id].n + 2, value.p, value.n);
+	return finish_line(p, id, value.n);
+}
+
+void
+headers_set_line(struct headers *h, enum header_id id, struct str line)
+{
+	size_t name = id_names[id].n;
+	struct header x = {.name = line.p,
+	    .value = line.p + name + 2,
+	    .value_len = (uint32_t)(line.n - name - LINE_EXTRA),
+	    .name_len = (uint16_t)name,
+	    .id = (uint8_t)id,
+	    .flags = HEADER_SOUND | HEADER_LINE};
+
+	headers_remove_id(h, id);
+	headers_push(h, &x);
+}
+
+void
+headers_set_number(struct headers *h, enum header_id id, uint64_t value)
+{
+	char *p = start_line(h->arena, id, 20);
+
+	headers_set_line(h, id, finish_line(p, id, u64_write(p + id_names[id].n + 2, value)));
 }
 
 void

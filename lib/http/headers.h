@@ -71,6 +71,12 @@ headers_push(struct headers *h, const struct header *x)
 
 /* Replaces all of that name by one. */
 void headers_set_id(struct headers *h, enum header_id id, struct str value);
+/* The same with a text that the HTTP/1 writer copies as it is: "name: value\r\n", of that id's name
+ * and a valid value.  Borrowed like values. */
+void headers_set_line(struct headers *h, enum header_id id, struct str line);
+void headers_set_number(struct headers *h, enum header_id id, uint64_t value);
+/* Makes such a text; {NULL, 0} when the value is not valid. */
+struct str header_line(struct arena *a, enum header_id id, struct str value);
 void headers_set(struct headers *h, struct str name, struct str value);
 void headers_remove_id(struct headers *h, enum header_id id);
 void headers_remove(struct headers *h, struct str name);

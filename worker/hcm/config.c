@@ -205,6 +205,7 @@ read_forward(struct forward_config *f, const HCM(HttpConnectionManager) * m,
 	f->node_cluster = text(a, b->node_cluster);
 	f->node_id = text(a, b->node_id);
 	f->server_name = conf_string(m->server_name) ? text(a, m->server_name) : STR("envoy");
+	f->server_line = header_line(a, HDR_SERVER, f->server_name);
 	f->server_header = m->server_header_transformation ==
 				   HCM_ENUM(SERVER_HEADER_TRANSFORMATION__APPEND_IF_ABSENT)
 			       ? SERVER_APPEND_IF_ABSENT

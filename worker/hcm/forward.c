@@ -198,20 +198,19 @@ scheme_is_valid(struct str s)
 	return str_ieqz(s, "http") || str_ieqz(s, "https");
 }
 
-static struct str
-own_scheme(const struct forward *f)
+static void
+set_own_proto(const struct forward *f, struct headers *h)
 {
-	return f->tls ? STR("https") : STR("http");
+	headers_set_line(h, HDR_X_FORWARDED_PROTO,
+	    f->tls ? STR("x-forwarded-proto: https\r\n") : STR("x-forwarded-proto: http\r\n"));
 }
 
 static void
 set_port(const struct forward *f, struct headers *h)
 {
-	char *p = arena_alloc(h->arena, 20);
-
 	if (f->config->trusted_hops && headers_has(h, HDR_X_FORWARDED_PORT))
 		return;
-	headers_set_id(h, HDR_X_FORWARDED_PORT, str_make(p, u64_write(p, address_port(f->local))));
+	headers_set_number(h, HDR_X_FORWARDED_PORT, address_port(f->local));
 }
 
 static void
@@ -224,7 +223,7 @@ set_forwarded(const struct forward *f, struct headers *h)
 	if (!c->skip_xff_append && f->peer_ip.n)
 		headers_append(h, HDR_X_FORWARDED_FOR, mapped(f, h->arena), ",");
 	if (c->trusted_hops == 0)
-		headers_set_id(h, HDR_X_FORWARDED_PROTO, own_scheme(f));
+		set_own_proto(f, h);
 	if (c->append_forwarded_port)
 		set_port(f, h);
 }
@@ -238,7 +237,7 @@ set_scheme(const struct forward *f, struct headers *h)
 		return;
 	}
 	if (!scheme_is_valid(headers_get(h, HDR_X_FORWARDED_PROTO)))
-		headers_set_id(h, HDR_X_FORWARDED_PROTO, own_scheme(f));
+		set_own_proto(f, h);
 	if (!scheme_is_valid(headers_get(h, HDR_SCHEME)))
 		headers_set_id(h, HDR_SCHEME, headers_get(h, HDR_X_FORWARDED_PROTO));
 }
@@ -352,15 +351,24 @@ forward_request(struct forward *f, struct headers *h)
 /* ---- the response */
 
 static void
+set_server_name(const struct forward_config *c, struct headers *h)
+{
+	if (c->server_line.n)
+		headers_set_line(h, HDR_SERVER, c->server_line);
+	else
+		headers_set_id(h, HDR_SERVER, c->server_name);
+}
+
+static void
 set_server(const struct forward_config *c, struct headers *h)
 {
 	switch (c->server_header) {
 	case SERVER_OVERWRITE:
-		headers_set_id(h, HDR_SERVER, c->server_name);
+		set_server_name(c, h);
 		break;
 	case SERVER_APPEND_IF_ABSENT:
 		if (!headers_has(h, HDR_SERVER))
-			headers_add_id(h, HDR_SERVER, c->server_name);
+			set_server_name(c, h);
 		break;
 	case SERVER_PASS_THROUGH:
 		break;
@@ -369,14 +377,14 @@ set_server(const struct forward_config *c, struct headers *h)
 
 void
 forward_response(const struct forward_config *c, struct headers *h, const struct headers *request,
-    bool upgraded, struct str date)
+    bool upgraded, struct str date_line)
 {
 	struct str id;
 
 	forward_strip_hops(h, upgraded);
 	set_server(c, h);
-	if (!headers_has(h, HDR_DATE))
-		headers_add_id(h, HDR_DATE, date);
+	if (date_line.n && !headers_has(h, HDR_DATE))
+		headers_set_line(h, HDR_DATE, date_line);
 	if (c->via.n)
 		headers_append(h, HDR_VIA, c->via, ", ");
 	if (request == NULL)

@@ -32,7 +32,7 @@ struct forward_config {
 	struct str via;	   /* "" when not given */
 	struct str scheme; /* scheme_to_overwrite, "" when not given */
 	struct str node_cluster, node_id;
-	struct str server_name;
+	struct str server_name, server_line; /* the same as a line; "" when it cannot be one */
 	enum server_header server_header;
 };
 
@@ -51,9 +51,10 @@ struct forward {
 
 void forward_request(struct forward *f, struct headers *h);
 
-/* `request`: NULL when its headers never came.  `upgraded`: a 101 keeps connection and upgrade. */
+/* `request`: NULL when its headers never came.  `upgraded`: a 101 keeps connection and upgrade.
+ * `date_line`: for a response without one; may be empty when it has one. */
 void forward_response(const struct forward_config *c, struct headers *h,
-    const struct headers *request, bool upgraded, struct str date);
+    const struct headers *request, bool upgraded, struct str date_line);
 
 /* Connection, what it names, and the other headers that are for one hop only. */
 void forward_strip_hops(struct headers *h, bool upgrade);

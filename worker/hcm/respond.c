@@ -46,6 +46,14 @@ must_close(struct stream *s)
 	return s->close_after && !http2;
 }
 
+static struct str
+missing_date(struct stream *s, const struct headers *h)
+{
+	if (headers_has(h, HDR_DATE))
+		return STR("");
+	return date_line(&s->s.arena, loop_wall_ns(s->s.loop));
+}
+
 void
 stream_send_headers(struct stream *s, bool end)
 {
@@ -57,8 +65,7 @@ stream_send_headers(struct stream *s, bool end)
 	i->response = h;
 	i->status = headers_status(h);
 	upgraded = s->s.upgrade && i->status == 101;
-	forward_response(&s->s.config->forward, h, s->s.request, upgraded,
-	    date_str(&s->s.arena, loop_wall_ns(s->s.loop)));
+	forward_response(&s->s.config->forward, h, s->s.request, upgraded, missing_date(s, h));
 	if (!i->health_check)
 		count_class(s->s.config->stats, s->s.config->listener_stats, i->status);
 	if (!upgraded)

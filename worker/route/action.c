@@ -25,8 +25,12 @@ apply_levels(
 	    &route_entry_of(r)->ops, &r->vhost->ops, &r->vhost->table->ops};
 	bool reverse = r->vhost->table->specific_wins;
 
-	for (int i = 0; i < 3; i++)
-		header_ops_apply(pick(levels[reverse ? 2 - i : i]), h, info);
+	for (int i = 0; i < 3; i++) {
+		const struct header_ops *o = pick(levels[reverse ? 2 - i : i]);
+
+		if (o->adds || o->removes)
+			header_ops_apply(o, h, info);
+	}
 }
 
 /* ---- paths */

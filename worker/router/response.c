@@ -16,14 +16,6 @@ service_ms(const struct router *r)
 	return (loop_now_ns(r->stream->loop) - r->request_ended_ns) / NS_PER_MS;
 }
 
-static struct str
-number(struct arena *a, uint64_t v)
-{
-	char *p = arena_alloc(a, 20);
-
-	return str_make(p, u64_write(p, v));
-}
-
 /* What the host says about itself is heard where hosts are checked, and then not passed on: a
  * balancer in front would take the whole proxy out.  Elsewhere it is none of our business. */
 static void
@@ -50,8 +42,7 @@ count_headers(struct router *r, struct headers *h)
 	cluster_count_response(r->cluster, r->attempt.host, headers_status(h), router_counts(r),
 	    r->stream->internal, r->canary);
 	if (r->request_ended && !r->config->suppress_envoy_headers)
-		headers_set_id(
-		    h, HDR_X_ENVOY_UPSTREAM_SERVICE_TIME, number(&r->stream->arena, service_ms(r)));
+		headers_set_number(h, HDR_X_ENVOY_UPSTREAM_SERVICE_TIME, service_ms(r));
 }
 
 /* Before the last part is passed on: that may end the stream. */

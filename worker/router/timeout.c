@@ -48,10 +48,7 @@ static const struct header_set stripped = HEADER_SET(STRIPPED);
 static void
 say_expected(struct router *r)
 {
-	char *p = arena_alloc(&r->stream->arena, 20);
-
-	headers_set_id(r->request, HDR_X_ENVOY_EXPECTED_RQ_TIMEOUT_MS,
-	    str_make(p, u64_write(p, r->timeout_ms)));
+	headers_set_number(r->request, HDR_X_ENVOY_EXPECTED_RQ_TIMEOUT_MS, r->timeout_ms);
 }
 
 void

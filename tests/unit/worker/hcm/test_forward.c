@@ -449,7 +449,7 @@ the_response_says_who_answered_as_configured(void **state)
 		put(&w, "connection", "keep-alive, x-hop");
 		put(&w, "x-hop", "v");
 		put(&w, "transfer-encoding", "chunked");
-		forward_response(&w.c, &w.h, NULL, false, STR("now"));
+		forward_response(&w.c, &w.h, NULL, false, STR("date: now\r\n"));
 		assert_text("server", get(&w, "server"), rows[i].goes);
 		assert_text("date", get(&w, "date"), "now");
 		assert_null(get(&w, "connection"));
@@ -466,7 +466,7 @@ a_date_from_upstream_stays(void **state)
 
 	start(&w, "5.5.5.5:1");
 	put(&w, "date", "then");
-	forward_response(&w.c, &w.h, NULL, false, STR("now"));
+	forward_response(&w.c, &w.h, NULL, false, STR("date: now\r\n"));
 	assert_string_equal(get(&w, "date"), "then");
 	finish(&w);
 }
