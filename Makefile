@@ -8,6 +8,7 @@
 #   make layers     prove the include order of docs/architecture.md
 #   make soak       RESTARTS=50 RELOADS=50 KILLS=20: clients of every kind while baton is changed
 #   make soak-peers the same clients on nginx and haproxy
+#   make limits     instructions and system calls a request, against what they may be at most
 #   make bench      CPU per request beside nginx and haproxy
 #   make docs       docs/stats.md and the man pages from the .def tables, into $(B)/doc
 #   make install    PREFIX=/usr/local DESTDIR=
@@ -172,6 +173,12 @@ check: unit
 test: deps
 	@$(MAKE) --no-print-directory B=build/san SAN=1 unit scenes
 	@B=build/san tools/run-tests.sh $$($(MAKE) -s --no-print-directory B=build/san SAN=1 list-tests)
+	@$(MAKE) --no-print-directory limits
+
+# What a request may cost, counted on the released build.
+.PHONY: limits
+limits: all $(B)/origin
+	@B=$(B) tests/bench/limits.sh
 
 .PHONY: list-tests
 list-tests:

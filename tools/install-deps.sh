@@ -7,8 +7,8 @@ set -eu
 build="gcc make pkg-config libevent-dev libhttp-parser-dev libnghttp2-dev libssl-dev libyaml-dev
 libcmocka-dev libprotobuf-c-dev protobuf-c-compiler protobuf-compiler libprotobuf-dev libc-ares-dev
 libpcre2-dev libjansson-dev libxxhash-dev libcap-ng-dev libncurses-dev"
-test="systemd clang libclang-rt-14-dev curl nghttp2-client wrk prometheus openssl procps"
-peers="nginx-light haproxy strace"
+test="systemd clang libclang-rt-14-dev curl nghttp2-client wrk prometheus openssl procps strace valgrind"
+peers="nginx-light haproxy"
 case ${1:-build} in
 build) test= peers= ;;
 test) peers= ;;

@@ -1,4 +1,4 @@
-# For the benches' scripts: the configuration of the proxy they measure.
+# For the benches' scripts: ports, and the configuration of the proxy they measure.
 # One listener, one route, one cluster with one host; no access log, no
 # request id, no limits that a load generator would reach.
 
@@ -30,4 +30,31 @@ static_resources:
       cluster_name: origin
       endpoints: [{lb_endpoints: [{endpoint: {address: {socket_address: {address: 127.0.0.1, port_value: $2}}}}]}]
 EOF
+}
+
+free_port() { # one that nobody listens on
+	local p
+	while p=$((20000 + RANDOM % 12000)); do
+		(exec 3<>/dev/tcp/127.0.0.1/$p) 2>/dev/null || { echo $p; return; }
+	done
+}
+
+await_port() { # port, tries of half a second, who should listen
+	local n=0
+	until (exec 3<>/dev/tcp/127.0.0.1/"$1") 2>/dev/null; do
+		n=$((n + 1)); [ $n -lt "$2" ] || { echo "$3 does not listen" >&2; return 1; }
+		sleep 0.5
+	done
+}
+
+load_of() { # row -> the load generator's command; -n and the URL follow
+	case $1 in
+	h1_1k) echo "h2load --h1 -c16" ;;
+	h2_1k) echo "h2load -c4 -m32" ;;
+	*) echo "no such row: $1" >&2; return 2 ;;
+	esac
+}
+
+requests_done() { # what h2load printed -> requests that succeeded
+	awk '/^requests:/ {print $8}'
 }

@@ -11,7 +11,8 @@ cd "$(dirname "$0")/../.." || exit 1
 B=$(cd "${B:-build}" && pwd)
 REQUESTS=${REQUESTS:-4000}
 row=${1:-h1_1k}
-origin_port=18090 baton_port=18091 admin_port=18092
+load=$(load_of "$row") || exit
+origin_port=$(free_port) baton_port=$(free_port) admin_port=$(free_port)
 dir=$(mktemp -d)
 pids=
 trap 'for p in $pids; do kill "$p" 2>/dev/null; done; wait 2>/dev/null; rm -rf "$dir"' EXIT
@@ -27,21 +28,12 @@ baton_yaml $baton_port $origin_port $admin_port >"$dir/baton.yaml"
 (cd "$dir" && exec $as valgrind -q --tool=callgrind --trace-children=yes --callgrind-out-file="$dir/out.%p" \
 	"$B/baton" -c "$dir/baton.yaml" --concurrency 1 --watchdog-s 0 --runtime-dir "$dir/run" -l warning) & baton=$!
 pids="$pids $baton"
-n=0
-until (exec 3<>/dev/tcp/127.0.0.1/$baton_port) 2>/dev/null; do
-	n=$((n + 1)); [ $n -lt 60 ] || { echo "instructions: baton does not listen"; exit 1; }
-	sleep 0.5
-done
-case $row in
-h1_1k) load="h2load --h1 -c16" ;;
-h2_1k) load="h2load -c4 -m32" ;;
-*) echo "instructions: no such row: $row"; exit 2 ;;
-esac
+await_port "$baton_port" 120 "instructions: baton" || exit
 url=http://127.0.0.1:$baton_port/
 timeout 60 $load -n 640 $url >/dev/null # connections, pools and free lists
 worker=$(pgrep -P $baton | tail -n 1) # admin is forked first
 (cd "$dir" && timeout 10 $as callgrind_control -z "$worker" >/dev/null 2>&1)
-done_=$(timeout 60 $load -n "$REQUESTS" $url | awk '/^requests:/ {print $8}')
+done_=$(timeout 60 $load -n "$REQUESTS" $url | requests_done)
 (cd "$dir" && timeout 10 $as callgrind_control -d "$worker" >/dev/null 2>&1)
 n=0
 until [ -s "$dir/out.$worker.1" ]; do

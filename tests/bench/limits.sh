@@ -1,0 +1,30 @@
+#!/bin/bash
+# What a request may cost at most: instructions in user space and system
+# calls of the released build, counted for a fixed number of requests.  A
+# change that costs more fails here; one that costs much less lowers the
+# figures below (what was measured, docs/performance.md).
+#
+#   B=build tests/bench/limits.sh
+set -u
+cd "$(dirname "$0")/../.." || exit 1
+failed=0
+for tool in valgrind strace h2load; do
+	command -v $tool >/dev/null || { echo "limits: $tool is not installed (tools/install-deps.sh test)"; exit 1; }
+done
+
+check() { # row, instructions measured, system calls measured
+	local got calls
+	got=$(tests/bench/instructions.sh "$1" | awk '/instructions a request/ {print $3}')
+	calls=$(tests/bench/syscalls.sh "$1" | awk '/system calls a request/ {print $3}')
+	awk -v row="$1" -v got="${got:-none}" -v want="$2" -v calls="${calls:-none}" -v want_calls="$3" 'BEGIN {
+		most = want * 1.05; most_calls = want_calls + 0.1
+		bad = got == "none" || calls == "none" || got > most || calls > most_calls
+		printf "%s  %s: %s instructions a request (at most %d), %s system calls (at most %.2f)\n",
+		    bad ? "FAIL" : "ok  ", row, got, most, calls, most_calls
+		exit bad
+	}' || failed=1
+}
+
+check h1_1k 16900 4.19
+check h2_1k 27300 2.12
+exit $failed

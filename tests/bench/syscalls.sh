@@ -1,0 +1,34 @@
+#!/bin/bash
+# System calls that a worker of baton makes for a request, by strace.
+#
+#   B=build REQUESTS=4000 tests/bench/syscalls.sh [h1_1k|h2_1k]
+set -u
+cd "$(dirname "$0")/../.." || exit 1
+. tests/bench/config.sh
+B=${B:-build}
+REQUESTS=${REQUESTS:-4000}
+row=${1:-h1_1k}
+load=$(load_of "$row") || exit
+origin_port=$(free_port) baton_port=$(free_port) admin_port=$(free_port)
+dir=$(mktemp -d)
+pids=
+trap 'for p in $pids; do kill "$p" 2>/dev/null; done; wait 2>/dev/null; rm -rf "$dir"' EXIT
+
+baton_yaml "$baton_port" "$origin_port" "$admin_port" >"$dir/baton.yaml"
+"$B/origin" --name bench --port "$origin_port" >/dev/null & pids="$pids $!"
+"$B/baton" -c "$dir/baton.yaml" --concurrency 1 --runtime-dir "$dir/run" -l warning & baton=$!
+pids="$pids $baton"
+await_port "$baton_port" 60 "syscalls: baton" || exit
+url=http://127.0.0.1:$baton_port/
+timeout 60 $load -n 640 "$url" >/dev/null # connections, pools and free lists
+worker=$(pgrep -P $baton | tail -n 1)      # admin is forked first
+strace -c -f -p "$worker" -o "$dir/strace" 2>"$dir/attached" & st=$!
+n=0
+until grep -q attached "$dir/attached"; do
+	n=$((n + 1)); [ $n -lt 50 ] || { echo "syscalls: strace cannot attach"; cat "$dir/attached"; exit 1; }
+	sleep 0.1
+done
+done_=$(timeout 60 $load -n "$REQUESTS" "$url" | requests_done)
+kill -INT $st; wait $st 2>/dev/null
+[ "$done_" = "$REQUESTS" ] || { echo "syscalls: $done_ of $REQUESTS requests succeeded"; exit 1; }
+awk -v r="$row" -v n="$REQUESTS" '$NF == "total" {printf "%-12s baton: %.2f system calls a request\n", r, ($4 ~ /^[0-9]+$/ ? $4 : $3) / n}' "$dir/strace"
