@@ -13,9 +13,12 @@
 #include "lib/event/loop.h"
 #include "lib/event/timer.h"
 #include "lib/http/codec.h"
+#include "lib/http/h2.h"
 #include "lib/net/conn.h"
 #include "worker/hcm/config.h"
 #include "worker/hcm/hcm.h"
+
+#define NEVER UINT64_MAX
 
 #define HCM_STATES(STATE)                                                                          \
 	STATE(HCM_SNIFFING, "waiting for the first bytes",                                         \
@@ -69,6 +72,35 @@ struct hcm_conn {
 	struct address local, remote;
 };
 
+extern const struct conn_events hcm_conn_events;
+
+static inline bool
+hcm_is_http2(const struct hcm_conn *c)
+{
+	return c->codec && c->codec->protocol == HTTP_2;
+}
+
+static inline bool
+hcm_is_ending(const struct hcm_conn *c)
+{
+	return c->state == HCM_CLOSING || c->state == HCM_CLOSED;
+}
+
+/* The client said FIN and nothing of it waits: no other request will come. */
+static inline bool
+hcm_is_last(const struct hcm_conn *c)
+{
+	return c->client_done && buf_empty(&c->conn.in);
+}
+
+/* The HTTP/2 codec knows no clock. */
+static inline void
+hcm_tell_time(struct hcm_conn *c)
+{
+	if (hcm_is_http2(c))
+		h2_set_now(c->codec, loop_now_ms(c->hcm->loop));
+}
+
 /* The earliest thing to look after is at `at_ns`. */
 static inline void
 hcm_wake_by(struct hcm_conn *c, uint64_t at_ns)
@@ -82,6 +114,38 @@ hcm_wake_by(struct hcm_conn *c, uint64_t at_ns)
 	timer_set(c->hcm->loop, &c->timer, at_ns > now_ns ? (at_ns - now_ns) / 1000000 : 0);
 }
 
+/* ---- its life: hcm_conn.c */
+struct hcm_conn *hcm_conn_new(struct hcm *m, struct hcm_place *p, uint64_t id,
+    const struct address *remote, const struct address *local);
+void hcm_conn_start(struct hcm_conn *c, int fd);
+void hcm_enter(struct hcm_conn *c, enum hcm_state next);
+/* The timeouts that a configuration brings. */
+void hcm_arm(struct hcm_conn *c);
+void hcm_count_buffered(struct hcm_conn *c);
+void hcm_count_closed(struct hcm_conn *c, bool local);
+/* Its socket is gone; the memory goes at the end of the turn. */
+void hcm_forget(struct hcm_conn *c);
+
+/* ---- codec and socket: hcm_io.c */
+void hcm_make_codec(struct hcm_conn *c, bool http2);
+
+/* ---- timeouts: hcm_timers.c */
+void hcm_on_timer(void *arg);
+uint64_t hcm_ping_wait_ns(const struct hcm_conn *c);
+
+/* ---- being told to go: hcm_told.c */
+void hcm_count_drain(struct hcm_conn *c);
+void hcm_draw_moment(struct hcm_conn *c);
+void hcm_last_goaway(struct hcm_conn *c);
+
+/* ---- another configuration: hcm_adopt.c */
+void hcm_conn_adopt(struct hcm_conn *c);
+
+/* ---- from one process to another: hcm_given.c */
+/* Between two requests of plain HTTP/1, or before the first byte: nothing of it is in our hands. */
+bool hcm_may_be_given(const struct hcm_conn *c);
+
+/* ---- for streams, and for each other */
 /* Response headers are about to leave: must this HTTP/1 connection, or HTTP/2 session, go? */
 bool hcm_response_says_close(struct hcm_conn *c);
 /* A stream of this connection ended. */

@@ -12,19 +12,13 @@
 #include "worker/hcm/hcm_private.h"
 #include "worker/hcm/stream_private.h"
 
-static bool
-is_http2(const struct hcm_conn *c)
-{
-	return c->codec && c->codec->protocol == HTTP_2;
-}
-
 /* A tunnel among HTTP/2 streams makes its connection one of the tunnels: it is held for their sake. */
 static enum drain_kind
 kind_of(const struct hcm_conn *c)
 {
 	if (c->upgrades)
 		return DRAIN_WEBSOCKET;
-	return is_http2(c) ? DRAIN_H2 : DRAIN_H1;
+	return hcm_is_http2(c) ? DRAIN_H2 : DRAIN_H1;
 }
 
 void
@@ -138,7 +132,7 @@ end_badly(struct hcm_conn *c)
 {
 	struct linger now = {.l_onoff = 1};
 
-	if (c->streams_n && !is_http2(c))
+	if (c->streams_n && !hcm_is_http2(c))
 		setsockopt(c->conn.fd, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
 	hcm_abort(c, STR("drain_deadline"));
 }

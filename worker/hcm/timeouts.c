@@ -6,7 +6,6 @@
 #include "worker/hcm/hcm_private.h"
 #include "worker/hcm/stream_private.h"
 
-#define NEVER UINT64_MAX
 
 static uint64_t
 after(uint64_t from_ns, uint64_t ms)

@@ -1,0 +1,311 @@
+/*
+ * A downstream connection between its codec and its socket: what both
+ * tell, how the protocol is chosen, and when the client has to wait.
+ * Run by a worker; the connection belongs to hcm_conn.c.
+ */
+#include <inttypes.h>
+
+#include "lib/base/log.h"
+#include "lib/http/h2.h"
+#include "worker/drain.h"
+#include "worker/hcm/hcm_private.h"
+#include "worker/hcm/stream_private.h"
+
+#define PREMATURE_RESETS 500u /* above it, and half of all requests: the client plays with us */
+
+/* ---- what the codec tells */
+
+static void
+on_stream(void *arg, struct codec_stream *cs)
+{
+	struct hcm_conn *c = arg;
+
+	c->requests++;
+	stream_open(c, cs);
+}
+
+static void
+on_output(void *arg)
+{
+	hcm_output(arg);
+}
+
+static void
+on_more(void *arg)
+{
+	struct hcm_conn *c = arg;
+
+	if (hcm_is_ending(c))
+		return;
+	if (c->behind) {
+		c->behind = false;
+		conn_resume(&c->conn);
+	} else {
+		conn_again(&c->conn);
+	}
+	if (c->client_done && buf_empty(&c->conn.in))
+		codec_feed(c->codec, &c->conn.in); /* it waits to hear that nothing more comes */
+}
+
+static void
+on_broken(void *arg, const struct codec_error *e)
+{
+	struct hcm_conn *c = arg;
+	uint32_t flags = 0;
+
+	if (hcm_is_ending(c))
+		return;
+	if (hcm_is_http2(c) && e && e->details == h2_too_many_resets) {
+		stat_inc(&c->config->stats->downstream_rq_too_many_premature_resets);
+	} else if (hcm_is_http2(c) && e && e->status) {
+		stat_inc(&c->config->stats->downstream_cx_protocol_error);
+		flags = FLAG_DPE;
+	}
+	hcm_close(c, flags, e && e->details ? str_of(e->details) : STR(""));
+}
+
+static const struct codec_events codec_events = {
+    .on_stream = on_stream,
+    .on_output = on_output,
+    .on_more = on_more,
+    .on_broken = on_broken,
+};
+
+/* Streams reset before they were answered, by the client or for its mistakes. */
+static void
+check_resets(struct hcm_conn *c)
+{
+	const struct h2_tally *t = h2_tally(c->codec);
+	uint64_t premature = t->resets_early + t->resets_caused;
+
+	if (premature < PREMATURE_RESETS || premature * 2 < t->streams)
+		return;
+	stat_inc(&c->config->stats->downstream_rq_too_many_premature_resets);
+	hcm_close(c, 0, STR("too_many_premature_resets"));
+}
+
+void
+hcm_stream_ended(struct hcm_conn *c, bool close_after)
+{
+	if (c->streams_n == 0)
+		c->idle_since_ns = loop_now_ns(c->hcm->loop);
+	if (hcm_is_ending(c))
+		return;
+	if (hcm_is_http2(c))
+		check_resets(c);
+	if (hcm_is_ending(c))
+		return;
+	if (!hcm_is_http2(c) && (close_after || hcm_is_last(c)))
+		hcm_close(c, 0, STR(""));
+	else if (c->streams_n == 0 && c->state == HCM_LAST)
+		hcm_close(c, 0, STR(""));
+	else
+		hcm_conn_adopt(c);
+}
+
+/* HTTP/1: what is behind a paused body stays in the kernel.  HTTP/2 has windows. */
+void
+hcm_stream_paused(struct hcm_conn *c, bool paused)
+{
+	if (hcm_is_http2(c) || hcm_is_ending(c) || c->reading_paused == paused)
+		return;
+	c->reading_paused = paused;
+	if (paused)
+		conn_pause(&c->conn);
+	else
+		conn_resume(&c->conn);
+}
+
+void
+hcm_make_codec(struct hcm_conn *c, bool http2)
+{
+	struct http_stats *st = c->config->stats;
+
+	c->codec = http2 ? h2_server_new(&c->config->codec, &codec_events, c)
+			 : h1_server_new(&c->config->codec, &codec_events, c);
+	hcm_enter(c, HCM_SERVING);
+	stat_up(http2 ? &st->downstream_cx_http2_active : &st->downstream_cx_http1_active);
+	if (http2)
+		c->hcm->h2++;
+	else
+		c->hcm->h1++;
+	if (http2 && c->config->codec.h2.keepalive_interval_ms) {
+		c->ping_ns = loop_now_ns(c->hcm->loop) + hcm_ping_wait_ns(c);
+		hcm_wake_by(c, c->ping_ns);
+	}
+	if (c->hcm->drain->draining || c->hcm->drain->health_failed || c->place->told_ns)
+		hcm_draw_moment(c);
+}
+
+static void
+choose_codec(struct hcm_conn *c, bool http2)
+{
+	struct http_stats *st = c->config->stats;
+
+	stat_inc(http2 ? &st->downstream_cx_http2_total : &st->downstream_cx_http1_total);
+	hcm_make_codec(c, http2);
+}
+
+/* False while the first bytes do not tell. */
+static bool
+sniff(struct hcm_conn *c, bool eof)
+{
+	switch (c->config->codec_choice) {
+	case CODEC_HTTP1:
+		choose_codec(c, false);
+		return true;
+	case CODEC_HTTP2:
+		choose_codec(c, true);
+		return true;
+	case CODEC_AUTO:
+		break;
+	}
+	switch (h2_preface_test(&c->conn.in)) {
+	case PREFACE_YES:
+		choose_codec(c, true);
+		return true;
+	case PREFACE_NO:
+		choose_codec(c, false);
+		return true;
+	case PREFACE_MAYBE:
+		if (eof)
+			choose_codec(c, false);
+		return eof;
+	}
+	return false;
+}
+
+/* ---- what the socket tells */
+
+static void
+count_received(struct hcm_conn *c)
+{
+	stat_add(&c->config->stats->downstream_cx_rx_bytes_total, c->conn.bytes_in - c->rx_counted);
+	c->rx_counted = c->conn.bytes_in;
+}
+
+/* HTTP/1 took what it may for now: what is behind stays in the kernel until the codec says on_more.
+ */
+static void
+pause_behind(struct hcm_conn *c)
+{
+	struct stream *s;
+
+	if (hcm_is_http2(c) || hcm_is_ending(c) || c->behind || c->streams_n == 0 || buf_empty(&c->conn.in))
+		return;
+	s = list_entry(list_first(&c->streams), struct stream, node);
+	if (!s->s.request_complete && !s->paused && !(s->s.upgrade && !s->s.response_started))
+		return;
+	c->behind = true;
+	conn_pause(&c->conn);
+}
+
+/* HTTP/1 before the request's end, HTTP/2 without a stream to answer: no write of ours would tell
+ * that the client is gone. */
+static bool
+waits_for_more(struct hcm_conn *c)
+{
+	if (hcm_is_ending(c))
+		return false;
+	if (hcm_is_http2(c) || c->streams_n == 0)
+		return c->streams_n == 0;
+	return !list_entry(list_first(&c->streams), struct stream, node)->s.request_complete;
+}
+
+static void
+on_data(void *arg)
+{
+	struct hcm_conn *c = arg;
+
+	count_received(c);
+	if (hcm_is_ending(c)) {
+		buf_drain(&c->conn.in, c->conn.in.len);
+		return;
+	}
+	if (c->codec == NULL && !sniff(c, false))
+		return;
+	hcm_tell_time(c);
+	codec_feed(c->codec, &c->conn.in);
+	pause_behind(c);
+	if (waits_for_more(c))
+		conn_read_on(&c->conn);
+	hcm_output(c);
+}
+
+static void
+on_eof(void *arg)
+{
+	struct hcm_conn *c = arg;
+
+	if (hcm_is_ending(c))
+		return;
+	c->client_done = true;
+	if (c->codec == NULL) {
+		if (buf_empty(&c->conn.in) || !sniff(c, true)) {
+			c->remote_end = true;
+			hcm_close(c, 0, STR(""));
+			return;
+		}
+		hcm_tell_time(c);
+		codec_feed(c->codec, &c->conn.in);
+	}
+	if (hcm_is_ending(c))
+		return;
+	c->remote_end = true;
+	codec_eof(c->codec);
+	if (!hcm_is_ending(c) && (c->streams_n == 0 || hcm_is_http2(c)))
+		hcm_close(c, FLAG_DC, STR("downstream_remote_disconnect"));
+}
+
+static void
+on_high(void *arg)
+{
+	struct hcm_conn *c = arg;
+
+	if (c->codec && !hcm_is_ending(c))
+		codec_blocked(c->codec, true);
+}
+
+static void
+on_low(void *arg)
+{
+	struct hcm_conn *c = arg;
+
+	if (c->codec && !hcm_is_ending(c))
+		codec_blocked(c->codec, false);
+}
+
+static void
+on_written(void *arg, size_t n)
+{
+	struct hcm_conn *c = arg;
+
+	stat_add(&c->config->stats->downstream_cx_tx_bytes_total, n);
+	if (c->hcm->on_idle && buf_empty(&c->conn.out))
+		hcm_output(c); /* perhaps it goes now */
+}
+
+static void
+on_closed(void *arg, enum conn_end why, int error)
+{
+	struct hcm_conn *c = arg;
+	bool local = c->state == HCM_CLOSING && !c->remote_end;
+
+	log_debug(LOG_CONN, "connection: [C%" PRIu64 "] ended, reason=%d error=%d", c->id, (int)why,
+	    error);
+	if (why == CONN_LINGER_TIMEOUT)
+		stat_inc(&c->config->stats->downstream_cx_delayed_close_timeout);
+	hcm_count_buffered(c);
+	hcm_enter(c, HCM_CLOSED);
+	hcm_count_closed(c, local);
+	hcm_forget(c);
+}
+
+const struct conn_events hcm_conn_events = {
+    .on_data = on_data,
+    .on_eof = on_eof,
+    .on_high = on_high,
+    .on_low = on_low,
+    .on_written = on_written,
+    .on_closed = on_closed,
+};
