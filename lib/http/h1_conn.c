@@ -8,6 +8,8 @@
 #include "lib/base/mem.h"
 #include "lib/base/state.h"
 
+#define KEPT_CONNS 64
+
 #define READING_STATES(STATE)                                                                      \
 	STATE(H1_READ_IDLE, "idle", TO(H1_READ_HEAD) | TO(H1_READ_NOTHING))                        \
 	STATE(H1_READ_HEAD, "reading a head",                                                      \
@@ -28,11 +30,40 @@ h1_read_enter(struct h1_conn *c, enum h1_reading next)
 	c->reading = next;
 }
 
+/* A downstream connection has its codec for a request only: the process keeps some. */
+static struct h1_conn *free_conns;
+static unsigned free_conns_n;
+
+static struct h1_conn *
+take_conn(void)
+{
+	struct h1_conn *c = free_conns;
+
+	if (c == NULL)
+		return mem_new(struct h1_conn);
+	free_conns = (struct h1_conn *)c->codec.arg;
+	free_conns_n--;
+	return c;
+}
+
+static void
+give_conn(struct h1_conn *c)
+{
+	if (free_conns_n >= KEPT_CONNS) {
+		mem_free(c);
+		return;
+	}
+	c->codec.arg = free_conns;
+	free_conns = c;
+	free_conns_n++;
+}
+
+/* Stream, parse, judge and body begin with each message. */
 struct h1_conn *
 h1_conn_new(const struct codec_config *cfg, const struct codec_events *events, void *arg,
     const struct codec_ops *ops, bool server)
 {
-	struct h1_conn *c = mem_new(struct h1_conn);
+	struct h1_conn *c = take_conn();
 
 	c->codec = (struct codec){.ops = ops,
 	    .config = cfg,
@@ -42,8 +73,16 @@ h1_conn_new(const struct codec_config *cfg, const struct codec_events *events, v
 	    .server = server,
 	    .max_streams = 1,
 	    .reusable = !server};
+	c->stream.open = c->stream.blocked = false;
 	buf_init(&c->out);
 	buf_init(&c->held);
+	c->error = NULL;
+	c->left = 0;
+	c->reading = H1_READ_IDLE;
+	c->turn = 0;
+	c->empty_lines = 0;
+	c->feeding = c->in_trailers = c->eof = c->closing = false;
+	c->conn_blocked = c->asked = c->wake = false;
 	return c;
 }
 
@@ -305,7 +344,7 @@ h1_free(struct codec *codec)
 	}
 	buf_fini(&c->out);
 	buf_fini(&c->held);
-	mem_free(c);
+	give_conn(c);
 }
 
 /* Body bytes in the framing that the head announced, and no byte more. */

@@ -28,7 +28,7 @@ move_gauges(struct hcm_conn *c, const struct hcm_config *next)
 		if (hcm_is_http2(c))
 			move_gauge(
 			    &from->downstream_cx_http2_active, &to->downstream_cx_http2_active, 1);
-		else if (c->codec)
+		else if (c->http1)
 			move_gauge(
 			    &from->downstream_cx_http1_active, &to->downstream_cx_http1_active, 1);
 	}
@@ -56,7 +56,7 @@ hcm_conn_adopt(struct hcm_conn *c)
 	move_gauges(c, p->config);
 	c->config = p->config;
 	c->snapshot = snapshot_ref(p->snapshot);
-	if (c->codec && !hcm_is_http2(c))
+	if (c->codec && c->http1)
 		c->codec->config = &c->config->codec;
 	hcm_arm(c);
 	snapshot_unref(&old);

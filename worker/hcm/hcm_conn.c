@@ -167,9 +167,10 @@ hcm_count_closed(struct hcm_conn *c, bool local)
 	stat_down(&c->listener_stats->downstream_cx_active);
 	stat_record(&c->listener_stats->downstream_cx_length_ms, length_ms);
 	stat_down(&c->worker_stats->downstream_cx_active);
-	if (c->codec)
-		stat_down(hcm_is_http2(c) ? &st->downstream_cx_http2_active
-				      : &st->downstream_cx_http1_active);
+	if (hcm_is_http2(c))
+		stat_down(&st->downstream_cx_http2_active);
+	else if (c->http1)
+		stat_down(&st->downstream_cx_http1_active);
 }
 
 void
@@ -177,9 +178,9 @@ hcm_forget(struct hcm_conn *c)
 {
 	struct hcm *m = c->hcm;
 
-	if (c->codec && hcm_is_http2(c))
+	if (hcm_is_http2(c))
 		m->h2--;
-	else if (c->codec)
+	else if (c->http1)
 		m->h1--;
 	m->held--;
 	c->place->conns--;

@@ -56,14 +56,14 @@ hcm_give(struct hcm_conn *c, struct hcm_given *out)
 	    .id = c->id,
 	    .opened_ns = c->opened_ns,
 	    .requests = c->requests,
-	    .http1 = c->codec != NULL};
+	    .http1 = c->http1};
 	hcm_count_buffered(c);
 	fd = conn_release(&c->conn);
 	hcm_enter(c, HCM_CLOSED);
 	stat_down(&c->config->stats->downstream_cx_active);
 	stat_down(&c->listener_stats->downstream_cx_active);
 	stat_down(&c->worker_stats->downstream_cx_active);
-	if (c->codec)
+	if (c->http1)
 		stat_down(&c->config->stats->downstream_cx_http1_active);
 	log_debug(LOG_CONN, "connection: [C%" PRIu64 "] offered to the next generation", c->id);
 	hcm_forget(c);
@@ -86,7 +86,7 @@ hcm_take(struct hcm *m, struct hcm_place *p, int fd, const struct hcm_given *g)
 	c->kept = g->kept;
 	hcm_conn_start(c, fd);
 	if (g->http1)
-		hcm_make_codec(c, false);
+		hcm_set_protocol(c, false);
 	else if (m->drain->draining)
 		hcm_draw_moment(c);
 }

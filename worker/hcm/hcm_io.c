@@ -117,12 +117,13 @@ hcm_stream_paused(struct hcm_conn *c, bool paused)
 }
 
 void
-hcm_make_codec(struct hcm_conn *c, bool http2)
+hcm_set_protocol(struct hcm_conn *c, bool http2)
 {
 	struct http_stats *st = c->config->stats;
 
-	c->codec = http2 ? h2_server_new(&c->config->codec, &codec_events, c)
-			 : h1_server_new(&c->config->codec, &codec_events, c);
+	if (http2)
+		c->codec = h2_server_new(&c->config->codec, &codec_events, c);
+	c->http1 = !http2;
 	hcm_enter(c, HCM_SERVING);
 	stat_up(http2 ? &st->downstream_cx_http2_active : &st->downstream_cx_http1_active);
 	if (http2)
@@ -143,7 +144,20 @@ choose_codec(struct hcm_conn *c, bool http2)
 	struct http_stats *st = c->config->stats;
 
 	stat_inc(http2 ? &st->downstream_cx_http2_total : &st->downstream_cx_http1_total);
-	hcm_make_codec(c, http2);
+	hcm_set_protocol(c, http2);
+}
+
+/* A codec that is freed goes to a list of the process: an idle connection costs its own memory only. */
+void
+hcm_settle(struct hcm_conn *c)
+{
+	if (c->state == HCM_CLOSED)
+		return;
+	conn_settle(&c->conn);
+	if (c->http1 && c->codec && !hcm_is_ending(c) && !c->codec->broken && !c->client_done &&
+	    !c->behind && !c->reading_paused && !c->half_close && buf_empty(&c->conn.in) &&
+	    buf_empty(&c->conn.out))
+		codec_free(&c->codec);
 }
 
 /* False while the first bytes do not tell. */
@@ -176,6 +190,19 @@ sniff(struct hcm_conn *c, bool eof)
 }
 
 /* ---- what the socket tells */
+
+/* Makes it when bytes tell which; false while they do not. */
+static bool
+has_codec(struct hcm_conn *c, bool eof)
+{
+	if (c->codec)
+		return true;
+	if (!c->http1 && !sniff(c, eof))
+		return false;
+	if (c->http1)
+		c->codec = h1_server_new(&c->config->codec, &codec_events, c);
+	return true;
+}
 
 static void
 count_received(struct hcm_conn *c)
@@ -222,7 +249,7 @@ on_data(void *arg)
 		buf_drain(&c->conn.in, c->conn.in.len);
 		return;
 	}
-	if (c->codec == NULL && !sniff(c, false))
+	if (!has_codec(c, false))
 		return;
 	hcm_tell_time(c);
 	codec_feed(c->codec, &c->conn.in);
@@ -240,8 +267,8 @@ on_eof(void *arg)
 	if (hcm_is_ending(c))
 		return;
 	c->client_done = true;
-	if (c->codec == NULL) {
-		if (buf_empty(&c->conn.in) || !sniff(c, true)) {
+	if (c->codec == NULL && !c->http1) {
+		if (buf_empty(&c->conn.in) || !has_codec(c, true)) {
 			c->remote_end = true;
 			hcm_close(c, 0, STR(""));
 			return;
@@ -252,7 +279,8 @@ on_eof(void *arg)
 	if (hcm_is_ending(c))
 		return;
 	c->remote_end = true;
-	codec_eof(c->codec);
+	if (c->codec)
+		codec_eof(c->codec);
 	if (!hcm_is_ending(c) && (c->streams_n == 0 || hcm_is_http2(c)))
 		hcm_close(c, FLAG_DC, STR("downstream_remote_disconnect"));
 }

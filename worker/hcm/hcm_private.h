@@ -41,7 +41,7 @@ struct hcm_conn {
 	struct snapshot *snapshot;
 	struct listener_stats *listener_stats; /* where its gauges stand */
 	struct listener_worker_stats *worker_stats;
-	struct codec *codec; /* NULL while sniffing */
+	struct codec *codec; /* NULL while sniffing, and of HTTP/1 between two requests */
 	enum hcm_state state;
 	uint64_t id;
 	uint64_t opened_ns, idle_since_ns;
@@ -64,6 +64,7 @@ struct hcm_conn {
 	bool half_close;     /* our side of a tunnel ended: FIN when it is written */
 	bool remote_end;     /* it was the client who ended it */
 	bool ping_pending;
+	bool http1; /* known to be */
 	bool kept; /* the next generation did not want it */
 	uint32_t end_flags; /* why we close, for the streams that are left */
 	struct str end_details;
@@ -127,7 +128,10 @@ void hcm_count_closed(struct hcm_conn *c, bool local);
 void hcm_forget(struct hcm_conn *c);
 
 /* ---- codec and socket: hcm_io.c */
-void hcm_make_codec(struct hcm_conn *c, bool http2);
+/* What it speaks is known; HTTP/1 gets its codec with the first bytes of a request. */
+void hcm_set_protocol(struct hcm_conn *c, bool http2);
+/* No stream is left: gives back what an idle connection does without. */
+void hcm_settle(struct hcm_conn *c);
 
 /* ---- timeouts: hcm_timers.c */
 void hcm_on_timer(void *arg);

@@ -23,7 +23,8 @@ hcm_tell(struct hcm_conn *c)
 	if (c->state == HCM_SNIFFING)
 		return;
 	hcm_enter(c, HCM_TOLD);
-	codec_goaway(c->codec, false);
+	if (hcm_is_http2(c))
+		codec_goaway(c->codec, false);
 	hcm_output(c);
 	c->goaway_ns = loop_now_ns(c->hcm->loop) + c->config->drain_ms * NS_PER_MS;
 	hcm_wake_by(c, c->goaway_ns);
@@ -34,7 +35,8 @@ hcm_last_goaway(struct hcm_conn *c)
 {
 	c->goaway_ns = 0;
 	hcm_enter(c, HCM_LAST);
-	codec_goaway(c->codec, true);
+	if (hcm_is_http2(c))
+		codec_goaway(c->codec, true);
 	hcm_output(c);
 	if (c->streams_n == 0)
 		hcm_close(c, 0, STR(""));

@@ -65,8 +65,8 @@ stream_destroy(void *arg)
 	chain_fini(&s->response);
 	snapshot_unref(&s->s.snapshot);
 	arena_fini(&s->s.arena);
-	if (c->streams_n == 0 && c->state != HCM_CLOSED)
-		conn_settle(&c->conn); /* nobody refers to the bytes any more */
+	if (c->streams_n == 0)
+		hcm_settle(c); /* nobody refers to the bytes any more */
 	give_stream(s);
 }
 
