@@ -3,6 +3,8 @@
 #include <arpa/inet.h>
 #include <stdio.h>
 
+#include "lib/base/mem.h"
+
 /* ---- making */
 
 static bool
@@ -304,4 +306,61 @@ cidr_contains(const struct cidr *c, const struct address *a)
 	if (memcmp(ip, c->net, whole) != 0)
 		return false;
 	return rest == 0 || ((ip[whole] ^ c->net[whole]) & (0xff00u >> rest) & 0xff) == 0;
+}
+
+/* ---- in few bytes */
+
+void
+address_pack(struct address_packed *p, const struct address *a)
+{
+	*p = (struct address_packed){.family = AF_UNSPEC};
+	if (a->len == 0)
+		return;
+	p->family = a->sa.sa_family;
+	switch (p->family) {
+	case AF_INET:
+		p->port = a->in4.sin_port;
+		memcpy(p->ip, &a->in4.sin_addr, 4);
+		break;
+	case AF_INET6:
+		p->port = a->in6.sin6_port;
+		p->scope = a->in6.sin6_scope_id;
+		memcpy(p->ip, &a->in6.sin6_addr, 16);
+		break;
+	default:
+		p->other = mem_dup(a, sizeof(*a));
+		break;
+	}
+}
+
+void
+address_unpack(const struct address_packed *p, struct address *a)
+{
+	switch (p->family) {
+	case AF_UNSPEC:
+		a->len = 0;
+		break;
+	case AF_INET:
+		a->len = sizeof(a->in4);
+		a->in4 = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = p->port};
+		memcpy(&a->in4.sin_addr, p->ip, 4);
+		break;
+	case AF_INET6:
+		a->len = sizeof(a->in6);
+		a->in6 = (struct sockaddr_in6){
+		    .sin6_family = AF_INET6, .sin6_port = p->port, .sin6_scope_id = p->scope};
+		memcpy(&a->in6.sin6_addr, p->ip, 16);
+		break;
+	default:
+		*a = *p->other;
+		break;
+	}
+}
+
+void
+address_packed_fini(struct address_packed *p)
+{
+	if (p->family != AF_UNSPEC && p->family != AF_INET && p->family != AF_INET6)
+		mem_free(p->other);
+	p->family = AF_UNSPEC;
 }

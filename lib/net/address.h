@@ -26,6 +26,21 @@ struct address {
 	};
 };
 
+/* The same in 24 bytes, for what there is many of: an IP address and port, or none; anything else
+ * is kept elsewhere and owned. */
+struct address_packed {
+	uint16_t family; /* AF_UNSPEC: none */
+	uint16_t port;	 /* as in a sockaddr */
+	uint32_t scope;
+	union {
+		uint8_t ip[16];
+		struct address *other;
+	};
+};
+void address_pack(struct address_packed *p, const struct address *a);
+void address_unpack(const struct address_packed *p, struct address *a);
+void address_packed_fini(struct address_packed *p);
+
 /* Room for any text form and its NUL. */
 #define ADDRESS_TEXT 128
 

@@ -188,6 +188,8 @@ hcm_forget(struct hcm_conn *c)
 	flush_cancel(&c->flush);
 	list_remove(&c->node);
 	codec_free(&c->codec);
+	address_packed_fini(&c->local);
+	address_packed_fini(&c->remote);
 	snapshot_unref(&c->snapshot);
 	loop_defer(m->loop, give_conn, c);
 }
@@ -230,11 +232,10 @@ hcm_conn_new(struct hcm *m, struct hcm_place *p, uint64_t id, const struct addre
 	c->id = id;
 	c->opened_ns = c->idle_since_ns = loop_now_ns(m->loop);
 	c->wake_ns = NEVER;
-	c->local = *local;
-	c->remote = *remote;
-	if (address_is_ip(remote))
-		c->remote_ip =
-		    str_make(c->remote_ip_text, address_format_ip(remote, c->remote_ip_text));
+	address_pack(&c->local, local);
+	address_pack(&c->remote, remote);
+	if (remote->len && remote->sa.sa_family == AF_INET)
+		c->ip_text_len = (uint8_t)address_format_ip(remote, c->ip_text);
 	c->flush.fn = on_turn_end;
 	c->flush.arg = c;
 	timer_init(&c->timer, hcm_on_timer, c);

@@ -51,12 +51,12 @@ hcm_give(struct hcm_conn *c, struct hcm_given *out)
 {
 	int fd;
 
-	*out = (struct hcm_given){.remote = c->remote,
-	    .local = c->local,
-	    .id = c->id,
+	*out = (struct hcm_given){.id = c->id,
 	    .opened_ns = c->opened_ns,
 	    .requests = c->requests,
 	    .http1 = c->http1};
+	address_unpack(&c->remote, &out->remote);
+	address_unpack(&c->local, &out->local);
 	hcm_count_buffered(c);
 	fd = conn_release(&c->conn);
 	hcm_enter(c, HCM_CLOSED);

@@ -68,9 +68,9 @@ struct hcm_conn {
 	bool kept; /* the next generation did not want it */
 	uint32_t end_flags; /* why we close, for the streams that are left */
 	struct str end_details;
-	struct str remote_ip;
-	char remote_ip_text[48];
-	struct address local, remote;
+	struct address_packed local, remote; /* each stream has them at their full size */
+	char ip_text[16]; /* of an IPv4 client */
+	uint8_t ip_text_len;
 };
 
 extern const struct conn_events hcm_conn_events;

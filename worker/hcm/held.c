@@ -81,8 +81,10 @@ static void
 add_peer(struct strb *out, const struct hcm_conn *c)
 {
 	char text[ADDRESS_TEXT];
+	struct address remote;
 
-	address_format(&c->remote, text);
+	address_unpack(&c->remote, &remote);
+	address_format(&remote, text);
 	strb_addz(out, text[0] ? text : "-");
 }
 

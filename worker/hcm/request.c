@@ -121,15 +121,29 @@ note_close(struct stream *s)
 	}
 }
 
+/* Nobody asks for it unless the client's own address counts. */
+static struct str
+peer_ip(struct stream *s)
+{
+	const struct hcm_conn *c = s->conn;
+	char *text;
+
+	if (!s->s.config->forward.use_remote_address || !address_is_ip(&s->remote))
+		return STR("");
+	if (c->ip_text_len)
+		return str_make(c->ip_text, c->ip_text_len);
+	text = arena_alloc(&s->s.arena, ADDRESS_TEXT);
+	return str_make(text, address_format_ip(&s->remote, text));
+}
+
 static void
 forward(struct stream *s, bool upgrade)
 {
-	struct hcm_conn *c = s->conn;
 	struct forward f = {
 	    .config = &s->s.config->forward,
-	    .peer = &c->remote,
-	    .local = &c->local,
-	    .peer_ip = c->remote_ip,
+	    .peer = &s->remote,
+	    .local = &s->local,
+	    .peer_ip = peer_ip(s),
 	    .upgrade = upgrade,
 	};
 

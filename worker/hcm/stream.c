@@ -6,6 +6,7 @@
 #include "worker/hcm/stream.h"
 
 #include <inttypes.h>
+#include <stddef.h>
 
 #include "lib/base/clock.h"
 #include "lib/base/log.h"
@@ -37,7 +38,7 @@ take_stream(void)
 	list_remove(n);
 	free_streams_n--;
 	s = list_entry(n, struct stream, node);
-	memset(s, 0, sizeof(*s));
+	memset(s, 0, offsetof(struct stream, local));
 	return s;
 }
 
@@ -394,8 +395,10 @@ init_info(struct stream *s)
 	i->start_wall_ns = loop_wall_ns(s->s.loop);
 	i->protocol = s->codec->protocol;
 	i->connection_id = c->id;
-	i->local = &c->local;
-	i->remote = i->direct_remote = &c->remote;
+	address_unpack(&c->local, &s->local);
+	address_unpack(&c->remote, &s->remote);
+	i->local = &s->local;
+	i->remote = i->direct_remote = &s->remote;
 	i->hostname = c->hcm->hostname;
 }
 

@@ -40,7 +40,9 @@ struct stream {
 	uint64_t idle_ms, max_ms;    /* in force for this stream, 0 = off */
 	unsigned paused;	     /* reasons why the client is not read */
 	bool close_after;	     /* HTTP/1: this response is the connection's last */
-	struct address found_remote; /* the client by x-forwarded-for */
+	/* Not cleared with the rest: set when they are used. */
+	struct address local, remote; /* of the connection */
+	struct address found_remote;  /* the client by x-forwarded-for */
 };
 
 static inline struct stream *
