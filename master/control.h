@@ -39,7 +39,6 @@ void control_admin_ended(struct control *c); /* what was asked of it is refused 
 void control_done(struct control *c, enum control_wait what, unsigned status, struct str text);
 /* The restart that was remembered begins: it is theirs. */
 void control_next_begins(struct control *c);
-bool control_has_waiting(const struct control *c, enum control_wait what);
 /* Those who wait to reload are served here now. */
 void control_reload_now(struct control *c);
 /* All who wait for a restart or reload are answered by the one that serves. */

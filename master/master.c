@@ -21,6 +21,7 @@
 #include "master/listen_fds.h"
 #include "master/log_fds.h"
 #include "master/master_private.h"
+#include "master/predecessor.h"
 #include "master/signals.h"
 #include "master/sockets.h"
 #include "master/successor.h"

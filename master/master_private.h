@@ -12,7 +12,8 @@
 #include "lib/ipc/process.h"
 #include "lib/base/list.h"
 #include "master/children.h"
-#include "master/predecessor.h"
+#include "master/link.h"
+#include "master/restart.h"
 #include "master/runtime_dir.h"
 #include "master/supervisor.h"
 
