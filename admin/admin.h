@@ -47,6 +47,7 @@ struct admin {
 	struct health *health;
 	struct admin_stats stats;
 	struct flushes *flushes;
+	struct folds *folds;
 	struct web *web;
 	int adopted_fd; /* to another master, about to become the channel; -1: none */
 	int exit_status;

@@ -3,7 +3,6 @@
  * on SIGTERM once master is dead.  Everything it does starts from a
  * message, a timer, or its own port.
  */
-#include <fcntl.h>
 #include <signal.h>
 #include <unistd.h>
 
@@ -12,6 +11,7 @@
 #include "admin/config/load.h"
 #include "admin/control.h"
 #include "admin/flush.h"
+#include "admin/folds.h"
 #include "admin/health/health.h"
 #include "admin/reload.h"
 #include "admin/startup.h"
@@ -21,8 +21,6 @@
 #include "lib/event/signal.h"
 #include "lib/ipc/orphan.h"
 #include "shm/flags.h"
-#include "shm/paths.h"
-#include "shm/totals.h"
 #include "shm/lane.h"
 #include "shm/segment.h"
 
@@ -205,18 +203,7 @@ on_resume(struct admin *a, struct message_view *v)
 static void
 on_fold(struct admin *a, struct message_view *v)
 {
-	uint64_t generation = message_get_u(v);
-	struct strb path = {0};
-	struct err err = {""};
-	int fd;
-
-	path_base(&path, a->settings->runtime_dir, a->settings->base_id);
-	fd = open(strb_z(&path), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (fd < 0 || totals_fold(fd, generation, &err) < 0)
-		log_warning(LOG_STATS, "%s", fd < 0 ? "totals: no directory" : err.text);
-	if (fd >= 0)
-		close(fd);
-	strb_fini(&path);
+	folds_ask(a->folds, message_get_u(v));
 }
 
 static void
@@ -309,6 +296,15 @@ on_adopted(void *arg, int fd)
 	loop_defer(a->loop, be_adopted, a);
 }
 
+/* A generation that comes after another has its admin port only when it serves. */
+static bool
+would_be_missed(const struct admin *a)
+{
+	bool has_port = a->web && web_fd(a->web) >= 0;
+
+	return a->serving && (has_port || a->draining || startup_admin_key(a->startup).n == 0);
+}
+
 static void
 become_orphan(void *arg)
 {
@@ -316,7 +312,7 @@ become_orphan(void *arg)
 	struct admin *a = arg;
 
 	channel_free(&a->channel);
-	if (a->orphan || !a->serving) { /* nothing is served yet: nobody would miss us */
+	if (a->orphan || !would_be_missed(a)) {
 		admin_stop(a, 1);
 		return;
 	}
@@ -429,6 +425,7 @@ admin_init(struct admin *a, const struct process_start *start)
 	a->health = health_new(a);
 	a->publish = publish_new(&events, a);
 	a->flushes = flushes_new(a);
+	a->folds = folds_new(a->loop, a->settings);
 	a->reload = reload_new(a);
 }
 
@@ -444,6 +441,7 @@ admin_fini(struct admin *a)
 	signals_close(&a->signals);
 	channel_free(&a->channel);
 	flushes_free(&a->flushes);
+	folds_free(&a->folds);
 	reload_free(&a->reload);
 	publish_free(&a->publish);
 	members_fini(&a->members);

@@ -18,7 +18,7 @@
 #include "shm/image.h"
 #include "shm/paths.h"
 #include "shm/segment.h"
-#include "shm/totals.h"
+#include "shm/fold.h"
 
 #define HINT "choose another with --runtime-dir"
 #define TMPFS 0x01021994 /* linux/magic.h */

@@ -1,6 +1,6 @@
 /*
  * Adds one segment's lanes to a set.  Only for shm/read.c and
- * shm/totals.c.  First every block's rows find their place in the set,
+ * shm/fold.c.  First every block's rows find their place in the set,
  * then lane after lane is copied and added, some thousand cells a step.
  */
 #ifndef SHM_SUM_H

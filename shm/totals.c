@@ -5,15 +5,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
-#include <dirent.h>
 #include <limits.h>
 
-#include "shm/failures.h"
-#include "shm/image.h"
+#include "lib/base/mem.h"
 #include "shm/paths.h"
-#include "shm/sum.h"
 
-#define HEAD "baton totals 1"
 #define MOST_BYTES (1ll << 30)
 
 void
@@ -77,24 +73,6 @@ unescape(struct str s, struct strb *out)
 	return out->n > 0;
 }
 
-static void
-escape(struct str s, struct strb *out)
-{
-	static const char digits[] = "0123456789abcdef";
-
-	for (size_t i = 0; i < s.n; i++) {
-		unsigned char c = (unsigned char)s.p[i];
-
-		if (c > ' ' && c != '%' && c != 127) {
-			strb_addc(out, (char)c);
-			continue;
-		}
-		strb_addc(out, '%');
-		strb_addc(out, digits[c >> 4]);
-		strb_addc(out, digits[c & 15]);
-	}
-}
-
 static bool
 parse_bins(struct str list, struct histogram *h)
 {
@@ -111,17 +89,19 @@ parse_bins(struct str list, struct histogram *h)
 	return true;
 }
 
-struct parser {
+struct totals_parser {
 	struct totals *totals;
+	struct str text; /* what is left of it */
 	struct stat_set *set;
 	bool (*keep)(void *ctx, struct str name, bool hidden);
 	void *ctx;
 	struct strb name;
 	uint64_t rows;
+	bool begun;
 };
 
 static struct stat_row *
-row_for(struct parser *p, enum stat_kind kind, bool hidden, uint64_t unit, struct str help)
+row_for(struct totals_parser *p, enum stat_kind kind, bool hidden, uint64_t unit, struct str help)
 {
 	struct str name = strb_str(&p->name);
 	struct stat_row *row;
@@ -140,7 +120,7 @@ row_for(struct parser *p, enum stat_kind kind, bool hidden, uint64_t unit, struc
 
 /* C|c|H|h <unit> <name> <value> [<bins>] TAB <help> */
 static bool
-parse_row(struct parser *p, char letter, struct str rest)
+parse_row(struct totals_parser *p, char letter, struct str rest)
 {
 	bool histogram = letter == 'H' || letter == 'h', hidden = letter == 'c' || letter == 'h';
 	struct str fields, unit, name, value;
@@ -169,7 +149,7 @@ parse_row(struct parser *p, char letter, struct str rest)
 
 /* False on junk; *end says that this was the last line. */
 static bool
-parse_line(struct parser *p, struct str line, bool *end)
+parse_line(struct totals_parser *p, struct str line, bool *end)
 {
 	struct str word;
 	uint64_t v;
@@ -189,20 +169,53 @@ parse_line(struct parser *p, struct str line, bool *end)
 	return word.n == 1 && strchr("CcHh", word.p[0]) && parse_row(p, word.p[0], line);
 }
 
+struct totals_parser *
+totals_parser_new(struct totals *out, struct str text, struct stat_set *set,
+    bool (*keep)(void *ctx, struct str name, bool hidden), void *ctx)
+{
+	struct totals_parser *p = mem_new(struct totals_parser);
+
+	*p = (struct totals_parser){
+	    .totals = out, .text = text, .set = set, .keep = keep, .ctx = ctx};
+	return p;
+}
+
+int
+totals_parser_step(struct totals_parser *p, unsigned lines, struct err *err)
+{
+	struct str line;
+	bool end = false, good = true;
+
+	if (!p->begun)
+		good = str_cut(&p->text, '\n', &line) && str_eqz(line, TOTALS_HEAD);
+	p->begun = true;
+	for (; good && !end && lines; lines--)
+		good = p->text.n && str_cut(&p->text, '\n', &line) && p->text.p &&
+		       parse_line(p, line, &end);
+	if (!good || (end && p->text.n))
+		return err_set(err, "the totals are damaged");
+	return !end;
+}
+
+void
+totals_parser_free(struct totals_parser **pp)
+{
+	if (*pp)
+		strb_fini(&(*pp)->name);
+	MEM_CLEAR(*pp);
+}
+
 int
 totals_parse(struct totals *out, struct str text, struct stat_set *set,
     bool (*keep)(void *ctx, struct str name, bool hidden), void *ctx, struct err *err)
 {
-	struct parser p = {.totals = out, .set = set, .keep = keep, .ctx = ctx};
-	struct str line;
-	bool end = false, good;
+	struct totals_parser *p = totals_parser_new(out, text, set, keep, ctx);
+	int more;
 
-	good = str_cut(&text, '\n', &line) && str_eqz(line, HEAD);
-	while (good && !end)
-		good =
-		    text.n && str_cut(&text, '\n', &line) && text.p && parse_line(&p, line, &end);
-	strb_fini(&p.name);
-	return good && text.n == 0 ? 0 : err_set(err, "the totals are damaged");
+	while ((more = totals_parser_step(p, UINT_MAX, err)) > 0)
+		;
+	totals_parser_free(&p);
+	return more;
 }
 
 static int
@@ -225,11 +238,9 @@ slurp(int fd, uint64_t size, struct strb *out, struct err *err)
 }
 
 int
-totals_load(struct totals *out, int dirfd, struct stat_set *set,
-    bool (*keep)(void *ctx, struct str name, bool hidden), void *ctx, struct err *err)
+totals_read(struct totals *out, int dirfd, struct strb *text, struct err *err)
 {
 	int fd = openat(dirfd, PATH_TOTALS, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	struct strb text = {0};
 	int rc;
 
 	*out = (struct totals){0};
@@ -240,9 +251,19 @@ totals_load(struct totals *out, int dirfd, struct stat_set *set,
 		close(fd);
 		return err_set(err, "the totals are damaged");
 	}
-	rc = slurp(fd, (uint64_t)out->at.st_size, &text, err);
+	rc = slurp(fd, (uint64_t)out->at.st_size, text, err);
 	close(fd);
-	if (rc == 0)
+	return rc;
+}
+
+int
+totals_load(struct totals *out, int dirfd, struct stat_set *set,
+    bool (*keep)(void *ctx, struct str name, bool hidden), void *ctx, struct err *err)
+{
+	struct strb text = {0};
+	int rc = totals_read(out, dirfd, &text, err);
+
+	if (rc == 0 && out->exists)
 		rc = totals_parse(out, strb_str(&text), set, keep, ctx, err);
 	strb_fini(&text);
 	return rc;
@@ -258,226 +279,4 @@ totals_changed(const struct totals *t, int dirfd)
 	return !t->exists || now.st_ino != t->at.st_ino || now.st_size != t->at.st_size ||
 	       now.st_ctim.tv_sec != t->at.st_ctim.tv_sec ||
 	       now.st_ctim.tv_nsec != t->at.st_ctim.tv_nsec;
-}
-
-/* ---- folding */
-
-static void
-write_row(struct strb *out, const struct stat_row *row)
-{
-	bool histogram = row->kind == STAT_HISTOGRAM;
-	char letter = histogram ? 'H' : 'C';
-
-	strb_printf(out, "%c %d ", row->hidden ? ch_lower(letter) : letter, (int)row->unit);
-	escape(row->name, out);
-	strb_addc(out, ' ');
-	strb_addu(out, histogram ? row->histogram->sum : row->counter);
-	for (uint32_t i = 0; histogram && i < row->histogram->len; i++)
-		strb_printf(out, "%c%u:%llu", i ? ',' : ' ', row->histogram->bin[i].id,
-		    (unsigned long long)row->histogram->bin[i].count);
-	strb_addc(out, '\t');
-	strb_addz(out, row->help);
-	strb_addc(out, '\n');
-}
-
-static bool
-is_total(const struct stat_row *row)
-{
-	return row->used && (row->kind == STAT_COUNTER || row->kind == STAT_HISTOGRAM);
-}
-
-static void
-write_totals(struct strb *out, const struct totals *t, const struct stat_set *set)
-{
-	size_t rows = 0;
-
-	strb_addz(out, HEAD "\n");
-	for (size_t i = 0; i < t->folded.len; i++)
-		strb_printf(out, "folded %016llx\n", (unsigned long long)t->folded.at[i]);
-	for (size_t i = 0; i < set->rows.len; i++) {
-		if (!is_total(set->rows.at[i]))
-			continue;
-		write_row(out, set->rows.at[i]);
-		rows++;
-	}
-	strb_printf(out, "end %zu\n", rows);
-}
-
-static int
-write_all(int fd, struct str s, struct err *err)
-{
-	while (s.n) {
-		ssize_t n = write(fd, s.p, s.n);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return err_sys(err, "cannot write the totals");
-		s.p += n;
-		s.n -= (size_t)n;
-	}
-	return 0;
-}
-
-static int
-replace_file(int dirfd, struct str text, struct err *err)
-{
-	static const char temp[] = PATH_TOTALS ".new";
-	int fd, rc;
-
-	unlinkat(dirfd, temp, 0);
-	fd = openat(dirfd, temp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
-	if (fd < 0)
-		return err_sys(err, "cannot create the totals");
-	rc = write_all(fd, text, err);
-	if (close(fd) < 0 && rc == 0)
-		rc = err_sys(err, "cannot write the totals");
-	if (rc == 0 && renameat(dirfd, temp, dirfd, PATH_TOTALS) < 0)
-		rc = err_sys(err, "cannot replace the totals");
-	if (rc < 0)
-		unlinkat(dirfd, temp, 0);
-	return rc;
-}
-
-static void
-segment_path(struct strb *out, uint64_t generation)
-{
-	path_generation(out, generation);
-	strb_addz(out, "/" PATH_SEGMENT);
-}
-
-/* The link, and what it names when the segment lies elsewhere. */
-static int
-unlink_segment(int dirfd, const char *path, struct err *err)
-{
-	char target[PATH_MAX];
-	ssize_t n = readlinkat(dirfd, path, target, sizeof(target) - 1);
-
-	if (n > 0) {
-		target[n] = '\0';
-		unlinkat(dirfd, target, 0);
-	}
-	if (unlinkat(dirfd, path, 0) < 0)
-		return err_sys(err, "cannot remove '%s'", path);
-	return 0;
-}
-
-static int
-check_dead(const struct image *img, struct err *err)
-{
-	for (uint32_t i = 0; i < img->h.seats; i++) {
-		struct seg_seat seat = image_seat(img, i);
-
-		if (seat.owners && image_seat_alive(img, &seat))
-			return err_set(err, "process %d still lives", seat.pid);
-	}
-	return 0;
-}
-
-/* Everything of the segment, hosts too. */
-static int
-add_segment(const struct image *img, struct stat_set *set, struct err *err)
-{
-	for (int hosts = 0; hosts < 2; hosts++) {
-		struct stat_query q = {.hosts = hosts};
-		struct summing *s = summing_new(img, set, false, &q);
-		int rc;
-
-		while ((rc = summing_step(s, err)) > 0)
-			;
-		summing_free(&s);
-		if (rc < 0)
-			return -1;
-	}
-	return 0;
-}
-
-/* Ids whose segment is gone for good need no listing: forget them. */
-static void
-keep_living_ids(struct totals *t, int dirfd)
-{
-	VEC(uint64_t) kept = {0};
-	int fd = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
-	struct dirent *e;
-
-	if (dir == NULL)
-		return;
-	while ((e = readdir(dir)) != NULL) {
-		struct seg_header h;
-		struct strb path = {0};
-		uint64_t generation;
-		int sfd;
-
-		if (!path_parse_generation(e->d_name, &generation))
-			continue;
-		segment_path(&path, generation);
-		sfd = openat(dirfd, strb_z(&path), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-		strb_fini(&path);
-		if (sfd < 0)
-			continue;
-		if (pread(sfd, &h, sizeof(h), 0) == (ssize_t)sizeof(h) && totals_list(t, h.id))
-			*vec_push(&kept) = h.id;
-		close(sfd);
-	}
-	closedir(dir);
-	t->folded.len = 0;
-	for (size_t i = 0; i < kept.len; i++)
-		*vec_push(&t->folded) = kept.at[i];
-	vec_fini(&kept);
-}
-
-static int
-fold_image(int dirfd, const char *path, const struct image *img, struct err *err)
-{
-	struct stat_set *set = stat_set_new();
-	struct strb text = {0};
-	struct totals t;
-	int rc = check_dead(img, err);
-
-	if (rc == 0)
-		rc = totals_load(&t, dirfd, set, NULL, NULL, err);
-	else
-		t = (struct totals){0};
-	if (rc == 0 && !totals_list(&t, img->h.id)) {
-		rc = add_segment(img, set, err);
-		*vec_push(&t.folded) = img->h.id;
-		keep_living_ids(&t, dirfd);
-		write_totals(&text, &t, set);
-		if (rc == 0)
-			rc = replace_file(dirfd, strb_str(&text), err);
-		if (rc == 0)
-			failures_inherit_cuts(img);
-	}
-	if (rc == 0)
-		rc = unlink_segment(dirfd, path, err);
-	strb_fini(&text);
-	totals_fini(&t);
-	stat_set_free(&set);
-	return rc;
-}
-
-int
-totals_fold(int dirfd, uint64_t generation, struct err *err)
-{
-	struct strb path = {0};
-	struct image *img;
-	int fd, rc;
-
-	segment_path(&path, generation);
-	fd = openat(dirfd, strb_z(&path), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	if (fd < 0) {
-		rc = err_sys(err, "cannot open '%s'", strb_z(&path));
-	} else {
-		rc = image_open(&img, fd, err);
-		if (rc == 0) {
-			rc = fold_image(dirfd, strb_z(&path), img, err);
-			image_free(&img);
-		}
-		close(fd);
-	}
-	if (rc < 0)
-		err_in(err, "folding generation %llu", (unsigned long long)generation);
-	strb_fini(&path);
-	return rc;
 }

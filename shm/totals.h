@@ -1,6 +1,6 @@
 /*
  * What dead generations counted, by stat name: the file `totals` beside
- * the generations.  Folding writes it anew, old totals plus one segment,
+ * the generations.  Folding (shm/fold.h) writes it anew, old totals plus one segment,
  * that segment's id in its head, and renames it over the old one: the
  * only commit.  Then the segment is unlinked.  Killed anywhere, every
  * number is counted once: a reader sums the totals and every segment
@@ -20,6 +20,8 @@
 #include "lib/base/vec.h"
 #include "shm/set.h"
 
+#define TOTALS_HEAD "baton totals 1"
+
 struct totals {
 	VEC(uint64_t) folded; /* ids of segments */
 	bool exists;
@@ -33,19 +35,20 @@ struct totals {
  */
 int totals_load(struct totals *out, int base_dirfd, struct stat_set *set,
     bool (*keep)(void *ctx, struct str name, bool hidden), void *ctx, struct err *err);
+/* Its text alone. */
+int totals_read(struct totals *out, int base_dirfd, struct strb *text, struct err *err);
 /* From memory; borrows. */
 int totals_parse(struct totals *out, struct str text, struct stat_set *set,
     bool (*keep)(void *ctx, struct str name, bool hidden), void *ctx, struct err *err);
+/* The same, some lines a step: 1 again, 0 done, -1 damaged.  Borrows all until it is freed. */
+struct totals_parser;
+struct totals_parser *totals_parser_new(struct totals *out, struct str text, struct stat_set *set,
+    bool (*keep)(void *ctx, struct str name, bool hidden), void *ctx);
+int totals_parser_step(struct totals_parser *p, unsigned lines, struct err *err);
+void totals_parser_free(struct totals_parser **pp);
 void totals_fini(struct totals *t);
 bool totals_list(const struct totals *t, uint64_t segment_id);
 /* Has somebody folded since it was read? */
 bool totals_changed(const struct totals *t, int base_dirfd);
-
-/*
- * Adds the generation's segment to the totals and unlinks it.  Refused
- * while one of its processes lives.  A segment that is listed already is
- * only unlinked.
- */
-int totals_fold(int base_dirfd, uint64_t generation, struct err *err);
 
 #endif

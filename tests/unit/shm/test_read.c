@@ -27,6 +27,7 @@
 #include "shm/limits.h"
 #include "shm/paths.h"
 #include "shm/read.h"
+#include "shm/fold.h"
 #include "shm/totals.h"
 
 /* A runtime directory of the test's own. */
@@ -438,6 +439,58 @@ killed_after_the_rename_the_segment_is_not_counted_again(void **state)
 	assert_int_equal(faccessat(base_fd, "g1/segment", F_OK, 0), -1);
 }
 
+/* Readers between any two steps; and every one of them may be the last that was done. */
+static void
+folding_is_exact_at_each_step(void **state)
+{
+	struct err err;
+
+	count_in(1, 10);
+	assert_int_equal(totals_fold(base_fd, 1, &err), 0);
+	count_in(2, 5);
+	for (unsigned killed_at = 0;; killed_at++) {
+		struct folding *f = folding_new(base_fd, 2, &err);
+		unsigned steps = 0;
+		int more = 1;
+
+		assert_non_null(f);
+		while (steps < killed_at && (more = folding_step(f, &err)) > 0) {
+			assert_total(15);
+			steps++;
+		}
+		folding_free(&f);
+		assert_total(15);
+		if (more <= 0) {
+			assert_int_equal(more, 0);
+			break;
+		}
+	}
+}
+
+static void
+two_never_fold_at_the_same_time(void **state)
+{
+	struct err err;
+	struct folding *f;
+	int status;
+	pid_t pid;
+
+	count_in(1, 10);
+	count_in(2, 5);
+	f = folding_new(base_fd, 1, &err);
+	assert_non_null(f);
+	pid = fork();
+	if (pid == 0)
+		_exit(totals_fold(base_fd, 2, &err) == 0 || !strstr(err.text, "somebody else"));
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	while (folding_step(f, &err) > 0)
+		;
+	folding_free(&f);
+	assert_int_equal(totals_fold(base_fd, 2, &err), 0);
+	assert_total(15);
+}
+
 static void
 a_living_process_forbids_folding(void **state)
 {
@@ -677,6 +730,8 @@ main(void)
 	    IN_DIR(folding_keeps_every_number),
 	    IN_DIR(killed_before_the_rename_nothing_has_happened),
 	    IN_DIR(killed_after_the_rename_the_segment_is_not_counted_again),
+	    IN_DIR(folding_is_exact_at_each_step),
+	    IN_DIR(two_never_fold_at_the_same_time),
 	    IN_DIR(a_living_process_forbids_folding),
 	    IN_DIR(a_segment_elsewhere_is_followed_and_removed),
 	    cmocka_unit_test(damaged_totals_are_an_error),
