@@ -18,6 +18,8 @@
 #define CUT_MS 1000   /* orphans end what is held too long by themselves */
 #define ANSWER_MS 500 /* one that is stopped is not waited for longer */
 #define KILL_MS 5000  /* after it was told to end */
+#define ASK_MS 3000   /* one that was asked and says nothing is forgotten */
+#define INDEX_MOST 4096
 
 /* One orphan, or the connection on which one may answer. */
 struct adopted {
@@ -30,6 +32,7 @@ struct adopted {
 	uint64_t holding[DRAIN_KINDS];
 	char *who; /* some of its connections by name; owned, NULL: none */
 	pid_t pid; /* 0: has not answered */
+	uint64_t indexes; /* its sockets have lower ones */
 	bool admin, told, ending, gone;
 };
 
@@ -94,13 +97,28 @@ tell_stop(struct adopted *a)
 	timer_set(a->master->loop, &a->deadline, KILL_MS);
 }
 
+static void destroy(void *arg);
+static void stop_idle_admin(struct master *m, uint64_t generation);
+
+/* Stopped, or more were asked than live by now: who is left is asked again. */
+static void
+on_no_answer(struct adopted *a)
+{
+	a->gone = true;
+	stop_idle_admin(a->master, a->generation);
+	check_done(a->master);
+	loop_defer(a->master->loop, destroy, a);
+}
+
 static void
 on_deadline(void *arg)
 {
 	struct adopted *a = arg;
 
 	/* Its end of the channel is open, so the pid is its own. */
-	if (a->ending && a->pid)
+	if (a->pid == 0)
+		on_no_answer(a);
+	else if (a->ending)
 		kill(a->pid, SIGKILL);
 	else
 		tell_stop(a);
@@ -132,7 +150,7 @@ stop_idle_admin(struct master *m, uint64_t generation)
 	{
 		struct adopted *a = list_entry(n, struct adopted, node);
 
-		if (a->gone || a->generation != generation)
+		if (a->gone || a->pid == 0 || a->generation != generation)
 			continue;
 		if (!a->admin)
 			return;
@@ -162,19 +180,21 @@ on_closed(void *arg)
 
 /* Wanted only by a start: whoever serves has sockets of its own. */
 static void
-take_socket(struct master *m, struct message_view *v, bool admin)
+take_socket(struct adopted *a, struct message_view *v, bool admin)
 {
+	struct master *m = a->master;
 	struct str key = message_get_s(v);
+	uint64_t index = message_get_u(v); /* the number it had; the admin port's has none */
 	int fd = message_take_fd(v), own = 0;
 	socklen_t n = sizeof(own);
 	uint64_t flags = admin ? LISTEN_ADMIN : 0;
 	struct err err;
-	bool handed;
+	bool handed = message_get_u(v) != 0;
 
-	message_get_u(v); /* the number it had */
-	handed = message_get_u(v) != 0;
 	if (fd < 0)
 		return;
+	if (index >= a->indexes && index < INDEX_MOST)
+		a->indexes = index + 1;
 	getsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &own, &n);
 	if (own && !admin)
 		flags |= LISTEN_REUSE_PORT;
@@ -190,6 +210,7 @@ on_answer(struct adopted *a, struct message_view *v, bool admin)
 	struct master *m = a->master;
 	uint64_t epoch;
 
+	timer_stop(&a->deadline);
 	a->admin = admin;
 	a->pid = (pid_t)message_get_u(v);
 	a->epoch = epoch = message_get_u(v);
@@ -222,7 +243,7 @@ on_message(void *arg, struct message_view *v)
 	struct adopted *a = arg;
 
 	if (v->type == MSG_ORPHAN_SOCKET || v->type == MSG_ORPHAN_ADMIN_SOCKET)
-		take_socket(a->master, v, v->type == MSG_ORPHAN_ADMIN_SOCKET);
+		take_socket(a, v, v->type == MSG_ORPHAN_ADMIN_SOCKET);
 	else if (v->type == MSG_HOLDING)
 		on_holding(a, v);
 	else if (v->type == MSG_ADOPTED || v->type == MSG_ADOPTED_ADMIN)
@@ -269,25 +290,32 @@ ask_one(struct master *m, uint64_t generation)
 	a->master = m;
 	a->generation = generation;
 	timer_init(&a->deadline, on_deadline, a);
+	timer_set(m->loop, &a->deadline, ASK_MS);
 	list_push_back(&m->adopted, &a->node);
 	a->channel = channel_new(m->loop, fd, SEAT_OF_MASTER, &channel_events, a);
 	return true;
 }
 
 void
-adopt(struct master *m, uint64_t generation, unsigned processes, void (*on_done)(struct master *))
+adopt(struct master *m, uint64_t generation, unsigned processes)
 {
 	unsigned asked = 0;
 
 	while (asked < processes && ask_one(m, generation))
 		asked++;
-	log_warning(
-	    LOG_MASTER, "orphans: %u processes whose master died, adopting %u", processes, asked);
+	log_warning(LOG_MASTER,
+	    "orphans: %u processes of generation %u whose master died, adopting %u", processes,
+	    (unsigned)generation, asked);
+}
+
+void
+adopt_all_left(struct master *m, void (*on_done)(struct master *))
+{
+	for (size_t i = 0; i < m->dir.left.all.len; i++)
+		adopt(m, m->dir.left.all.at[i].generation, m->dir.left.all.at[i].processes);
 	m->adoption_done = on_done;
-	if (on_done && asked)
-		timer_set(m->loop, &m->adoption, ANSWER_MS);
-	else
-		check_done(m);
+	timer_set(m->loop, &m->adoption, ANSWER_MS);
+	check_done(m);
 }
 
 unsigned
@@ -341,6 +369,24 @@ adopted_drain(struct master *m)
 	list_for_each(n, &m->adopted) tell_drain(list_entry(n, struct adopted, node));
 	list_for_each(n, &m->adopted)
 	    stop_idle_admin(m, list_entry(n, struct adopted, node)->generation);
+}
+
+void
+adopted_removed(struct master *m, struct str key)
+{
+	list_for_each(n, &m->adopted)
+	{
+		struct adopted *a = list_entry(n, struct adopted, node);
+
+		for (uint64_t i = 0; i < a->indexes && !a->gone && !a->admin; i++) {
+			struct message out;
+
+			message_init(&out, MSG_LISTEN_BACK);
+			message_s(&out, key);
+			message_u(&out, i);
+			channel_send(a->channel, &out);
+		}
+	}
 }
 
 void

@@ -11,12 +11,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "lib/base/str.h"
+
 struct master;
 
-/* Asks so many processes of the generation; what answers is ours.  on_done is called once, when all
- * have answered or gone, or some time has passed; NULL: nobody waits. */
-void adopt(
-    struct master *m, uint64_t generation, unsigned processes, void (*on_done)(struct master *));
+/* Asks so many processes of the generation; what answers is ours. */
+void adopt(struct master *m, uint64_t generation, unsigned processes);
+/* All that the start found.  on_done is called once, when all have answered or gone, or some time
+ * has passed. */
+void adopt_all_left(struct master *m, void (*on_done)(struct master *));
 void adopt_late(void *arg); /* the timer master->adoption: some time has passed */
 /* How many processes of this generation are ours, or about to be? */
 unsigned adopted_of(const struct master *m, uint64_t generation);
@@ -32,6 +35,8 @@ struct adopted_view {
 bool adopted_each(const struct master *m, size_t n, struct adopted_view *out);
 /* All of them drain from now on. */
 void adopted_drain(struct master *m);
+/* This address is not listened on any more: they accept who waits and let go of it. */
+void adopted_removed(struct master *m, struct str key);
 /* Our end is theirs: at once, or after a drain of so many seconds. */
 void adopted_stop(struct master *m);
 void adopted_fini(struct master *m);

@@ -173,7 +173,7 @@ line_look(struct master *m)
 		else if (o->processes == 0)
 			bury(m, o);
 		else if (adopted_of(m, o->generation) < o->processes)
-			adopt(m, o->generation, o->processes - adopted_of(m, o->generation), NULL);
+			adopt(m, o->generation, o->processes - adopted_of(m, o->generation));
 	}
 	vec_fini(&others.all);
 }

@@ -206,7 +206,8 @@ master_enter(struct master *m, enum master_state next)
 		break;
 	case MASTER_ENDING:
 		say_goodbye(m, was == MASTER_SERVING, 0);
-		if (was != MASTER_STARTING) /* orphans of a start that fails serve on */
+		/* Orphans of a start that fails serve on; an heir adopts ours. */
+		if (was != MASTER_STARTING && (!m->has_heir || m->line_ends))
 			adopted_stop(m);
 		expect_ends(m);
 		children_tell_workers(&m->children, MSG_STOP);
@@ -265,6 +266,20 @@ master_take_names(struct master *m)
 		log_error(LOG_MASTER, "--pid-file: %s", err.text);
 }
 
+/* Addresses that were inherited and are not configured any more. */
+static void
+drop_unclaimed(struct master *m)
+{
+	struct strb key = {0};
+
+	while (sockets_forget_unclaimed(m->sockets, &key).n) {
+		log_info(LOG_MASTER, "address %s is not listened on any more", strb_z(&key));
+		successor_removed(m, strb_str(&key));
+		adopted_removed(m, strb_str(&key));
+	}
+	strb_fini(&key);
+}
+
 void
 master_go(struct master *m)
 {
@@ -272,6 +287,7 @@ master_go(struct master *m)
 	sockets_go(m->sockets);
 	master_take_names(m);
 	master_enter(m, MASTER_SERVING);
+	drop_unclaimed(m);
 	adopted_drain(m);
 	if (m->settings->mode == MODE_INIT_ONLY)
 		master_end(m, 0);
@@ -732,7 +748,9 @@ master_fini(struct master *m, bool served)
 	sockets_free(&m->sockets, !m->has_heir);
 	log_fds_free(&m->log_fds);
 	if (m->has_dir)
-		runtime_dir_remove(&m->dir, served ? RUNTIME_ENDED : RUNTIME_FAILED);
+		runtime_dir_remove(&m->dir, !served ? RUNTIME_FAILED
+			: m->has_heir && !m->line_ends ? RUNTIME_LEFT
+			: RUNTIME_ENDED);
 	if (served && !m->has_heir && m->settings->pid_file)
 		unlink(m->settings->pid_file);
 	if (m->children.gifts.journal_fd >= 0)
@@ -777,7 +795,7 @@ master_run(const struct options *o, const struct process *admin, const struct pr
 	process_title("baton: master epoch %u", settings.restart_epoch);
 	m.epoch_auto = o->epoch_auto ? &settings.restart_epoch : NULL;
 	if (m.dir.orphans)
-		adopt(&m, m.dir.orphans, m.dir.orphan_processes, begin_after_adoption);
+		adopt_all_left(&m, begin_after_adoption);
 	else
 		start_children(&m);
 	loop_run(m.loop);

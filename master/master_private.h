@@ -63,6 +63,7 @@ struct master {
 	uint32_t *epoch_auto; /* where to write the epoch that orphans lead to; NULL: it is given */
 	bool served;   /* was in force once: its end is an end, not a failed start */
 	bool has_heir; /* another generation has the addresses and the files now */
+	bool line_ends; /* the heir ends as it should, and all with it */
 	bool elder_health_failed; /* as the one we take over from said */
 	uint64_t elder_started_ns;
 	unsigned ticks;

@@ -8,6 +8,7 @@
 #include "lib/base/mem.h"
 #include "lib/event/loop.h"
 #include "lib/ipc/journal.h"
+#include "master/adopt.h"
 #include "master/control.h"
 #include "master/log_fds.h"
 #include "master/master_private.h"
@@ -45,6 +46,7 @@ on_unlisten(struct master *m, struct child *c, struct message_view *v)
 	struct str key = message_get_s(v);
 
 	successor_removed(m, key);
+	adopted_removed(m, key);
 	sockets_unlisten(m->sockets, key);
 }
 

@@ -214,8 +214,11 @@ on_refused(struct master *m, struct link *l, const struct handover_packet *p)
 static void
 on_goodbye(struct master *m, struct link *l, const struct handover_packet *p)
 {
-	if (m->state == MASTER_HANDED_OVER && handover_u(p, FIELD_ENDING))
-		master_end_by(m, handover_u(p, FIELD_SECONDS));
+	if (m->state != MASTER_HANDED_OVER || !handover_u(p, FIELD_ENDING))
+		return;
+	m->line_ends = true;
+	sockets_disown(m->sockets, STR(""));
+	master_end_by(m, handover_u(p, FIELD_SECONDS));
 }
 
 static void

@@ -15,10 +15,10 @@
 #include "lib/base/log.h"
 #include "lib/base/mem.h"
 #include "lib/base/rand.h"
+#include "shm/fold.h"
 #include "shm/image.h"
 #include "shm/paths.h"
 #include "shm/segment.h"
-#include "shm/fold.h"
 
 #define HINT "choose another with --runtime-dir"
 #define TMPFS 0x01021994 /* linux/magic.h */
@@ -149,8 +149,8 @@ look_closely(struct runtime_other *o, int gen_fd)
 	fd = openat(gen_fd, PATH_SEGMENT, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return;
-	o->has_segment = true;
-	if (o->master == 0)
+	o->has_segment = !segment_is_unfinished(fd);
+	if (o->master == 0 && o->has_segment)
 		o->processes = count_living(fd);
 	close(fd);
 }
@@ -232,52 +232,128 @@ fold_dead(struct runtime_dir *r, const struct runtime_others *others)
 		struct strb name = {0};
 
 		path_generation(&name, others->all.at[i].generation);
-		if (others->all.at[i].master == 0 && others->all.at[i].processes == 0)
-			fold(r, strb_z(&name));
+		if (others->all.at[i].master == 0 && others->all.at[i].processes == 0) {
+			if (others->all.at[i].has_segment)
+				fold(r, strb_z(&name));
+			else
+				remove_generation(r, strb_z(&name));
+		}
 		strb_fini(&name);
 	}
 }
 
-/* Those that are just dying get a moment for it. */
 static unsigned
-count_orphans(struct runtime_dir *r, struct runtime_others *others)
+count_orphans(const struct runtime_others *others)
 {
 	unsigned n = 0;
 
-	for (int tries = 0; tries < 4; tries++) {
-		if (tries)
-			usleep(25000);
-		runtime_dir_others(r, others);
-		n = 0;
-		for (size_t i = 0; i < others->all.len; i++)
-			n += others->all.at[i].master == 0 ? others->all.at[i].processes : 0;
-		if (n == 0)
-			break;
-	}
+	for (size_t i = 0; i < others->all.len; i++)
+		n += others->all.at[i].master == 0 ? others->all.at[i].processes : 0;
 	return n;
 }
 
+static bool
+says_draining(struct runtime_dir *r, uint64_t generation)
+{
+	struct strb path = {0};
+	struct image *img;
+	bool draining = false;
+	int fd;
+
+	path_generation(&path, generation);
+	strb_addz(&path, "/" PATH_SEGMENT);
+	fd = openat(r->base_fd, strb_z(&path), O_RDONLY | O_CLOEXEC);
+	strb_fini(&path);
+	if (fd >= 0 && image_open(&img, fd, NULL) == 0) {
+		draining = img->flags.draining != 0;
+		image_free(&img);
+	}
+	if (fd >= 0)
+		close(fd);
+	return draining;
+}
+
+/* Does control.sock mean this one? */
+static bool
+is_named(struct runtime_dir *r, uint64_t generation)
+{
+	struct strb path = {0};
+	struct stat own, named;
+	bool is;
+
+	path_generation(&path, generation);
+	strb_addz(&path, "/" PATH_CONTROL);
+	is = fstatat(r->base_fd, strb_z(&path), &own, 0) == 0 &&
+	     fstatat(r->base_fd, PATH_CONTROL, &named, 0) == 0 && own.st_ino == named.st_ino;
+	strb_fini(&path);
+	return is;
+}
+
+/*
+ * The master that serves.  One that drains for another does not count: its heir is dead, and it
+ * would have taken over again if it still could.
+ */
 static int32_t
-find_master(const struct runtime_others *others)
+find_master(struct runtime_dir *r, const struct runtime_others *others)
+{
+	int32_t found = 0;
+
+	for (size_t i = 0; i < others->all.len; i++) {
+		const struct runtime_other *o = &others->all.at[i];
+
+		if (o->master && is_named(r, o->generation))
+			return o->master;
+		if (o->master && !says_draining(r, o->generation))
+			found = o->master;
+	}
+	return found;
+}
+
+static bool
+any_master(const struct runtime_others *others)
 {
 	for (size_t i = 0; i < others->all.len; i++)
 		if (others->all.at[i].master)
-			return others->all.at[i].master;
-	return 0;
+			return true;
+	return false;
 }
 
-/* The newest: it has the sockets that are in use. */
-static uint64_t
-newest_orphans(const struct runtime_others *others, unsigned *processes)
+/* Those that are just dying get a moment for it, and one that takes over again, too. */
+static int32_t
+look_for_master(struct runtime_dir *r, struct runtime_others *others)
 {
-	uint64_t newest = 0;
+	int32_t master = 0;
 
-	for (size_t i = 0; i < others->all.len; i++)
-		if (others->all.at[i].processes && others->all.at[i].generation > newest) {
-			newest = others->all.at[i].generation;
-			*processes = others->all.at[i].processes;
-		}
-	return newest;
+	for (int tries = 0; tries < 16; tries++) {
+		bool drains;
+
+		if (tries)
+			usleep(25000);
+		runtime_dir_others(r, others);
+		master = find_master(r, others);
+		drains = master == 0 && any_master(others);
+		if (master || (!drains && (count_orphans(others) == 0 || tries >= 3)))
+			break;
+	}
+	return master;
+}
+
+/* The youngest first: it has the sockets that are in use, and an elder one perhaps the last copy of
+ * others. */
+static void
+note_orphans(struct runtime_dir *r, const struct runtime_others *others)
+{
+	for (size_t i = 0; i < others->all.len; i++) {
+		size_t at = r->left.all.len;
+
+		if (others->all.at[i].processes == 0)
+			continue;
+		vec_push(&r->left.all);
+		for (; at && r->left.all.at[at - 1].generation < others->all.at[i].generation; at--)
+			r->left.all.at[at] = r->left.all.at[at - 1];
+		r->left.all.at[at] = others->all.at[i];
+	}
+	r->orphans = r->left.all.len ? r->left.all.at[0].generation : 0;
 }
 
 /* What lives here already decides what this start is. */
@@ -285,12 +361,13 @@ static int
 look_around(struct runtime_dir *r, const struct runtime_request *q, struct err *err)
 {
 	struct runtime_others others = {0};
-	unsigned orphans = count_orphans(r, &others);
-	int32_t master = find_master(&others);
+	int32_t master = look_for_master(r, &others);
+	unsigned orphans = count_orphans(&others);
 	int bad = 0;
 
 	r->has_elder = master && q->start != RUNTIME_PLAIN;
-	r->orphans = master == 0 && orphans ? newest_orphans(&others, &r->orphan_processes) : 0;
+	if (master == 0)
+		note_orphans(r, &others);
 	if (master && q->start == RUNTIME_PLAIN)
 		bad = err_set(err,
 		    "base id %u is in use by the baton with pid %d (choose another --base-id, or end it: batonctl stop)",
@@ -350,8 +427,10 @@ try_open(struct runtime_dir *r, const struct runtime_request *q, struct err *err
 		got = look_around(r, q, err);
 	if (got == 0 && (got = make_generation(r, err)) < 0)
 		remove_own_generation(r);
-	if (got != 0)
+	if (got != 0) {
 		close_all(r);
+		vec_fini(&r->left.all);
+	}
 	return got;
 }
 
@@ -641,7 +720,7 @@ runtime_dir_remove(struct runtime_dir *r, enum runtime_end how)
 
 	if (r->base_fd < 0)
 		return;
-	others = anybody_else(r);
+	others = how == RUNTIME_LEFT || anybody_else(r);
 	remove_names(r);
 	if (how == RUNTIME_FAILED) {
 		remove_own_generation(r);
@@ -649,11 +728,13 @@ runtime_dir_remove(struct runtime_dir *r, enum runtime_end how)
 		unlinkat(r->gen_fd, PATH_CONTROL, 0);
 	} else {
 		unlinkat(r->base_fd, PATH_TOTALS, 0);
+		unlinkat(r->base_fd, PATH_TOTALS ".new", 0);
 		each_generation(r, remove_each, NULL, NULL);
 	}
 	if (!others)
 		remove_lock(r);
 	close_all(r);
+	vec_fini(&r->left.all);
 	strb_fini(&r->path);
 }
 

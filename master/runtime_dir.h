@@ -51,8 +51,8 @@ struct runtime_dir {
 	uint32_t base_id;
 	uint64_t generation;
 	bool has_elder;   /* a living master was found: it is to be taken over from */
-	uint64_t orphans; /* generation whose processes outlived their master; 0: none */
-	unsigned orphan_processes;
+	uint64_t orphans; /* youngest generation whose processes outlived their master; 0: none */
+	struct runtime_others left; /* all of these, the youngest first */
 	char segment_name[32];
 	struct strb path; /* of <base id>, for messages */
 };
@@ -87,6 +87,7 @@ void runtime_dir_forget(struct runtime_dir *r, uint64_t generation);
 
 enum runtime_end {
 	RUNTIME_FAILED, /* the start came to nothing: this generation leaves no trace */
+	RUNTIME_LEFT,   /* another has taken over: its numbers stay, also when that one is dead */
 	RUNTIME_ENDED,  /* with nobody else there the whole line ends: the next start counts from 0 */
 };
 

@@ -556,6 +556,7 @@ sockets_drop_handed(struct sockets *s)
 
 /* ---- from one generation to the next */
 
+/* Two descriptors of one socket: a lent one may come from its owner and from its neighbour. */
 static bool
 has_socket(const struct socket_row *row, int fd)
 {
@@ -591,8 +592,11 @@ sockets_inherit(struct sockets *s, struct str key, uint64_t flags, int fd, struc
 		row->shared = shares_one(&q, &a);
 		*vec_push(&s->rows) = row;
 	}
-	/* Of a shared one every orphan has a copy; only a service manager hands over several. */
-	if (row->n && row->shared && (!(flags & LISTEN_HANDED) || has_socket(row, fd)))
+	if (has_socket(row, fd)) { /* every orphan has a copy of a shared one */
+		close(fd);
+		return 0;
+	}
+	if (row->n && row->shared && !(flags & LISTEN_HANDED)) /* a service manager may have several */
 		return err_set(err, "'" STR_FMT "': has its socket already", STR_ARG(key));
 	row->at = mem_resize(row->at, (row->n + 1) * sizeof(*row->at));
 	row->at[row->n++] = (struct one_socket){.fd = fd, .handed = (flags & LISTEN_HANDED) != 0};

@@ -255,19 +255,6 @@ successor_removed(struct master *m, struct str key)
 }
 
 static void
-tell_removed(struct master *m, struct link *l)
-{
-	struct strb key = {0};
-
-	while (sockets_forget_unclaimed(m->sockets, &key).n) {
-		log_info(LOG_MASTER, "hot restart: address %s is not listened on any more",
-		    strb_z(&key));
-		say_removed(l, strb_str(&key));
-	}
-	strb_fini(&key);
-}
-
-static void
 on_go(struct master *m, struct link *l)
 {
 	struct drain_order order;
@@ -278,7 +265,6 @@ on_go(struct master *m, struct link *l)
 	link_enter(l, LINK_DRAINS);
 	master_go(m);
 	make_pairs(m, l);
-	tell_removed(m, l);
 	handover_begin(&b, HANDOVER_DRAIN);
 	master_order(m, &order);
 	drain_order_pack(&b, &order);

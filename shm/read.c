@@ -10,6 +10,7 @@
 #include "shm/hosts.h"
 #include "shm/image.h"
 #include "shm/paths.h"
+#include "shm/segment.h"
 #include "shm/sum.h"
 #include "shm/totals.h"
 
@@ -107,15 +108,6 @@ wanted(void *ctx, struct str name, bool hidden)
 	return hidden == q->hosts && (q->match == NULL || q->match(q->ctx, name));
 }
 
-/* Created but not yet filled: its master is just starting. */
-static bool
-is_unborn(int fd)
-{
-	uint64_t magic = 0;
-
-	return pread(fd, &magic, sizeof(magic), 0) >= 0 && magic == 0;
-}
-
 static void
 add_source(struct stat_reader *r, const char *dir_name, uint64_t generation)
 {
@@ -128,7 +120,7 @@ add_source(struct stat_reader *r, const char *dir_name, uint64_t generation)
 	strb_fini(&path);
 	if (fd < 0)
 		return; /* folded just now, or a start that never got so far */
-	if (is_unborn(fd)) {
+	if (segment_is_unfinished(fd)) { /* its master is just starting */
 		close(fd);
 		return;
 	}

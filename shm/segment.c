@@ -284,6 +284,14 @@ segment_free(struct segment **sp)
 	mem_free(s);
 }
 
+bool
+segment_is_unfinished(int fd)
+{
+	uint64_t magic = 0;
+
+	return pread(fd, &magic, sizeof(magic), 0) >= 0 && magic == 0;
+}
+
 int
 segment_unlink(int dirfd, const char *name, struct err *err)
 {

@@ -50,6 +50,8 @@ int segment_create_private(struct segment **out, const struct segment_params *p,
 /* Maps a segment of this same binary's schema for writing; takes fd (closed on error too). */
 int segment_map(struct segment **out, int fd, struct err *err);
 void segment_free(struct segment **s); /* unmaps and closes; the file stays */
+/* Its maker is, or was killed, on the way: nothing was counted. */
+bool segment_is_unfinished(int fd);
 int segment_unlink(int dirfd, const char *name, struct err *err);
 
 /* Makes memory for the range; idempotent. */

@@ -498,9 +498,11 @@ become_orphan(void *arg)
 {
 	static const struct orphan_events events = {on_orphan_stop, on_adopted};
 	struct worker *w = arg;
+	struct listener_socket first;
 
 	channel_free(&w->channel);
-	if (w->state == WORKER_STARTING) { /* nothing is served yet: nobody would miss us */
+	if (!listeners_socket(&w->listeners, 0, &first) && w->hcm.held == 0 &&
+	    handover_unanswered(&w->handover) == 0) { /* nobody would miss us */
 		worker_enter(w, WORKER_ENDED);
 		return;
 	}

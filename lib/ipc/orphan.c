@@ -97,9 +97,10 @@ on_request(void *arg, unsigned ready)
 
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
-	if (n > 0 && is_adoption(a, str_make(packet, (size_t)n)))
+	if (n > 0 && is_adoption(a, str_make(packet, (size_t)n))) {
+		io_del(&a->orphan->io); /* the next to ask is for another orphan */
 		a->orphan->events->on_adopted(a->orphan->arg, fcntl(a->fd, F_DUPFD_CLOEXEC, 0));
-	else if (n > 0)
+	} else if (n > 0)
 		answer(a, str_make(packet, (size_t)n));
 	asker_free(a);
 }

@@ -232,6 +232,14 @@ ask_listener_port(struct scene *sc)
 }
 
 void
+scene_find_ports(struct scene *sc)
+{
+	WAIT_FOR(ask_admin_port(sc));
+	WAIT_FOR(is_ready(sc));
+	ask_listener_port(sc);
+}
+
+void
 scene_proxy(struct scene *sc, const char *yaml)
 {
 	char *argv[40];
@@ -255,9 +263,7 @@ scene_proxy(struct scene *sc, const char *yaml)
 	unlink(admin);
 	sc->proxy = spawn(argv, fd);
 	close(fd);
-	WAIT_FOR(ask_admin_port(sc));
-	WAIT_FOR(is_ready(sc));
-	ask_listener_port(sc);
+	scene_find_ports(sc);
 	mem_free(config);
 	mem_free(admin);
 }
