@@ -6,7 +6,8 @@
 #   make check      unit tests only (no installing)
 #   make fuzz       each fuzzer for FUZZ_SECONDS on its corpus (clang)
 #   make layers     prove the include order of docs/architecture.md
-#   make soak       RESTARTS=50 RELOADS=50 KILLS=20: clients of every kind while baton is changed
+#   make soak       RESTARTS=50 RELOADS=50 KILLS=20 KILLPOINTS=500: clients of every kind while
+#                   baton is changed and killed
 #   make soak-peers the same clients on nginx and haproxy
 #   make limits     instructions and system calls a request, against what they may be at most
 #   make bench      CPU per request beside nginx and haproxy
@@ -125,8 +126,10 @@ $(B)/soak: $(SOAK_O)
 soak: RESTARTS ?= 50
 soak: RELOADS ?= 50
 soak: KILLS ?= 20
+soak: KILLPOINTS ?= 500
 soak: all $(B)/origin $(B)/soak
-	@B=$(B) RESTARTS=$(RESTARTS) RELOADS=$(RELOADS) KILLS=$(KILLS) $(B)/soak baton
+	@B=$(B) RESTARTS=$(RESTARTS) RELOADS=$(RELOADS) KILLS=$(KILLS) KILLPOINTS=$(KILLPOINTS) \
+		$(B)/soak baton
 soak-peers: RELOADS ?= 50
 soak-peers: $(B)/origin $(B)/soak
 	@export PATH="$$PATH:/usr/sbin"; for p in nginx haproxy; do \

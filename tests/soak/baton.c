@@ -9,6 +9,7 @@
 
 #include "lib/base/clock.h"
 #include "lib/base/mem.h"
+#include "tests/soak/baton.h"
 #include "tests/soak/soak.h"
 
 #define WORKERS 2
@@ -51,7 +52,7 @@ static const char cluster[] =
     "  - name: %s\n"
     "    connect_timeout: %us\n"
     "    circuit_breakers: {thresholds: [{max_connections: 10000, max_pending_requests: 10000, "
-    "max_requests: 10000}]}\n"
+    "max_requests: %u, track_remaining: true}]}\n"
     "    load_assignment:\n"
     "      cluster_name: %s\n"
     "      endpoints: [{lb_endpoints: [{endpoint: {address: {socket_address: {address: 127.0.0.1, "
@@ -71,12 +72,12 @@ write_config(unsigned v, bool bad)
 	if (v % 2)
 		strb_printf(&b, listener, "extra", extra_port, "extra", v);
 	strb_addz(&b, "  clusters:\n");
-	strb_printf(&b, cluster, "origin", 5 + v % 2, "origin", origin_port);
+	strb_printf(&b, cluster, "origin", 5 + v % 2, BREAKER_REQUESTS, "origin", origin_port);
 	if (v % 2)
-		strb_printf(&b, cluster, "extra", 5, "extra", origin_port);
+		strb_printf(&b, cluster, "extra", 5, BREAKER_REQUESTS, "extra", origin_port);
 	if (bad)
 		strb_printf(
-		    &b, cluster, "origin", 5, "origin", origin_port); /* the same name twice */
+		    &b, cluster, "origin", 5, BREAKER_REQUESTS, "origin", origin_port); /* the same name twice */
 	write_file("baton.yaml", "%s", strb_z(&b));
 	strb_fini(&b);
 }
@@ -90,6 +91,14 @@ change_config(void)
 	version_most = version;
 }
 
+void
+baton_change_config(bool plain)
+{
+	if (plain && version % 2 == 0)
+		version++;
+	change_config();
+}
+
 static void
 in_force(void)
 {
@@ -100,8 +109,8 @@ in_force(void)
 
 /* ---- who serves */
 
-static pid_t
-master_pid(void)
+pid_t
+baton_master(void)
 {
 	char *path = mem_printf("%s/0/pid", runtime_path);
 	FILE *f = fopen(path, "re");
@@ -121,8 +130,8 @@ workers(pid_t *pids)
 	return process_children(master, "baton: worker", pids, WORKERS_MAX);
 }
 
-static pid_t
-spawn_baton(const char *concurrency, const char *epoch)
+pid_t
+baton_spawn(const char *concurrency, const char *epoch)
 {
 	char *argv[] = {program("baton"), "-c", config_path, "--runtime-dir", runtime_path,
 	    "--concurrency", (char *)concurrency, "--drain-time-s", drain_s, "-l", "info",
@@ -131,8 +140,23 @@ spawn_baton(const char *concurrency, const char *epoch)
 	return process_start(argv, log_path);
 }
 
-static void
-show_log(void)
+const char *
+baton_log(void)
+{
+	return log_path;
+}
+
+const char *
+baton_runtime(void)
+{
+	static char path[128];
+
+	snprintf(path, sizeof(path), "%s/0", runtime_path);
+	return path;
+}
+
+void
+baton_show_log(void)
 {
 	char *tail[] = {"tail", "-n", "15", log_path, NULL};
 	struct strb b = {0};
@@ -157,10 +181,10 @@ start(void)
 	mkdir(runtime_path, 0700);
 	change_config();
 	version_least = version;
-	master = spawn_baton("2", NULL);
+	master = baton_spawn("2", NULL);
 	wait_for_port(h1_port);
 	if (process_ended(master, &status)) {
-		show_log();
+		baton_show_log();
 		printf("soak: baton ended at its start\n");
 		exit(1);
 	}
@@ -168,8 +192,19 @@ start(void)
 
 /* ---- actions */
 
-static int
-batonctl(const char *word, struct strb *out)
+pid_t
+baton_ask(const char *word)
+{
+	char *argv[] = {program("batonctl"), "--runtime-dir", runtime_path, (char *)word, NULL};
+	char *log = mem_printf("%s/asked", run_dir);
+	pid_t pid = process_start(argv, log);
+
+	mem_free(log);
+	return pid;
+}
+
+int
+baton_ctl(const char *word, struct strb *out)
 {
 	char *argv[] = {program("batonctl"), "--runtime-dir", runtime_path, (char *)word, NULL};
 
@@ -181,7 +216,7 @@ static bool
 command(const char *word, bool bad)
 {
 	struct strb said = {0};
-	int code = batonctl(word, &said), want = bad ? 3 : 0;
+	int code = baton_ctl(word, &said), want = bad ? 3 : 0;
 
 	if (code == 2)
 		fault("batonctl does not know '%s': %s", word, strb_z(&said));
@@ -197,13 +232,13 @@ command(const char *word, bool bad)
 static void
 refused_command(const char *word)
 {
-	pid_t before = master_pid();
+	pid_t before = baton_master();
 
 	write_config(version, true);
 	if (command(word, true))
 		refused++;
 	write_config(version, false);
-	if (master_pid() != before)
+	if (baton_master() != before)
 		fault("batonctl %s was refused, but another master serves", word);
 }
 
@@ -213,11 +248,11 @@ restart_by_hand(unsigned n)
 {
 	char *count = mem_printf("%u", 1 + n / 6 % 3);
 	uint64_t until = clock_mono_ns() + READY_NS;
-	pid_t pid = spawn_baton(count, "auto");
+	pid_t pid = baton_spawn(count, "auto");
 	int status;
 
 	mem_free(count);
-	while (master_pid() != pid) {
+	while (baton_master() != pid) {
 		loop_turn(5);
 		if (process_ended(pid, &status)) {
 			fault("a new generation ended, status %x", status);
@@ -235,7 +270,7 @@ restart_by_hand(unsigned n)
 static void
 restart(unsigned n)
 {
-	pid_t before = master_pid();
+	pid_t before = baton_master();
 	bool done;
 
 	if (n % 5 == 4) {
@@ -251,7 +286,7 @@ restart(unsigned n)
 	}
 	if (!done)
 		return;
-	master = master_pid();
+	master = baton_master();
 	if (master == before)
 		fault("after a restart the same master serves");
 	in_force();
@@ -260,7 +295,7 @@ restart(unsigned n)
 static void
 reload(unsigned n)
 {
-	pid_t before = master_pid();
+	pid_t before = baton_master();
 
 	if (n % 5 == 4) {
 		refused_command("reload");
@@ -269,7 +304,7 @@ reload(unsigned n)
 	change_config();
 	if (!command("reload", false))
 		return;
-	if (master_pid() != before)
+	if (baton_master() != before)
 		fault("after a reload another master serves");
 	in_force();
 }
@@ -294,7 +329,7 @@ baton_kill_worker(void)
 	uint64_t stopped_at;
 	unsigned n;
 
-	master = master_pid();
+	master = baton_master();
 	n = workers(pids);
 	if (n == 0) {
 		fault("there is no worker to kill");
@@ -354,9 +389,9 @@ baton_stop_checks(unsigned kills)
 	int64_t crashes = baton_stat("baton.worker_crashes"),
 		hung = baton_stat("baton.worker_hung");
 
-	if (crashes != (int64_t)kills)
+	if (points.done == 0 && crashes != (int64_t)kills)
 		fault("%lld workers died, %u were killed", (long long)crashes, kills);
-	if (hung > 0)
+	if (points.done == 0 && hung > 0)
 		fault("%lld processes hung", (long long)hung);
 }
 
@@ -372,7 +407,7 @@ stop(void)
 		fault("there are generations left after the end");
 	check_log();
 	if (faults)
-		show_log();
+		baton_show_log();
 }
 
 const struct subject subject_baton = {

@@ -17,7 +17,7 @@
 #define READ_BYTES 65536
 
 uint64_t now_ns, loop_stall_ns, loop_away_ns;
-bool finishing;
+bool finishing, outage, excused;
 
 static struct list peers;
 static int poll_fd;
@@ -115,7 +115,7 @@ peer_connect(struct peer *p, uint16_t port, int receive_bytes)
 	socklen_t n = sizeof(a);
 
 	p->fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	p->doomed = false;
+	p->doomed = outage;
 	p->connecting = true;
 	p->polled = EPOLLOUT;
 	p->budget = SIZE_MAX;

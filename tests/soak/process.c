@@ -188,6 +188,29 @@ parent_of(pid_t pid)
 }
 
 static bool
+is_dead(pid_t pid)
+{
+	char path[64], stat[512], state = 'X';
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+	f = fopen(path, "re");
+	if (f == NULL)
+		return true;
+	if (fgets(stat, sizeof(stat), f) && strrchr(stat, ')'))
+		sscanf(strrchr(stat, ')') + 1, " %c", &state);
+	fclose(f);
+	return state == 'Z' || state == 'X';
+}
+
+void
+process_wait_gone(pid_t pid)
+{
+	for (unsigned tries = 0; tries < 10000 && !is_dead(pid); tries++)
+		usleep(500);
+}
+
+static bool
 has_title(pid_t pid, const char *title)
 {
 	char path[64], line[128] = "";
@@ -265,6 +288,53 @@ pss_kib(pid_t pid)
 	if (f)
 		fclose(f);
 	return kib;
+}
+
+/* One that was just executed has no title yet, and is a master to be. */
+static bool
+baton_role(pid_t pid, enum baton_role *role)
+{
+	static const char *const titles[] = {"baton: master", "baton: admin", "baton: worker"};
+	char path[64], line[256] = "";
+	const char *slash;
+	FILE *f;
+
+	for (unsigned i = 0; i < 3; i++) {
+		*role = i;
+		if (has_title(pid, titles[i]))
+			return true;
+	}
+	*role = BATON_MASTER;
+	snprintf(path, sizeof(path), "/proc/%d/cmdline", (int)pid);
+	f = fopen(path, "re");
+	if (f == NULL)
+		return false;
+	if (fgets(line, sizeof(line), f) == NULL)
+		line[0] = '\0';
+	fclose(f);
+	slash = strrchr(line, '/');
+	return slash && strcmp(slash, "/baton") == 0;
+}
+
+unsigned
+process_batons(struct baton_process *out, unsigned room)
+{
+	size_t n;
+	struct process *all = all_processes(&n);
+	unsigned found = 0;
+	pid_t self = getpid();
+
+	reap();
+	for (size_t i = 0; i < n && found < room; i++) {
+		enum baton_role role;
+
+		if (all[i].pid == self || !descends_from(all, n, all[i].pid, self) ||
+		    !baton_role(all[i].pid, &role))
+			continue;
+		out[found++] = (struct baton_process){all[i].pid, all[i].parent, role};
+	}
+	mem_free(all);
+	return found;
 }
 
 struct memory
@@ -351,17 +421,57 @@ doom_peer(struct peer *p, void *arg)
 		p->doomed = true;
 }
 
-static void
-judge_socket(const struct inet_diag_msg *m, const struct inodes *held)
-{
-	uint16_t ours = ntohs(m->id.idiag_sport), theirs = ntohs(m->id.idiag_dport);
+/* Who is asked for: the sockets of these states, each told to fn. */
+struct survey {
+	void (*fn)(const struct inet_diag_msg *m, void *arg);
+	void *arg;
+};
 
-	if ((ours == h1_port || ours == h2_port) && holds(held, m->idiag_inode))
-		loop_each(doom_peer, &theirs);
+static bool
+is_ours(const struct inet_diag_msg *m)
+{
+	uint16_t port = ntohs(m->id.idiag_sport);
+
+	return port == h1_port || port == h2_port;
+}
+
+static void
+doom_client_of(const struct inet_diag_msg *m)
+{
+	uint16_t theirs = ntohs(m->id.idiag_dport);
+
+	loop_each(doom_peer, &theirs);
+}
+
+static void
+doom_if_held(const struct inet_diag_msg *m, void *arg)
+{
+	if (is_ours(m) && holds(arg, m->idiag_inode))
+		doom_client_of(m);
+}
+
+/* A connection that waits in a queue has no inode yet. */
+static void
+doom_if_queued(const struct inet_diag_msg *m, void *arg)
+{
+	if (is_ours(m) && m->idiag_inode == 0)
+		doom_client_of(m);
+}
+
+static void
+count_listening(const struct inet_diag_msg *m, void *arg)
+{
+	*(unsigned *)arg += is_ours(m);
+}
+
+static void
+count_to_origin(const struct inet_diag_msg *m, void *arg)
+{
+	*(unsigned *)arg += ntohs(m->id.idiag_dport) == origin_port;
 }
 
 static int
-ask_for_sockets(void)
+ask_for_sockets(unsigned states)
 {
 	struct {
 		struct nlmsghdr head;
@@ -372,7 +482,7 @@ ask_for_sockets(void)
 		.nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP},
 	    .ask = {.sdiag_family = AF_INET,
 		.sdiag_protocol = IPPROTO_TCP,
-		.idiag_states = 1u << TCP_ESTABLISHED | 1u << TCP_CLOSE_WAIT},
+		.idiag_states = states},
 	};
 	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
 
@@ -384,21 +494,17 @@ ask_for_sockets(void)
 }
 
 /* Asks the kernel directly: /proc/net/tcp with its thousands of dead takes a tenth of a second. */
-void
-process_doom_clients(pid_t pid)
+static void
+survey(unsigned states, const struct survey *v)
 {
 	static char part[65536] __attribute__((aligned(8)));
-	struct inodes held = {0};
-	char dir[64];
+	int fd = ask_for_sockets(states);
 	bool more = true;
-	int fd = ask_for_sockets();
 
 	if (fd < 0) {
 		fault("the kernel does not tell its sockets: %s", strerror(errno));
 		return;
 	}
-	snprintf(dir, sizeof(dir), "/proc/%d/fd", (int)pid);
-	add_sockets(dir, &held);
 	while (more) {
 		ssize_t n = recv(fd, part, sizeof(part), 0);
 
@@ -407,9 +513,81 @@ process_doom_clients(pid_t pid)
 		     more && n > 0 && NLMSG_OK(h, (size_t)n); h = NLMSG_NEXT(h, n)) {
 			more = h->nlmsg_type != NLMSG_DONE && h->nlmsg_type != NLMSG_ERROR;
 			if (more)
-				judge_socket(NLMSG_DATA(h), &held);
+				v->fn(NLMSG_DATA(h), v->arg);
 		}
 	}
 	close(fd);
+}
+
+#define OPEN_STATES (1u << TCP_ESTABLISHED | 1u << TCP_CLOSE_WAIT)
+
+void
+process_doom_clients(pid_t pid)
+{
+	struct inodes held = {0};
+	char dir[64];
+
+	snprintf(dir, sizeof(dir), "/proc/%d/fd", (int)pid);
+	add_sockets(dir, &held);
+	survey(OPEN_STATES, &(struct survey){doom_if_held, &held});
 	vec_fini(&held);
+}
+
+void
+process_doom_queued(void)
+{
+	survey(OPEN_STATES, &(struct survey){doom_if_queued, NULL});
+}
+
+bool
+process_somebody_listens(void)
+{
+	unsigned n = 0;
+
+	survey(1u << TCP_LISTEN, &(struct survey){count_listening, &n});
+	return n > 0;
+}
+
+unsigned
+process_origin_connections(void)
+{
+	unsigned n = 0;
+
+	survey(OPEN_STATES, &(struct survey){count_to_origin, &n});
+	return n;
+}
+
+struct held {
+	struct inodes inodes;
+	unsigned n;
+};
+
+static void
+count_held(const struct inet_diag_msg *m, void *arg)
+{
+	struct held *h = arg;
+
+	h->n += ntohs(m->id.idiag_dport) == origin_port && holds(&h->inodes, m->idiag_inode);
+}
+
+/* Without the connections to the origin that wait for their next request. */
+unsigned
+process_descriptors(pid_t pid)
+{
+	struct held h = {0};
+	char path[64];
+	struct dirent *e;
+	unsigned n = 0;
+	DIR *d;
+
+	snprintf(path, sizeof(path), "/proc/%d/fd", (int)pid);
+	d = opendir(path);
+	while (d && (e = readdir(d)) != NULL)
+		n += e->d_name[0] != '.';
+	if (d)
+		closedir(d);
+	add_sockets(path, &h.inodes);
+	survey(OPEN_STATES, &(struct survey){count_held, &h});
+	vec_fini(&h.inodes);
+	return n - h.n;
 }

@@ -6,12 +6,15 @@
  *   soak [baton|nginx|haproxy]
  *
  * RESTARTS, RELOADS, KILLS  how many (0)
+ * KILLPOINTS                moments at which anything is killed, also in the middle of a restart (0)
+ * START_MS                  longest start after that (1000; 0: only told)
  * SECONDS                   plain load before (5)
  * SLOW_S                    length of slow transfers (10)
  * DRAIN_S                   --drain-time-s of baton (5)
  * GAP_MS                    longest wait of a new connection while workers are killed (100; 0: only
- * told) SEED                      of all choices (printed) B                         where the
- * programs are (build)
+ *                           told)
+ * SEED                      of all choices (printed)
+ * B                         where the programs are (build)
  *
  * Exit status 0: every promise was kept.
  */
@@ -26,10 +29,11 @@
 #include "tests/soak/soak.h"
 
 #define FINISH_NS (90 * NS_PER_S)
+#define POINTS_BETWEEN_LOOKS 10
 
 struct plan {
 	const struct subject *subject;
-	unsigned restarts, reloads, kills, seconds, gap_ms;
+	unsigned restarts, reloads, kills, points, seconds, gap_ms;
 	uint64_t seed;
 };
 
@@ -60,6 +64,8 @@ read_plan(struct plan *p, int argc, char **argv)
 	p->restarts = (unsigned)number("RESTARTS", 0);
 	p->reloads = (unsigned)number("RELOADS", 0);
 	p->kills = (unsigned)number("KILLS", 0);
+	p->points = (unsigned)number("KILLPOINTS", 0);
+	points.start_allowed_ns = number("START_MS", 1000) * NS_PER_MS;
 	p->seconds = (unsigned)number("SECONDS", 5);
 	p->gap_ms = (unsigned)number("GAP_MS", 100);
 	p->seed = number("SEED", clock_wall_ns() % 1000000);
@@ -164,6 +170,41 @@ kill_one(unsigned n)
 	baton_kill_worker();
 }
 
+/* Clients come to their end, are counted, and begin anew. */
+static void
+be_quiet(void)
+{
+	uint64_t until = clock_mono_ns() + FINISH_NS;
+
+	finishing = true;
+	while (loop_peers() && clock_mono_ns() < until)
+		loop_turn(20);
+	if (loop_peers())
+		fault("%u clients did not come to an end", loop_peers());
+	points_quiet();
+	finishing = false;
+	start_clients();
+}
+
+static void
+kill_anything(unsigned n)
+{
+	points_kill(n);
+	if (n % POINTS_BETWEEN_LOOKS == POINTS_BETWEEN_LOOKS - 1)
+		be_quiet();
+}
+
+static void
+print_points(const struct plan *plan)
+{
+	if (plan->points == 0)
+		return;
+	printf("after a kill: the longest of %u starts took %.0f ms, all was as before after %.0f ms "
+	       "at most\n",
+	    points.starts, (double)points.start_ns / NS_PER_MS,
+	    (double)points.settle_ns / NS_PER_MS);
+}
+
 static void
 leave_alone(const struct plan *plan)
 {
@@ -264,10 +305,15 @@ run(const struct plan *plan)
 		repeat(PHASE_RESTARTS, plan->restarts, plan->subject->restart, "hot restarts");
 	if (plan->subject == &subject_baton)
 		repeat(PHASE_KILLS, plan->kills, kill_one, "workers killed");
+	if (plan->subject == &subject_baton && plan->points) {
+		be_quiet();
+		repeat(PHASE_POINTS, plan->points, kill_anything, "kill points");
+	}
 	finish();
 	measure();
 	printf("\n");
 	print_memory();
+	print_points(plan);
 	if (plan->subject == &subject_baton) {
 		expect_no_failures();
 		compare_totals();
@@ -308,9 +354,11 @@ main(int argc, char **argv)
 	rand_seed(plan.seed);
 	processes_init();
 	loop_init();
-	printf("soak of %s: seed %llu, %u reloads, %u restarts, %u kills\n", plan.subject->name,
-	    (unsigned long long)plan.seed, plan.reloads, plan.subject->restart ? plan.restarts : 0,
-	    plan.kills);
+	printf("soak of %s: seed %llu, %u reloads, %u restarts, %u kills, %u kill points\n",
+	    plan.subject->name, (unsigned long long)plan.seed, plan.reloads,
+	    plan.subject->restart ? plan.restarts : 0, plan.kills, plan.points);
+	points_init(plan.seed);
+	closed_is_told = plan.subject == &subject_baton;
 	fflush(stdout);
 	run(&plan);
 	process_end_all();

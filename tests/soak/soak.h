@@ -33,6 +33,7 @@ enum phase {
 	PHASE_RELOADS,
 	PHASE_RESTARTS,
 	PHASE_KILLS,
+	PHASE_POINTS,
 	PHASE_FINISH,
 	PHASES,
 };
@@ -71,6 +72,8 @@ extern uint64_t now_ns;	       /* when this turn began */
 extern uint64_t loop_stall_ns; /* longest turn: how late this client itself was */
 extern uint64_t loop_away_ns;  /* longest hold of a worker before it was killed */
 extern bool finishing;	       /* no new requests */
+extern bool outage;	       /* nobody listens, and that is our doing */
+extern bool excused;	       /* we killed workers without a master: perhaps nobody listens */
 
 void loop_init(void);
 void loop_turn(unsigned ms);
@@ -120,6 +123,7 @@ struct tally {
 extern enum phase phase;
 extern struct tally tally[PHASES][KINDS];
 extern uint64_t heads_sent;   /* requests whose head was handed to the kernel whole */
+extern bool closed_is_told; /* idle connections that were closed: one by one */
 extern uint64_t heads_unsure; /* of these, failed: nobody knows who read them */
 
 void tally_head(void);
@@ -161,6 +165,22 @@ void baton_kill_worker(void);
 int64_t baton_stat(const char *name);
 void baton_stop_checks(unsigned kills);
 
+/* ---- points.c: anything is killed at any moment */
+
+#define BREAKER_REQUESTS 150 /* max_requests of the cluster: shares that leak are missed soon */
+
+struct points {
+	unsigned done, starts;
+	uint64_t start_ns, start_allowed_ns; /* the longest start; 0: only told */
+	uint64_t settle_ns;		     /* the longest time until all was there again */
+	int64_t crashes;		     /* workers that died while their master lived, at most */
+};
+extern struct points points;
+void points_init(uint64_t seed);
+void points_kill(unsigned n);
+/* With all clients gone: every number is where it must be. */
+void points_quiet(void);
+
 /* ---- process.c */
 
 void processes_init(void);
@@ -178,8 +198,21 @@ struct memory {
 };
 struct memory process_memory(pid_t except);
 void process_end_all(void);
-/* Marks the clients whose connection a process holds. */
+/* Marks the clients whose connection a process holds; those that wait in a queue. */
 void process_doom_clients(pid_t pid);
+void process_doom_queued(void);
+bool process_somebody_listens(void);	      /* on the port of the clients */
+unsigned process_origin_connections(void);    /* open ones */
+unsigned process_descriptors(pid_t pid);
+void process_wait_gone(pid_t pid); /* dead, if not waited for yet; without a turn of the loop */
+
+enum baton_role { BATON_MASTER, BATON_ADMIN, BATON_WORKER };
+struct baton_process {
+	pid_t pid, parent;
+	enum baton_role role;
+};
+/* All of them that live, whatever their generation. */
+unsigned process_batons(struct baton_process *out, unsigned room);
 void run_for(unsigned ms);
 char *program(const char *name); /* in the build folder; good for four more calls */
 

@@ -10,6 +10,7 @@
 enum phase phase;
 struct tally tally[PHASES][KINDS];
 uint64_t heads_sent, heads_unsure;
+bool closed_is_told;
 
 static const char *const names[KINDS] = {
 #define KIND(id, clients, name) [KIND_##id] = name,
@@ -22,6 +23,7 @@ static const char *const phases[PHASES] = {
     [PHASE_RELOADS] = "reloads",
     [PHASE_RESTARTS] = "restarts",
     [PHASE_KILLS] = "kills",
+    [PHASE_POINTS] = "kill points",
     [PHASE_FINISH] = "end",
 };
 
@@ -53,6 +55,13 @@ tally_done(enum kind kind, uint64_t pause_ns)
 	tally_pause(kind, pause_ns);
 }
 
+/* Nobody listens, and we killed those who did. */
+static bool
+is_excused(void)
+{
+	return outage || (excused && !process_somebody_listens());
+}
+
 void
 tally_failed(struct peer *p, bool sent, const char *fmt, ...)
 {
@@ -60,7 +69,7 @@ tally_failed(struct peer *p, bool sent, const char *fmt, ...)
 	va_list ap;
 
 	heads_unsure += sent;
-	if (p->doomed) {
+	if (p->doomed || is_excused()) {
 		tally[phase][p->kind].lost++;
 		return;
 	}
@@ -79,10 +88,15 @@ tally_failed(struct peer *p, bool sent, const char *fmt, ...)
 void
 tally_closed_idle(struct peer *p)
 {
-	if (p->doomed)
+	if (p->doomed) {
 		tally[phase][p->kind].lost++;
-	else
-		tally[phase][p->kind].closed_idle++;
+		return;
+	}
+	tally[phase][p->kind].closed_idle++;
+	if (closed_is_told) {
+		printf("CLOSED  %s, %s, idle, from port %u\n", phases[phase], names[p->kind], p->port);
+		fflush(stdout);
+	}
 }
 
 static uint64_t
