@@ -70,6 +70,16 @@ directory_changed(struct segment *seg)
 	__atomic_store_n(&seg->h->dir_version, seg->h->dir_version + 1, __ATOMIC_RELEASE);
 }
 
+/* Our own index was in step and stays so: it needs no look at the directory. */
+static void
+index_own(struct segment *seg, struct seg_record *r)
+{
+	map_put(&seg->index[r->scope], record_name(r), r);
+	seg->seen_end = seg->h->dir_end;
+	seg->seen_version = seg->h->dir_version;
+	seg->seen_reused = seg->h->dir_reused;
+}
+
 static void
 set_state(struct seg_record *r, enum record_state state)
 {
@@ -85,19 +95,22 @@ set_name(struct seg_record *r, struct str prefix)
 
 /* ---- taking a retired block again */
 
-static bool
-all_let_go(const struct segment *seg, uint64_t retired)
+/* The last retired block that every living seat has let go; all before it are let go, too. */
+static uint64_t
+let_go_by_all(const struct segment *seg)
 {
+	uint64_t lowest = UINT64_MAX;
+
 	for (uint32_t i = 0; i < seg->h->seats; i++) {
 		uint32_t state = __atomic_load_n(&segment_seat(seg, i)->state, __ATOMIC_ACQUIRE);
+		uint64_t mine = __atomic_load_n(&segment_lane(seg, i)->let_go, __ATOMIC_ACQUIRE);
 
-		if (state == SEAT_TAKEN &&
-		    __atomic_load_n(&segment_lane(seg, i)->let_go, __ATOMIC_ACQUIRE) < retired)
-			return false;
 		if (state == SEAT_TAKING)
-			return false;
+			return 0;
+		if (state == SEAT_TAKEN && mine < lowest)
+			lowest = mine;
 	}
-	return true;
+	return lowest;
 }
 
 /* What an admin before us retired, once; later ones are added as they are retired. */
@@ -118,13 +131,18 @@ know_retired(struct segment *seg)
 static struct seg_record *
 take_reusable(struct segment *seg, enum stat_scope scope, struct str prefix)
 {
+	uint64_t let_go;
+
 	know_retired(seg);
+	if (seg->retired[scope].len == 0)
+		return NULL;
+	let_go = let_go_by_all(seg);
 	for (size_t i = 0; i < seg->retired[scope].len; i++) {
 		struct seg_record *r = seg->retired[scope].at[i];
 
-		if (r->name_room < prefix.n || !all_let_go(seg, r->retired))
+		if (r->name_room < prefix.n || r->retired > let_go)
 			continue;
-		vec_remove(&seg->retired[scope], i);
+		seg->retired[scope].at[i] = seg->retired[scope].at[--seg->retired[scope].len];
 		return r;
 	}
 	return NULL;
@@ -202,6 +220,7 @@ reuse(struct segment *seg, struct seg_record *r, struct str prefix, struct err *
 	set_state(r, RECORD_LIVE);
 	__atomic_store_n(&seg->h->dir_reused, seg->h->dir_reused + 1, __ATOMIC_RELEASE);
 	directory_changed(seg);
+	index_own(seg, r);
 	return 0;
 }
 
@@ -264,6 +283,7 @@ append(struct segment *seg, enum stat_scope scope, struct str prefix, struct err
 	hide_rows(r, scope, prefix);
 	__atomic_store_n(&seg->h->dir_end, seg->h->dir_end + rec.bytes, __ATOMIC_RELEASE);
 	directory_changed(seg);
+	index_own(seg, r);
 	return 0;
 }
 
