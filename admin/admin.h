@@ -11,6 +11,7 @@
 #include "admin/config/files.h"
 #include "admin/config/publish.h"
 #include "admin/config/store.h"
+#include "admin/config/turns.h"
 #include "admin/discovery/members.h"
 #include "admin/stats.h"
 #include "lib/event/loop.h"
@@ -18,6 +19,7 @@
 #include "lib/ipc/channel.h"
 #include "lib/ipc/process.h"
 
+struct announce;
 struct flushes;
 struct health;
 struct message_view;
@@ -42,9 +44,11 @@ struct admin {
 	VEC(struct store) past;    /* replaced while somebody read them */
 	unsigned store_readers;
 	struct publish *publish;
+	struct turns turns; /* at the barrier */
 	struct files files;
 	struct members members;
 	struct health *health;
+	struct announce *announce;
 	struct admin_stats stats;
 	struct flushes *flushes;
 	struct folds *folds;

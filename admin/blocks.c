@@ -117,6 +117,28 @@ blocks_publish_cluster(struct segment *seg, struct str prefix, bool checked, str
 	return 0;
 }
 
+static void
+retire(struct segment *seg, enum stat_scope scope, struct str prefix, const char *more)
+{
+	struct strb b = {0};
+
+	strb_adds(&b, prefix);
+	strb_addz(&b, more);
+	block_retire(seg, scope, strb_str(&b));
+	strb_fini(&b);
+}
+
+void
+blocks_retire_cluster(struct segment *seg, struct str prefix)
+{
+	retire(seg, SCOPE_active_check, prefix, "health_check.");
+	retire(seg, SCOPE_cluster, prefix, "");
+	retire(seg, SCOPE_http1_codec, prefix, "http1.");
+	retire(seg, SCOPE_http2_codec, prefix, "http2.");
+	for (size_t i = 0; i < CODES_SETS; i++)
+		retire(seg, SCOPE_cluster_codes, prefix, codes_set_names[i]);
+}
+
 int
 blocks_publish_listeners(struct segment *seg, const struct settings *settings,
     const struct store *s, struct err *err)

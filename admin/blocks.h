@@ -23,5 +23,6 @@ int blocks_publish_listeners(struct segment *seg, const struct settings *setting
 /* Those of one cluster but for its hosts (members.c); prefix: "cluster.<stat name>.".  checked: it
  * has active health checks. */
 int blocks_publish_cluster(struct segment *seg, struct str prefix, bool checked, struct err *err);
+void blocks_retire_cluster(struct segment *seg, struct str prefix);
 
 #endif

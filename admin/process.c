@@ -10,6 +10,7 @@
 #include "admin/blocks.h"
 #include "admin/config/load.h"
 #include "admin/control.h"
+#include "admin/discovery/announce.h"
 #include "admin/flush.h"
 #include "admin/folds.h"
 #include "admin/health/health.h"
@@ -344,29 +345,29 @@ on_sigterm(void *arg, const struct signalfd_siginfo *info)
 /* ---- the barrier */
 
 static void
-send_offset(struct admin *a, enum message_type type, unsigned seat, uint64_t offset)
+send_prepare(void *arg, unsigned seat, uint64_t offset)
 {
 	struct message m;
 
-	message_init(&m, type);
+	message_init(&m, MSG_PREPARE);
 	m.seat = seat;
 	message_u(&m, offset);
-	admin_send(a, &m);
-}
-
-static void
-send_prepare(void *arg, unsigned seat, uint64_t offset)
-{
-	send_offset(arg, MSG_PREPARE, seat, offset);
+	admin_send(arg, &m);
 }
 
 static void
 send_use(void *arg, uint64_t offset)
 {
 	struct admin *a = arg;
+	struct message m;
 
+	startup_before_use(a->startup);
 	reload_before_use(a->reload);
-	send_offset(arg, MSG_USE, SEAT_ALL, offset);
+	message_init(&m, MSG_USE);
+	m.seat = SEAT_ALL;
+	message_u(&m, offset);
+	message_u(&m, members_before_use(&a->members));
+	admin_send(a, &m);
 }
 
 static void
@@ -374,8 +375,25 @@ on_published(void *arg, uint64_t offset, const char *refused)
 {
 	struct admin *a = arg;
 
-	if (!reload_on_published(a->reload, refused))
-		startup_on_published(a->startup, refused);
+	turns_done(&a->turns, refused);
+}
+
+static void
+look_warm(void *arg)
+{
+	struct admin *a = arg;
+
+	startup_on_warm(a->startup);
+	reload_on_warm(a->reload);
+}
+
+/* From within a change of the model. */
+static void
+on_warm(void *arg)
+{
+	struct admin *a = arg;
+
+	loop_defer(a->loop, look_warm, a);
 }
 
 /* ---- life */
@@ -402,15 +420,6 @@ take_seat(struct admin *a, struct err *err)
 }
 
 static void
-on_warm(void *arg)
-{
-	struct admin *a = arg;
-
-	if (a->startup)
-		startup_on_warm(a->startup);
-}
-
-static void
 admin_init(struct admin *a, const struct process_start *start)
 {
 	static const struct publish_events events = {send_prepare, send_use, on_published};
@@ -421,7 +430,7 @@ admin_init(struct admin *a, const struct process_start *start)
 	files_init(&a->files);
 	members_init(&a->members);
 	a->members.on_warm = on_warm;
-	a->members.arg = a;
+	a->announce = announce_new(a);
 	a->health = health_new(a);
 	a->publish = publish_new(&events, a);
 	a->flushes = flushes_new(a);
@@ -444,6 +453,8 @@ admin_fini(struct admin *a)
 	folds_free(&a->folds);
 	reload_free(&a->reload);
 	publish_free(&a->publish);
+	announce_free(&a->announce);
+	turns_fini(&a->turns);
 	members_fini(&a->members);
 	health_free(&a->health);
 	files_fini(&a->files);

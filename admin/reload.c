@@ -4,6 +4,7 @@
 #include "admin/blocks.h"
 #include "admin/config/diff.h"
 #include "admin/config/load.h"
+#include "admin/discovery/announce.h"
 #include "admin/discovery/resolve.h"
 #include "admin/listen.h"
 #include "admin/startup.h"
@@ -18,7 +19,8 @@
 #define RELOAD_STATES(STATE)                                                                       \
 	STATE(RELOAD_IDLE, "idle", TO(RELOAD_RESOLVING))                                           \
 	STATE(RELOAD_RESOLVING, "resolving", TO(RELOAD_LISTENING) | TO(RELOAD_IDLE))               \
-	STATE(RELOAD_LISTENING, "listening", TO(RELOAD_PUBLISHING) | TO(RELOAD_IDLE))              \
+	STATE(RELOAD_LISTENING, "listening", TO(RELOAD_WARMING) | TO(RELOAD_IDLE))                 \
+	STATE(RELOAD_WARMING, "warming", TO(RELOAD_PUBLISHING) | TO(RELOAD_IDLE))                  \
 	STATE(RELOAD_PUBLISHING, "publishing", TO(RELOAD_IDLE))
 enum reload_state { RELOAD_STATES(STATE_ENUM) };
 STATE_TABLE(reload, RELOAD_STATES)
@@ -38,6 +40,7 @@ struct reload {
 	struct store next;	   /* becomes the store in force, or nothing */
 	struct files files;
 	struct diff diff;
+	struct turn turn; /* at the barrier */
 	uint64_t journal_before;
 	bool written; /* to the journal */
 };
@@ -90,6 +93,7 @@ static void
 forget(struct reload *r)
 {
 	resolve_free(&r->resolve);
+	turns_leave(&r->a->turns, &r->turn);
 	members_drop(&r->a->members);
 	files_fini(&r->files);
 	diff_fini(&r->diff);
@@ -153,10 +157,11 @@ refuse(struct reload *r, const char *why)
 {
 	log_error(LOG_CONFIG, "reload: refused, the configuration in force stays: %s", why);
 	stat_inc(&r->a->stats.runtime->load_error);
-	if (r->state == RELOAD_LISTENING || r->state == RELOAD_PUBLISHING)
+	if (r->state >= RELOAD_LISTENING)
 		give_back_sockets(r);
 	if (r->written) {
 		journal_rewind(r->a->store.journal, r->journal_before);
+		members_written(&r->a->members, false);
 		reload_forget_prepared(r->a);
 	}
 	end(r, CONTROL_REFUSED, str_of(why));
@@ -243,6 +248,7 @@ accepted(struct reload *r)
 	struct strb text = {0};
 
 	diff_text(&r->diff, &text);
+	members_written(&r->a->members, true);
 	take_over(r);
 	log_info(LOG_CONFIG, "reload: in force, %s, workers=%u", strb_z(&text),
 	    publish_workers(r->a->publish));
@@ -250,57 +256,62 @@ accepted(struct reload *r)
 	strb_fini(&text);
 }
 
-bool
-reload_on_published(struct reload *r, const char *refused)
+static void
+turn_done(void *arg, const char *refused)
 {
-	if (r->state != RELOAD_PUBLISHING)
-		return false;
+	struct reload *r = arg;
+
 	if (refused)
 		refuse(r, refused);
 	else
 		accepted(r);
-	return true;
 }
 
-/* The live records in a memory file of their own; from now on that is the journal in force. */
 static int
-compact(struct admin *a, struct err *err)
+write_next(struct reload *r, struct err *err)
 {
-	struct journal *copy;
-	struct message m;
+	struct admin *a = r->a;
 
-	if (!journal_is_stale(a->store.journal))
-		return 0;
-	if ((copy = journal_compact(a->store.journal, err)) == NULL)
+	if (announce_compact(a, err) < 0)
 		return -1;
-	journal_free(&a->store.journal);
-	a->store.journal = copy;
-	publish_set_used(a->publish, journal_size(copy));
-	message_init(&m, MSG_JOURNAL);
-	m.fd = journal_fd(copy);
-	message_u(&m, journal_size(copy));
-	admin_send(a, &m);
-	return 0;
+	r->journal_before = journal_size(a->store.journal);
+	r->written = true;
+	if (diff_write(&r->diff, a->store.journal, err) < 0)
+		return -1;
+	return members_write(&a->members, a->store.journal, &r->next, err);
 }
 
 static void
-publish(struct reload *r)
+turn_begin(void *arg)
 {
+	struct reload *r = arg;
 	struct admin *a = r->a;
 	struct err err = {""};
 
-	if (compact(a, &err) < 0) {
-		refuse(r, err.text);
-		return;
-	}
-	r->journal_before = journal_size(a->store.journal);
-	r->written = true;
-	if (diff_write(&r->diff, a->store.journal, &err) < 0) {
+	if (write_next(r, &err) < 0) {
+		turns_pass(&a->turns);
 		refuse(r, err.text);
 		return;
 	}
 	reload_enter(r, RELOAD_PUBLISHING);
 	publish_start(a->publish, journal_size(a->store.journal));
+}
+
+/* ---- WARMING: clusters that are new have members and first checks before anybody uses them */
+
+void
+reload_on_warm(struct reload *r)
+{
+	if (r->state == RELOAD_WARMING && !turns_has(&r->a->turns, &r->turn) &&
+	    members_are_warm(&r->a->members))
+		turns_ask(&r->a->turns, &r->turn);
+}
+
+static void
+warm(struct reload *r)
+{
+	reload_enter(r, RELOAD_WARMING);
+	reload_on_warm(r);
 }
 
 /* ---- LISTENING */
@@ -314,7 +325,7 @@ go_on_if_all_answered(struct reload *r)
 	if (r->cannot_listen.n)
 		refuse(r, strb_z(&r->cannot_listen));
 	else
-		publish(r);
+		warm(r);
 }
 
 static void
@@ -357,10 +368,19 @@ prepare_parts(struct reload *r, struct err *err)
 {
 	struct admin *a = r->a;
 
-	if (files_prepare(&r->files, &a->files, &r->next, err) < 0 ||
-	    members_prepare(&a->members, &r->next, err) < 0)
+	if (files_prepare(&r->files, &a->files, &r->next, err) < 0)
 		return -1;
 	return blocks_publish_listeners(a->segment, a->settings, &r->next, err);
+}
+
+static void
+compare(struct reload *r)
+{
+	const struct members *m = &r->a->members;
+
+	diff_make(&r->diff, &r->a->store, &r->next);
+	for (size_t i = 0; i < m->plans.len; i++)
+		diff_add_members(&r->diff, &r->next, m->plans.at[i].cluster->name);
 }
 
 static void
@@ -370,7 +390,11 @@ on_resolved(void *arg)
 	struct err err = {""};
 
 	resolve_free(&r->resolve);
-	diff_make(&r->diff, &r->a->store, &r->next);
+	if (members_prepare(&r->a->members, &r->next, &err) < 0) {
+		refuse(r, err.text);
+		return;
+	}
+	compare(r);
 	if (r->diff.rows.len == 0) {
 		log_info(LOG_CONFIG, "reload: nothing changed");
 		end(r, CONTROL_OK, STR("nothing changed"));
@@ -469,6 +493,7 @@ reload_new(struct admin *a)
 	struct reload *r = mem_new(struct reload);
 
 	r->a = a;
+	r->turn = (struct turn){turn_begin, turn_done, r};
 	store_init(&r->next);
 	files_init(&r->files);
 	return r;

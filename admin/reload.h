@@ -2,9 +2,9 @@
  * Reload: the configuration of the command line is read anew, and what
  * changed is published, or nothing is.
  *
- *   IDLE → RESOLVING → LISTENING → PUBLISHING → IDLE
+ *   IDLE → RESOLVING → LISTENING → WARMING → PUBLISHING → IDLE
  *
- * (names, sockets of new addresses, barrier).  Whatever is refused on the
+ * (names, sockets of new addresses, members of new clusters, barrier).  Whatever is refused on the
  * way is given back: sockets, the journal's tail, opened log files.  One
  * at a time; whoever asks while one goes on is answered at the end of one
  * more, which begins then.
@@ -34,7 +34,7 @@ void reload_forget_prepared(struct admin *a);
 bool reload_on_listened(struct reload *r, struct str key, bool ok, struct str text);
 /* Every worker is ready; USE is about to be sent. */
 void reload_before_use(struct reload *r);
-/* The barrier's end, true when it was this reload's. */
-bool reload_on_published(struct reload *r, const char *refused);
+/* A cluster has become warm. */
+void reload_on_warm(struct reload *r);
 
 #endif

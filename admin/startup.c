@@ -6,6 +6,7 @@
 #include "admin/admin.h"
 #include "admin/blocks.h"
 #include "admin/config/load.h"
+#include "admin/discovery/announce.h"
 #include "admin/discovery/resolve.h"
 #include "admin/listen.h"
 #include "admin/reload.h"
@@ -42,6 +43,7 @@ struct startup {
 	bool again; /* what is in force came from the journal */
 	struct resolve *resolve;
 	struct timer gather;
+	struct turn turn;                  /* at the barrier */
 	struct strb admin_key;             /* empty: no admin port */
 	bool admin_listened, admin_has_fd; /* its two answers came */
 	int admin_fd;
@@ -124,33 +126,57 @@ done(struct startup *s)
 	log_info(LOG_MAIN, "admin: %s, listeners=%zu, clusters=%zu, workers=%u",
 	    s->again ? "back with the configuration in force" : "start-up complete",
 	    a->store.listeners.len, a->members.clusters.len, publish_workers(a->publish));
+	announce_may_begin(a->announce);
 	reload_may_begin(a->reload);
 }
 
 /* ---- PUBLISHING */
 
 static void
-publish_now(struct startup *s)
+turn_begin(void *arg)
 {
-	timer_stop(&s->gather);
-	startup_enter(s, STARTUP_PUBLISHING);
-	publish_start(s->a->publish, journal_size(s->a->store.journal));
-}
-
-void
-startup_on_published(struct startup *s, const char *refused)
-{
+	struct startup *s = arg;
+	struct admin *a = s->a;
 	struct err err = {""};
 
-	if (s->state != STARTUP_PUBLISHING)
+	if (members_write(&a->members, a->store.journal, &a->store, &err) < 0) {
+		turns_pass(&a->turns);
+		fail(s, err.text);
 		return;
+	}
+	startup_enter(s, STARTUP_PUBLISHING);
+	publish_start(a->publish, journal_size(a->store.journal));
+}
+
+static void
+turn_done(void *arg, const char *refused)
+{
+	struct startup *s = arg;
+	struct err err = {""};
+
 	if (refused == NULL) {
+		members_written(&s->a->members, true);
 		done(s);
 		return;
 	}
 	journal_rewind(s->a->store.journal, s->journal_before);
 	err_set(&err, "configuration refused: %s", refused);
 	fail(s, err.text);
+}
+
+void
+startup_before_use(struct startup *s)
+{
+	if (s->state == STARTUP_PUBLISHING)
+		members_accept(&s->a->members, &s->a->store);
+}
+
+static void
+publish_now(struct startup *s)
+{
+	timer_stop(&s->gather);
+	if (!turns_has(&s->a->turns, &s->turn))
+		turns_ask(&s->a->turns, &s->turn);
 }
 
 /* ---- GATHERING */
@@ -339,6 +365,15 @@ listen_all(struct startup *s)
 /* ---- between RESOLVING and LISTENING: everything that can be refused without a socket */
 
 static int
+load_members(struct admin *a, struct err *err)
+{
+	if (members_load(&a->members, a->store.journal, a->start->journal_use, err) < 0)
+		return -1;
+	members_accept(&a->members, &a->store);
+	return 0;
+}
+
+static int
 prepare_parts(struct startup *s, struct err *err)
 {
 	struct admin *a = s->a;
@@ -349,7 +384,8 @@ prepare_parts(struct startup *s, struct err *err)
 	if (members_prepare(&a->members, &a->store, err) < 0 ||
 	    blocks_publish_listeners(a->segment, a->settings, &a->store, err) < 0)
 		return -1;
-	members_accept(&a->members, &a->store);
+	if (s->again && load_members(a, err) < 0)
+		return -1;
 	a->members.keep_verdicts = false;
 	members_count(&a->members);
 	return files_open_logs(&a->files, &a->store, err);
@@ -368,7 +404,7 @@ write_journal(struct startup *s, struct err *err)
 		return -1;
 	message_init(&m, MSG_JOURNAL);
 	m.fd = journal_fd(a->store.journal);
-	message_u(&m, journal_size(a->store.journal));
+	message_u(&m, 0); /* nothing is in force yet */
 	admin_send(a, &m);
 	return 0;
 }
@@ -456,6 +492,7 @@ startup_begin(struct admin *a)
 
 	s->a = a;
 	s->admin_fd = -1;
+	s->turn = (struct turn){turn_begin, turn_done, s};
 	timer_init(&s->gather, on_gather_late, s);
 	a->startup = s;
 	if (a->start->journal_fd >= 0) {

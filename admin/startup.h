@@ -4,7 +4,7 @@
  *
  *   LOADING → RESOLVING → LISTENING → WARMING → GATHERING → PUBLISHING → DONE
  *
- * (names, sockets, first checks, workers, barrier).  Anything refused on the way ends in
+ * (names, sockets, first members and checks, workers, barrier).  Anything refused on the way ends in
  * FAILED: the reason is logged once, master is told, this process exits 1.
  *
  * An admin that replaces one finds the journal in force: it takes what
@@ -33,8 +33,8 @@ void startup_on_admin_fd(struct startup *s, struct str key, int fd);
 void startup_on_warm(struct startup *s);
 /* A worker came or went. */
 void startup_on_workers(struct startup *s);
-/* The barrier's end; refused is NULL when the configuration is in force. */
-void startup_on_published(struct startup *s, const char *refused);
+/* Every worker is ready; USE is about to be sent. */
+void startup_before_use(struct startup *s);
 
 struct str startup_admin_key(const struct startup *s); /* empty: no admin port */
 bool startup_is_over(const struct startup *s);

@@ -137,8 +137,9 @@ stats_update(struct admin *a)
 	stat_set(&a->stats.listener_manager->total_listeners_draining, count_leaving(a));
 	stat_set(&a->stats.listener_manager->total_filter_chains_draining, 0);
 	stat_set(&a->stats.listener_manager->workers_started, a->serving);
-	stat_set(&a->stats.cluster_manager->active_clusters, (int64_t)a->members.clusters.len);
-	stat_set(&a->stats.cluster_manager->warming_clusters, 0);
+	stat_set(&a->stats.cluster_manager->active_clusters,
+	    (int64_t)a->members.clusters.len - members_warming(&a->members));
+	stat_set(&a->stats.cluster_manager->warming_clusters, members_warming(&a->members));
 	members_count(&a->members);
 	stat_add(&a->stats.baton->log_lines_dropped, log_take_dropped());
 }

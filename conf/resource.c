@@ -23,8 +23,10 @@ static const struct {
 	const ProtobufCMessageDescriptor *descriptor;
 } kinds[] = {
 #define RESOURCE(id, label, descriptor) {label, &descriptor},
+#define RESOURCE_RAW(id, label) {label, NULL},
 #include "conf/resources.def"
 #undef RESOURCE
+#undef RESOURCE_RAW
 };
 
 const char *
@@ -86,7 +88,7 @@ resource_read(struct str bytes, struct resource *out, struct err *err)
 	out->version = le64toh(h.version);
 	out->name = str_make(bytes.p + sizeof(h), le32toh(h.name_length));
 	out->packed = str_make(out->name.p + out->name.n, le32toh(h.packed_length));
-	if (h.kind >= RESOURCE_KINDS)
+	if (h.kind >= RESOURCE_KINDS || kinds[h.kind].descriptor == NULL)
 		return err_set(err, "record of unknown kind %u", h.kind);
 	if (bytes.n - sizeof(h) < out->name.n || bytes.n - sizeof(h) - out->name.n != out->packed.n)
 		return err_set(err, "record of %zu bytes does not fit its lengths", bytes.n);

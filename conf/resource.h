@@ -27,8 +27,10 @@ struct err;
 
 enum resource_kind {
 #define RESOURCE(id, label, descriptor) RESOURCE_##id,
+#define RESOURCE_RAW(id, label) RESOURCE_##id,
 #include "conf/resources.def"
 #undef RESOURCE
+#undef RESOURCE_RAW
 	RESOURCE_KINDS,
 };
 

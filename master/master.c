@@ -561,6 +561,7 @@ on_tick(void *arg)
 		predecessor_report(m);
 		line_look(m);
 		supervisor_second(m);
+		lane_let_go(lane_retired()); /* its own blocks are never retired */
 	}
 }
 

@@ -176,7 +176,7 @@ lane_take(struct segment *seg, uint32_t n, enum seat_role role, uint32_t index, 
 	own_lane.seat = n;
 	lane_beat_cell = &own_lane.head->beat;
 	zero_gauges(seg, n);
-	lane_let_go();
+	lane_let_go(lane_retired());
 	__atomic_store_n(&segment_seat(seg, n)->state, SEAT_TAKEN, __ATOMIC_SEQ_CST);
 	return 0;
 }
@@ -215,12 +215,17 @@ lane_private(void)
 	return seg;
 }
 
-void
-lane_let_go(void)
+uint64_t
+lane_retired(void)
 {
-	uint64_t retired = __atomic_load_n(&own_lane.seg->h->retired, __ATOMIC_ACQUIRE);
+	return __atomic_load_n(&own_lane.seg->h->retired, __ATOMIC_ACQUIRE);
+}
 
-	__atomic_store_n(&own_lane.head->let_go, retired, __ATOMIC_RELEASE);
+void
+lane_let_go(uint64_t retired)
+{
+	if (retired > own_lane.head->let_go)
+		__atomic_store_n(&own_lane.head->let_go, retired, __ATOMIC_RELEASE);
 }
 
 static int

@@ -63,7 +63,8 @@ lane_beat_of(const struct segment *seg, uint32_t seat)
 	return __atomic_load_n(&segment_lane(seg, seat)->beat, __ATOMIC_RELAXED);
 }
 
-/* No snapshot of this process refers to a block retired until now. */
-void lane_let_go(void);
+/* This process uses no block that was retired up to this number, and will use none. */
+void lane_let_go(uint64_t retired);
+uint64_t lane_retired(void); /* the last one until now */
 
 #endif

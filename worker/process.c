@@ -18,6 +18,7 @@
 #include "lib/ipc/channel.h"
 #include "lib/ipc/orphan.h"
 #include "lib/ipc/process.h"
+#include "lib/upstream/host.h"
 #include "shm/flags.h"
 #include "shm/lane.h"
 #include "worker/access_log/access_log.h"
@@ -52,9 +53,11 @@ struct worker {
 	enum worker_state state;
 	int journal_fd;
 	struct snapshot *snapshot;    /* in force; NULL before the first */
-	struct snapshot_build *build; /* being built */
-	struct snapshot *prepared;    /* built, waiting for its USE */
+	struct snapshot_build *build; /* being built, or waiting for its USE */
+	bool prepared;                /* the latter */
 	uint64_t build_offset;
+	uint64_t journal_used; /* what is in force, in the journal that we have; 0: unknown */
+	uint64_t retired;      /* blocks up to this number are not part of what is in force */
 	struct drain drain;
 	struct hcm hcm;
 	struct listeners listeners;
@@ -108,7 +111,8 @@ use(struct worker *w, struct snapshot *s) /* takes s */
 	struct message m;
 
 	w->snapshot = s;
-	listeners_use(&w->listeners, s);
+	if (s != old)
+		listeners_use(&w->listeners, s);
 	snapshot_unref(&old);
 	if (w->state != WORKER_STARTING)
 		return;
@@ -122,7 +126,7 @@ forget_build(struct worker *w)
 {
 	timer_stop(&w->slice);
 	snapshot_build_free(&w->build);
-	snapshot_unref(&w->prepared);
+	w->prepared = false;
 }
 
 static bool
@@ -134,12 +138,16 @@ begin_build(struct worker *w, uint64_t offset, struct err *err)
 		err_set(err, "there is no journal");
 		return false;
 	}
-	w->build = snapshot_build_start(
-	    w->loop, w->start->index - 1, w->journal_fd, offset, w->snapshot, err);
+	if (w->snapshot)
+		w->build = snapshot_build_members(
+		    w->journal_fd, w->journal_used, offset, w->snapshot);
+	if (w->build == NULL)
+		w->build = snapshot_build_start(
+		    w->loop, w->start->index - 1, w->journal_fd, offset, w->snapshot, err);
 	return w->build != NULL;
 }
 
-/* 1: more to do; 0: w->prepared is there; -1: refused. */
+/* 1: more to do; 0: it is prepared; -1: refused. */
 static int
 build_until(struct worker *w, uint64_t end_ns, struct err *err)
 {
@@ -148,9 +156,8 @@ build_until(struct worker *w, uint64_t end_ns, struct err *err)
 	do {
 		more = snapshot_build_step(w->build, err);
 	} while (more > 0 && (end_ns == 0 || clock_mono_ns() < end_ns));
-	if (more == 0)
-		w->prepared = snapshot_build_take(w->build);
-	if (more <= 0)
+	w->prepared = more == 0;
+	if (more < 0)
 		snapshot_build_free(&w->build);
 	return more;
 }
@@ -197,18 +204,24 @@ use_offset(struct worker *w, uint64_t offset)
 {
 	struct snapshot *s;
 
-	if (w->prepared == NULL || snapshot_offset(w->prepared) != offset)
+	if (!w->prepared || w->build_offset != offset)
 		build_now(w, offset);
-	s = w->prepared;
-	w->prepared = NULL;
-	if (s)
-		use(w, s);
+	if (!w->prepared)
+		return;
+	s = snapshot_build_take(w->build);
+	forget_build(w);
+	w->journal_used = offset;
+	use(w, s);
 }
 
 static void
 on_use(struct worker *w, struct message_view *v)
 {
-	use_offset(w, message_get_u(v));
+	uint64_t offset = message_get_u(v);
+
+	use_offset(w, offset);
+	if (w->journal_used == offset)
+		w->retired = message_get_u(v);
 }
 
 /* Somebody refused it. */
@@ -221,11 +234,13 @@ on_forget(struct worker *w, struct message_view *v)
 static void
 on_journal_fd(struct worker *w, struct message_view *v)
 {
+	uint64_t use = message_get_u(v);
 	int fd = message_take_fd(v);
 
 	if (fd < 0)
 		return;
 	forget_build(w); /* of another journal */
+	w->journal_used = w->snapshot ? use : 0; /* a copy of what is in force */
 	if (w->journal_fd >= 0)
 		close(w->journal_fd);
 	w->journal_fd = fd;
@@ -570,6 +585,8 @@ on_tick(void *arg)
 
 	timer_set(w->loop, &w->tick, TICK_MS);
 	stat_add(&w->stats->log_lines_dropped, log_take_dropped());
+	if (snapshots_alive() == 1 && upstream_departed == 0 && w->build == NULL)
+		lane_let_go(w->retired);
 	if (drain_look(&w->drain, shm_flags()) && w->state == WORKER_SERVING)
 		hcm_tell_all(&w->hcm);
 	if (w->state != WORKER_DRAINING)

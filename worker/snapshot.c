@@ -10,8 +10,8 @@
 #include "lib/base/vec.h"
 #include "lib/ipc/journal.h"
 #include "lib/upstream/cluster.h"
-#include "shm/lane.h"
 #include "worker/listener/config.h"
+#include "worker/membership.h"
 
 struct snapshot_entry {
 	struct str name;
@@ -29,8 +29,13 @@ struct snapshot {
 	const char *node_cluster, *node_id;
 };
 
-/* How many this process holds: blocks of removed things may be reused when only one is left. */
 static unsigned living;
+
+unsigned
+snapshots_alive(void)
+{
+	return living;
+}
 
 struct snapshot *
 snapshot_ref(struct snapshot *s)
@@ -55,8 +60,7 @@ snapshot_free(struct snapshot *s)
 	vec_fini(&s->listeners);
 	arena_fini(&s->arena);
 	mem_free(s);
-	if (--living == 1)
-		lane_let_go();
+	living--;
 }
 
 void
@@ -108,6 +112,9 @@ struct snapshot_build {
 	struct journal_state state;
 	unsigned pass;
 	size_t next;
+	struct membership membership;
+	bool members_only;
+	uint64_t at, upto; /* then: of the journal */
 };
 
 static int
@@ -180,6 +187,19 @@ build_listener(struct snapshot_build *b, const struct resource *r, struct err *e
 	return 0;
 }
 
+/* Of a cluster that was removed nothing is left to do. */
+static int
+build_members(struct snapshot_build *b, const struct resource *r, struct err *err)
+{
+	struct snapshot_entry *e = map_get(&b->to->clusters, r->name);
+	struct snapshot_entry *before = b->now ? map_get(&b->now->clusters, r->name) : NULL;
+
+	if (e == NULL)
+		return 0;
+	return membership_add(&b->membership, e->cluster,
+	    before == NULL || before->cluster != e->cluster, r->packed, err);
+}
+
 /* What is built when: a listener finds its clusters, everything finds the node. */
 static const struct {
 	enum resource_kind kind;
@@ -187,6 +207,7 @@ static const struct {
 } passes[] = {
     {RESOURCE_BOOTSTRAP, build_bootstrap},
     {RESOURCE_CLUSTER, build_cluster},
+    {RESOURCE_MEMBERS, build_members},
     {RESOURCE_LISTENER, build_listener},
 };
 
@@ -230,7 +251,8 @@ snapshot_build_start(struct loop *l, unsigned worker, int journal_fd, uint64_t o
 	struct snapshot_build *b = mem_new(struct snapshot_build);
 
 	b->to = snapshot_new(l);
-	b->to->offset = offset;
+	b->upto = offset;
+	membership_init(&b->membership);
 	b->now = now ? snapshot_ref(now) : NULL;
 	b->worker = worker;
 	if (journal_map(&b->map, journal_fd, offset, err) < 0 ||
@@ -240,18 +262,28 @@ snapshot_build_start(struct loop *l, unsigned worker, int journal_fd, uint64_t o
 }
 
 static int
+read_record(const struct journal_record *j, struct resource *out, struct err *err)
+{
+	if (j->kind != RESOURCE_MEMBERS)
+		return resource_read(j->bytes, out, err);
+	*out = (struct resource){.kind = RESOURCE_MEMBERS, .name = j->name, .packed = j->bytes};
+	return 0;
+}
+
+static int
 build_record(struct snapshot_build *b, const struct journal_record *j, struct err *err)
 {
 	struct resource r;
 
-	if (resource_read(j->bytes, &r, err) < 0 || passes[b->pass].build(b, &r, err) < 0)
+	if (read_record(j, &r, err) < 0 || passes[b->pass].build(b, &r, err) < 0)
 		return err_in(err, "%s '" STR_FMT "'", resource_kind_name(passes[b->pass].kind),
 		    STR_ARG(j->name));
 	return 0;
 }
 
-int
-snapshot_build_step(struct snapshot_build *b, struct err *err)
+/* 1: one more was begun; 0: there is none; -1. */
+static int
+next_record(struct snapshot_build *b, struct err *err)
 {
 	for (; b->pass < ARRAY_LEN(passes); b->pass++, b->next = 0) {
 		while (b->next < b->state.live.len) {
@@ -261,8 +293,32 @@ snapshot_build_step(struct snapshot_build *b, struct err *err)
 				continue;
 			return build_record(b, j, err) < 0 ? -1 : 1;
 		}
+		if (passes[b->pass].kind == RESOURCE_MEMBERS && membership_use_fresh(&b->membership))
+			return 1; /* the same pass again */
 	}
 	return 0;
+}
+
+static int
+next_members(struct snapshot_build *b, struct err *err)
+{
+	struct journal_record j;
+	int more = journal_next(&b->map, &b->at, &j);
+
+	if (more <= 0)
+		return more < 0 ? err_set(err, "journal: damaged") : 0;
+	b->pass = 2; /* of passes[] */
+	return build_record(b, &j, err) < 0 ? -1 : 1;
+}
+
+int
+snapshot_build_step(struct snapshot_build *b, struct err *err)
+{
+	int more = membership_step(&b->membership, err);
+
+	if (more != 0)
+		return more;
+	return b->members_only ? next_members(b, err) : next_record(b, err);
 }
 
 struct snapshot *
@@ -270,8 +326,47 @@ snapshot_build_take(struct snapshot_build *b)
 {
 	struct snapshot *s = b->to;
 
+	membership_use(&b->membership);
+	s->offset = b->upto;
 	b->to = NULL;
 	return s;
+}
+
+/* ---- members only */
+
+static bool
+is_members_only(const struct journal_map *m, uint64_t from)
+{
+	struct journal_record j;
+	int more;
+
+	while ((more = journal_next(m, &from, &j)) > 0)
+		if (j.kind != RESOURCE_MEMBERS || j.removed)
+			return false;
+	return more == 0;
+}
+
+struct snapshot_build *
+snapshot_build_members(int journal_fd, uint64_t from, uint64_t offset, struct snapshot *now)
+{
+	struct snapshot_build *b;
+	struct journal_map map;
+
+	if (from == 0 || from > offset || journal_map(&map, journal_fd, offset, NULL) < 0)
+		return NULL;
+	if (!is_members_only(&map, from)) {
+		journal_unmap(&map);
+		return NULL;
+	}
+	b = mem_new(struct snapshot_build);
+	b->to = snapshot_ref(now);
+	b->now = snapshot_ref(now);
+	b->map = map;
+	b->members_only = true;
+	b->at = from;
+	b->upto = offset;
+	membership_init(&b->membership);
+	return b;
 }
 
 void
@@ -282,6 +377,7 @@ snapshot_build_free(struct snapshot_build **bp)
 	*bp = NULL;
 	if (b == NULL)
 		return;
+	membership_fini(&b->membership);
 	snapshot_unref(&b->to);
 	snapshot_unref(&b->now);
 	journal_state_fini(&b->state);

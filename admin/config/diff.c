@@ -79,6 +79,25 @@ diff_make(struct diff *d, struct store *now, struct store *next)
 	compare_listeners(d, now, next);
 }
 
+static bool
+has_cluster(const struct diff *d, struct str name)
+{
+	for (size_t i = 0; i < d->rows.len; i++)
+		if (d->rows.at[i].kind == RESOURCE_CLUSTER && str_eq(d->rows.at[i].name, name))
+			return true;
+	return false;
+}
+
+void
+diff_add_members(struct diff *d, struct store *next, struct str cluster)
+{
+	if (has_cluster(d, cluster))
+		return;
+	add(d, RESOURCE_MEMBERS, DIFF_CHANGED, cluster, NULL);
+	d->count[RESOURCE_CLUSTER][DIFF_CHANGED]++;
+	store_cluster(next, cluster)->updated_ns = next->accepted_wall_ns;
+}
+
 void
 diff_fini(struct diff *d)
 {
@@ -91,6 +110,8 @@ diff_write(const struct diff *d, struct journal *j, struct err *err)
 	for (size_t i = 0; i < d->rows.len; i++) {
 		const struct diff_row *row = &d->rows.at[i];
 
+		if (row->kind == RESOURCE_MEMBERS)
+			continue;
 		if (store_put(j, row->kind, row->name, row->message, err) < 0)
 			return -1;
 	}

@@ -28,6 +28,8 @@ struct diff {
 
 /* Also gives what is the same in next the time since when it is like this. */
 void diff_make(struct diff *d, struct store *now, struct store *next);
+/* Members of a cluster that is the same otherwise; they are written elsewhere (members_write). */
+void diff_add_members(struct diff *d, struct store *next, struct str cluster);
 void diff_fini(struct diff *d);
 int diff_write(const struct diff *d, struct journal *j, struct err *err);
 /* "listeners: 1 added, 2 changed; clusters: 1 removed" */

@@ -54,6 +54,17 @@ version_of(enum resource_kind kind, struct str name, const void *m)
 	return r.version;
 }
 
+/* Members change without the cluster: workers get them by records of their own. */
+static const Cluster *
+without_members(struct store *s, const Cluster *m)
+{
+	Cluster *copy = arena_new(&s->arena, Cluster);
+
+	*copy = *m; /* shares everything below: messages are immutable */
+	copy->load_assignment = NULL;
+	return copy;
+}
+
 void
 store_add_cluster(struct store *s, const Cluster *m)
 {
@@ -61,6 +72,9 @@ store_add_cluster(struct store *s, const Cluster *m)
 
 	c->message = m;
 	c->assignment = m->load_assignment;
+	if (m->load_assignment)
+		c->message = without_members(s, m);
+	m = c->message;
 	c->version = version_of(RESOURCE_CLUSTER, str_of(m->name), m);
 	c->updated_ns = s->accepted_wall_ns;
 }
@@ -215,6 +229,8 @@ take_record(struct store *s, const struct journal_record *record, struct err *er
 	struct resource r;
 	ProtobufCMessage *m;
 
+	if (record->kind == RESOURCE_MEMBERS) /* members_load() */
+		return 0;
 	if (resource_read(record->bytes, &r, err) < 0)
 		return -1;
 	if ((m = resource_message(&s->arena, &r, err)) == NULL)

@@ -3,8 +3,8 @@
  * messages are immutable; they come from a file (a conf owns them) or,
  * after admin was replaced, from the journal (the arena owns them).
  *
- * Beside it stand the clusters as workers see them: names resolved to
- * addresses.
+ * Beside it stand the clusters as workers see them, without their members
+ * (admin/discovery/members.h).
  */
 #ifndef ADMIN_CONFIG_STORE_H
 #define ADMIN_CONFIG_STORE_H
@@ -24,7 +24,7 @@ struct conf;
 struct journal;
 
 
-/* One cluster as workers see it: addresses, no names. */
+/* One cluster as workers see it. */
 struct store_cluster {
 	const Envoy__Config__Cluster__V3__Cluster *message;
 	/* Its members with their addresses, or NULL: they are discovered. */

@@ -64,9 +64,10 @@ disown(struct str *s)
 /* ---- blocks that go when nobody uses them any more */
 
 static void
-retire_later(struct members *m, enum stat_scope scope, struct str prefix)
+retire_later(struct members *m, struct str prefix, size_t cluster_n)
 {
-	*vec_push(&m->retiring) = (struct members_retired){scope, owned(prefix)};
+	*vec_push(&m->retiring) = (struct members_retired){
+	    .prefix = owned(prefix), .cluster_n = cluster_n, .covered = m->accepting};
 }
 
 /* ---- one member */
@@ -109,14 +110,15 @@ first_verdict(struct members *m, struct member *x)
 	__atomic_store_n(&x->cell->flags, (uint32_t)known & ~MEMBERS_KNOWN, __ATOMIC_RELAXED);
 }
 
-static uint32_t
-take_number(struct member_book *b)
+uint32_t
+member_number(struct member_book *b)
 {
 	return b->free.len ? b->free.at[--b->free.len] : b->next_number++;
 }
 
-static struct member *
-add_member(struct members *m, struct member_cluster *c, const struct endpoint *e, struct str address)
+struct member *
+member_add(struct members *m, struct member_cluster *c, const struct endpoint *e,
+    struct str address, uint32_t number)
 {
 	struct member *x = mem_new(struct member);
 	struct strb prefix = {0};
@@ -127,7 +129,7 @@ add_member(struct members *m, struct member_cluster *c, const struct endpoint *e
 	x->address = str_make(x->prefix.p + prefix.n - 1 - address.n, address.n);
 	strb_fini(&prefix);
 	endpoint_copy(&x->endpoint, e);
-	x->number = take_number(&c->book);
+	x->number = number;
 	x->place = (uint32_t)c->members.len;
 	x->changed = true;
 	x->cell = block_shared(SCOPE_host, x->prefix);
@@ -147,8 +149,8 @@ free_member(struct member *x)
 	mem_free(x);
 }
 
-static void
-remove_member(struct members *m, struct member *x)
+void
+member_remove(struct members *m, struct member *x)
 {
 	struct member_cluster *c = x->cluster;
 	struct member *last = c->members.at[c->members.len - 1];
@@ -160,7 +162,7 @@ remove_member(struct members *m, struct member *x)
 	map_remove(&c->by_address, x->address);
 	*vec_push(&c->book.removed) = x->number;
 	*vec_push(&c->book.free) = x->number;
-	retire_later(m, SCOPE_host, x->prefix);
+	retire_later(m, x->prefix, c->name.n);
 	free_member(x);
 }
 
@@ -171,23 +173,16 @@ set_leaving(struct member *x, bool leaving)
 	host_cell_set(x->cell, HOST_PENDING_REMOVAL, leaving);
 }
 
-/* True when something is other than before. */
-static bool
-update_member(struct members *m, struct member *x, const struct endpoint *e)
+void
+member_update(struct members *m, struct member *x, const struct endpoint *e)
 {
 	struct endpoint before = x->endpoint;
-	bool was_leaving = x->leaving;
 
-	if (was_leaving)
-		set_leaving(x, false);
-	if (endpoint_same(&before, e))
-		return was_leaving;
 	endpoint_copy(&x->endpoint, e);
 	x->changed = true;
 	note_status(x);
 	TELL(m, changed, x, &before);
 	endpoint_fini(&before);
-	return true;
 }
 
 /* ---- all members of a cluster */
@@ -215,8 +210,10 @@ outlives_discovery(const struct member *x)
 	    !(host_cell_flags(x->cell) & (HOST_FAILED_ACTIVE_HC | HOST_FAILED_EDS));
 }
 
+/* numbers: of new members, where they are fixed already; or NULL. */
 static bool
-take_endpoints(struct members *m, struct member_cluster *c, const struct assignment *a, bool *came)
+take_endpoints(struct members *m, struct member_cluster *c, const struct assignment *a,
+    const uint32_t *numbers, bool *came)
 {
 	bool changed = false;
 
@@ -226,11 +223,15 @@ take_endpoints(struct members *m, struct member_cluster *c, const struct assignm
 		struct member *x = map_get(&c->by_address, str_make(text, n));
 
 		if (x == NULL) {
-			x = add_member(m, c, &a->list.at[i], str_make(text, n));
+			x = member_add(m, c, &a->list.at[i], str_make(text, n),
+			    numbers ? numbers[i] : member_number(&c->book));
 			*came = true;
-		} else {
-			changed |= update_member(m, x, &a->list.at[i]);
+		} else if (!endpoint_same(&x->endpoint, &a->list.at[i])) {
+			member_update(m, x, &a->list.at[i]);
+			changed = true;
 		}
+		if (x->leaving)
+			set_leaving(x, false);
 		x->mentioned = true;
 	}
 	return changed;
@@ -249,7 +250,7 @@ let_others_go(struct members *m, struct member_cluster *c, bool keep_checked)
 		} else if (keep_checked && outlives_discovery(x)) {
 			set_leaving(x, true);
 		} else {
-			remove_member(m, x);
+			member_remove(m, x);
 			went = true;
 		}
 	}
@@ -268,10 +269,11 @@ take_policy(struct member_cluster *c, const struct assignment_policy *p)
 
 /* The comparison; true when workers must hear of it. */
 static bool
-replace(struct members *m, struct member_cluster *c, const struct assignment *a, bool keep_checked)
+replace(struct members *m, struct member_cluster *c, const struct assignment *a,
+    const uint32_t *numbers, bool keep_checked)
 {
 	bool came = false;
-	bool changed = take_endpoints(m, c, a, &came);
+	bool changed = take_endpoints(m, c, a, numbers, &came);
 	bool went = let_others_go(m, c, keep_checked);
 	bool other_policy = take_policy(c, &a->policy);
 
@@ -283,8 +285,8 @@ replace(struct members *m, struct member_cluster *c, const struct assignment *a,
 	return true;
 }
 
-static void
-initialised(struct members *m, struct member_cluster *c)
+void
+members_initialised(struct members *m, struct member_cluster *c)
 {
 	if (c->initialised)
 		return;
@@ -304,10 +306,10 @@ members_replace(struct members *m, struct member_cluster *c, const Assignment *m
 		return -1;
 	}
 	stat_inc(&c->stats->update_success);
-	if (!replace(m, c, &a, true))
+	if (!replace(m, c, &a, NULL, true))
 		stat_inc(&c->stats->update_no_rebuild);
 	assignment_fini(&a);
-	initialised(m, c);
+	members_initialised(m, c);
 	return 0;
 }
 
@@ -325,7 +327,7 @@ members_check(const Assignment *message, struct err *err)
 void
 members_give_up(struct members *m, struct member_cluster *c)
 {
-	initialised(m, c);
+	members_initialised(m, c);
 }
 
 void
@@ -335,7 +337,7 @@ members_checked(struct members *m, struct member *x)
 
 	if (!x->leaving || outlives_discovery(x))
 		return;
-	remove_member(m, x);
+	member_remove(m, x);
 	stat_inc(&c->stats->membership_change);
 	mark(m, c);
 }
@@ -359,10 +361,23 @@ members_let_go(struct members *m, struct member_cluster *c)
 bool
 members_are_warm(const struct members *m)
 {
-	for (size_t i = 0; i < m->clusters.len; i++)
-		if (m->clusters.at[i]->warming && conf_bool(m->clusters.at[i]->message->wait_for_warm_on_init, true))
+	for (size_t i = 0; i < m->clusters.len; i++) {
+		const struct member_cluster *c = m->clusters.at[i];
+
+		if (c->warming && !c->in_force && conf_bool(c->message->wait_for_warm_on_init, true))
 			return false;
+	}
 	return true;
+}
+
+unsigned
+members_warming(const struct members *m)
+{
+	unsigned n = 0;
+
+	for (size_t i = 0; i < m->clusters.len; i++)
+		n += m->clusters.at[i]->warming > 0;
+	return n;
 }
 
 /* ---- clusters come and go */
@@ -388,7 +403,7 @@ take_message(struct members *m, struct member_cluster *c, const struct store_clu
 
 	cluster_block_prefix(&prefix, s->message);
 	if (c->prefix.n && !str_eq(c->prefix, strb_str(&prefix)))
-		retire_later(m, SCOPE_cluster, c->prefix);
+		retire_later(m, c->prefix, 0);
 	if (c->prefix.n)
 		disown(&c->prefix);
 	c->prefix = owned(strb_str(&prefix));
@@ -434,15 +449,41 @@ remove_cluster(struct members *m, size_t at)
 	struct member_cluster *c = m->clusters.at[at];
 
 	while (c->members.len)
-		remove_member(m, c->members.at[c->members.len - 1]);
+		member_remove(m, c->members.at[c->members.len - 1]);
 	TELL_BACKWARDS(m, cluster_removed, c);
 	map_remove(&m->by_name, c->name);
 	vec_remove(&m->clusters, at);
-	retire_later(m, SCOPE_cluster, c->prefix);
+	retire_later(m, c->prefix, 0);
 	free_cluster(c);
 }
 
 /* ---- start-up and reload */
+
+static void
+plan_fini(struct members_plan *p)
+{
+	assignment_fini(&p->assignment);
+	vec_fini(&p->numbers);
+}
+
+static bool
+is_as_planned(const struct members_plan *p)
+{
+	const struct member_cluster *c = p->cluster;
+	const struct assignment *a = &p->assignment;
+
+	if (c->members.len != a->list.len || memcmp(&c->policy, &a->policy, sizeof(a->policy)) != 0)
+		return false;
+	for (size_t i = 0; i < a->list.len; i++) {
+		char text[ADDRESS_TEXT];
+		size_t n = address_format(&a->list.at[i].address, text);
+		const struct member *x = map_get(&c->by_address, str_make(text, n));
+
+		if (x == NULL || x->leaving || !endpoint_same(&x->endpoint, &a->list.at[i]))
+			return false;
+	}
+	return true;
+}
 
 static int
 plan(struct members *m, struct member_cluster *c, const struct store_cluster *s, struct err *err)
@@ -452,22 +493,36 @@ plan(struct members *m, struct member_cluster *c, const struct store_cluster *s,
 	p->cluster = c;
 	if (assignment_read(&p->assignment, s->assignment, err) < 0)
 		return err_in(err, "load_assignment");
-	return make_blocks(m, c, &p->assignment, err);
+	if (make_blocks(m, c, &p->assignment, err) < 0)
+		return -1;
+	if (c->initialised && is_as_planned(p)) {
+		plan_fini(p);
+		m->plans.len--;
+	}
+	return 0;
 }
 
 static void
 forget_plans(struct members *m)
 {
 	for (size_t i = 0; i < m->plans.len; i++)
-		assignment_fini(&m->plans.at[i].assignment);
+		plan_fini(&m->plans.at[i]);
 	vec_fini(&m->plans);
 }
 
+/* What was written of it in this turn needs not be said again, unless more came meanwhile. */
 static void
 carry_out(struct members *m, const struct members_plan *p)
 {
-	replace(m, p->cluster, &p->assignment, false);
-	initialised(m, p->cluster);
+	struct member_cluster *c = p->cluster;
+	bool said = p->numbers.len == p->assignment.list.len && c->book.written && !c->book.dirty;
+
+	replace(m, c, &p->assignment, said ? p->numbers.at : NULL, false);
+	members_initialised(m, c);
+	if (said)
+		members_said(c);
+	else
+		c->book.whole = true;
 }
 
 static int
@@ -475,6 +530,7 @@ prepare_cluster(struct members *m, const struct store_cluster *s, struct err *er
 {
 	struct member_cluster *c = members_cluster(m, str_of(s->message->name));
 	bool fresh = c == NULL;
+	size_t before = m->plans.len;
 
 	if (publish_cluster(m, s, err) < 0)
 		return -1;
@@ -484,10 +540,11 @@ prepare_cluster(struct members *m, const struct store_cluster *s, struct err *er
 		return 0;
 	if (plan(m, c, s, err) < 0)
 		return -1;
-	if (!fresh)
-		return 0;
-	carry_out(m, &m->plans.at[m->plans.len - 1]);
-	assignment_fini(&m->plans.at[--m->plans.len].assignment);
+	if (fresh && m->plans.len > before) {
+		carry_out(m, &m->plans.at[before]);
+		plan_fini(&m->plans.at[before]);
+		m->plans.len = before;
+	}
 	return 0;
 }
 
@@ -506,9 +563,24 @@ members_prepare(struct members *m, struct store *next, struct err *err)
 	return 0;
 }
 
+/* Numbers that a plan took for new members. */
+static void
+give_numbers_back(struct members_plan *p)
+{
+	for (size_t i = 0; i < p->numbers.len; i++) {
+		char text[ADDRESS_TEXT];
+		size_t n = address_format(&p->assignment.list.at[i].address, text);
+
+		if (map_get(&p->cluster->by_address, str_make(text, n)) == NULL)
+			*vec_push(&p->cluster->book.free) = p->numbers.at[i];
+	}
+}
+
 void
 members_drop(struct members *m)
 {
+	for (size_t i = 0; i < m->plans.len; i++)
+		give_numbers_back(&m->plans.at[i]);
 	forget_plans(m);
 	for (size_t i = m->clusters.len; i-- > 0;)
 		if (!m->clusters.at[i]->in_force)
@@ -529,6 +601,7 @@ accept_cluster(struct members *m, struct member_cluster *c, const struct store_c
 void
 members_accept(struct members *m, struct store *next)
 {
+	m->accepting = true; /* workers know all of it */
 	for (size_t i = m->clusters.len; i-- > 0;)
 		if (store_cluster(next, m->clusters.at[i]->name) == NULL)
 			remove_cluster(m, i);
@@ -537,6 +610,9 @@ members_accept(struct members *m, struct store *next)
 	for (size_t i = 0; i < m->plans.len; i++)
 		carry_out(m, &m->plans.at[i]);
 	forget_plans(m);
+	m->accepting = false;
+	if (members_are_dirty(m) && m->on_dirty)
+		m->on_dirty(m->arg);
 }
 
 /* ---- life */

@@ -61,6 +61,8 @@ struct member_book {
 	VEC(uint32_t) free, removed; /* numbers */
 	uint64_t whole_bytes, more_bytes; /* of the last whole record, of what followed */
 	bool dirty, whole, policy; /* anything; all of it; the policy */
+	bool written;              /* in the turn that goes on */
+	bool known;                /* to the journal: it has a record */
 };
 
 struct member_cluster {
@@ -116,14 +118,18 @@ struct members_observer {
 struct members_plan {
 	struct member_cluster *cluster;
 	struct assignment assignment;
+	VEC(uint32_t) numbers; /* of the endpoints, once it is written */
 };
 
+/* A block that workers may still use; cluster_n: of a host, the bytes of its cluster's name. */
 struct members_retired {
-	enum stat_scope scope;
 	struct str prefix; /* owned */
+	size_t cluster_n;
+	bool covered;      /* by the turn that goes on: then nobody gets it again */
 };
 
 struct members {
+	uint64_t serial; /* of the last record of any cluster */
 	struct segment *segment; /* where blocks are made; borrowed */
 	VEC(struct member_cluster *) clusters;
 	struct map by_name;
@@ -137,7 +143,8 @@ struct members {
 	struct arena arena;   /* of those */
 	bool keep_verdicts;   /* what stands in the cells is true: a new admin reads the journal */
 	VEC(struct members_plan) plans; /* static members of clusters that are there already */
-	VEC(struct members_retired) retiring; /* blocks that workers may still use */
+	VEC(struct members_retired) retiring;
+	bool accepting;
 };
 
 void members_init(struct members *m);
@@ -169,7 +176,9 @@ void members_give_up(struct members *m, struct member_cluster *c);
  */
 void members_hold(struct member_cluster *c);
 void members_let_go(struct members *m, struct member_cluster *c);
+/* All that start-up or a reload are about to bring. */
 bool members_are_warm(const struct members *m);
+unsigned members_warming(const struct members *m); /* clusters with a hold */
 
 /* ---- for the checker */
 
@@ -194,5 +203,30 @@ int members_prepare(struct members *m, struct store *next, struct err *err);
 /* The next store is in force: messages, members of static clusters, clusters that are gone. */
 void members_accept(struct members *m, struct store *next);
 void members_drop(struct members *m);
+
+/* ---- the journal (members_journal.c)
+
+   members_write() in a turn of the barrier, then members_before_use() when every worker is ready, and
+   members_written() at its end. */
+
+/* Records of what was marked; with the reload's next store also of what that changes. */
+int members_write(struct members *m, struct journal *j, struct store *next, struct err *err);
+bool members_are_dirty(const struct members *m);
+/* Blocks that the workers are about to leave are retired; gives the number of the last. */
+uint64_t members_before_use(struct members *m);
+/* Refused: all of it is to be said again. */
+void members_written(struct members *m, bool in_force);
+/* A new admin, after members_prepare(): the members in force. */
+int members_load(struct members *m, const struct journal *j, uint64_t use, struct err *err);
+
+/* ---- among members*.c */
+
+struct member *member_add(struct members *m, struct member_cluster *c, const struct endpoint *e,
+    struct str address, uint32_t number);
+void member_update(struct members *m, struct member *x, const struct endpoint *e);
+void member_remove(struct members *m, struct member *x);
+void members_initialised(struct members *m, struct member_cluster *c);
+uint32_t member_number(struct member_book *b); /* one that is free */
+void members_said(struct member_cluster *c);   /* the journal says what the model says */
 
 #endif

@@ -107,7 +107,7 @@ on_removed(void *arg, struct member *x)
 static bool
 same_place(const struct endpoint *a, const struct endpoint *b)
 {
-	return a->check == b->check && a->locality == b->locality;
+	return endpoint_check_same(a->check, b->check) && a->locality == b->locality;
 }
 
 /* Whoever is asked elsewhere keeps its verdict until the next answer. */

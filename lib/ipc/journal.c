@@ -14,10 +14,16 @@
 #define HEAD 8          /* the magic */
 #define MIN_STALE 65536 /* smaller journals are never worth a copy */
 
+enum disk_what {
+	REPLACES,
+	REMOVES,
+	SAYS_MORE,
+};
+
 struct disk_record {
 	uint32_t size; /* of the whole record, a multiple of 8 */
 	uint16_t kind;
-	uint16_t removed;
+	uint16_t what; /* enum disk_what */
 	uint32_t name_len, version_len;
 	uint64_t bytes_len;
 };
@@ -92,7 +98,8 @@ journal_next(const struct journal_map *m, uint64_t *at, struct journal_record *o
 		return -1;
 	p = m->p + from + sizeof(d);
 	*out = (struct journal_record){.kind = d.kind,
-	    .removed = d.removed != 0,
+	    .removed = d.what == REMOVES,
+	    .more = d.what == SAYS_MORE,
 	    .name = str_make(p, d.name_len),
 	    .version = str_make(p + d.name_len, d.version_len),
 	    .bytes = str_make(p + d.name_len + d.version_len, d.bytes_len),
@@ -106,6 +113,7 @@ journal_next(const struct journal_map *m, uint64_t *at, struct journal_record *o
 struct live_key {
 	struct strb key; /* kind and name */
 	size_t index;    /* in live */
+	VEC(size_t) more; /* likewise */
 };
 
 static void
@@ -125,9 +133,18 @@ free_keys(struct map *keys)
 		struct live_key *k = slot->value;
 
 		strb_fini(&k->key);
+		vec_fini(&k->more);
 		mem_free(k);
 	}
 	map_fini(keys);
+}
+
+static void
+forget_more(struct journal_state *s, struct live_key *k)
+{
+	for (size_t i = 0; i < k->more.len; i++)
+		s->live.at[k->more.at[i]].removed = true;
+	k->more.len = 0;
 }
 
 static void
@@ -137,6 +154,14 @@ apply(struct journal_state *s, struct map *keys, const struct journal_record *r)
 
 	make_key(&probe.key, r);
 	k = map_get(keys, strb_str(&probe.key));
+	if (k && r->more) {
+		*vec_push(&k->more) = s->live.len;
+		*vec_push(&s->live) = *r;
+		strb_fini(&probe.key);
+		return;
+	}
+	if (k)
+		forget_more(s, k);
 	if (k && s->live.at[k->index].removed && !r->removed) /* gone and back: at the end again */
 		k->index = s->live.len, *vec_push(&s->live) = *r;
 	else if (k)
@@ -265,7 +290,7 @@ static int
 put_record(struct journal *j, const struct journal_record *r, struct err *err)
 {
 	struct disk_record d = {.kind = r->kind,
-	    .removed = r->removed,
+	    .what = r->removed ? REMOVES : r->more ? SAYS_MORE : REPLACES,
 	    .name_len = (uint32_t)r->name.n,
 	    .version_len = (uint32_t)r->version.n,
 	    .bytes_len = r->bytes.n};
@@ -295,6 +320,16 @@ journal_append(struct journal *j, uint16_t kind, struct str name, struct str ver
     struct str bytes, struct err *err)
 {
 	struct journal_record r = {.kind = kind, .name = name, .version = version, .bytes = bytes};
+
+	return put_record(j, &r, err);
+}
+
+int
+journal_append_more(struct journal *j, uint16_t kind, struct str name, struct str version,
+    struct str bytes, struct err *err)
+{
+	struct journal_record r = {
+	    .kind = kind, .more = true, .name = name, .version = version, .bytes = bytes};
 
 	return put_record(j, &r, err);
 }

@@ -5,7 +5,8 @@
  * generation map it read-only, up to an offset that was announced.
  *
  * A later record of the same kind and name replaces the earlier one, a
- * remove record takes it away.  The file is sealed against shrinking, so
+ * remove record takes it away, and one that says more stands beside what
+ * is there until the next that replaces.  The file is sealed against shrinking, so
  * a mapping never faults; a failed append leaves it as it was.  When half
  * of it is stale, admin copies what is live to a new one.
  *
@@ -23,7 +24,7 @@
 
 struct journal_record {
 	uint16_t kind;
-	bool removed;
+	bool removed, more;
 	struct str name, version, bytes; /* borrowed from the mapping */
 	uint64_t end;                    /* offset behind this record */
 };
@@ -41,6 +42,9 @@ struct journal *journal_adopt(int fd, uint64_t use, struct err *err);
 void journal_free(struct journal **jp);
 
 int journal_append(struct journal *j, uint16_t kind, struct str name, struct str version,
+    struct str bytes, struct err *err);
+/* To what was appended under this kind and name before: a difference. */
+int journal_append_more(struct journal *j, uint16_t kind, struct str name, struct str version,
     struct str bytes, struct err *err);
 int journal_remove(struct journal *j, uint16_t kind, struct str name, struct err *err);
 /* Takes back what was appended after `size` (a refused publish). */
@@ -64,7 +68,8 @@ void journal_unmap(struct journal_map *m);
 /* Records from *at on (0 at first): 1 one more, 0 the end, -1 damaged. */
 int journal_next(const struct journal_map *m, uint64_t *at, struct journal_record *out);
 
-/* The state after all records: each live kind and name once, in the order they first came. */
+/* The state after all records: each live kind and name once, in the order they first came, and behind
+ * it, not always next to it, what says more of it. */
 struct journal_state {
 	VEC(struct journal_record) live;
 };

@@ -6,7 +6,6 @@
 #include "lib/upstream/cluster_http.h"
 #include "lib/upstream/host_set.h"
 #include "lib/upstream/lb_config.h"
-#include "lib/upstream/assignment.h"
 #include "lib/upstream/pool.h"
 #include "lib/upstream/thresholds.h"
 
@@ -86,13 +85,15 @@ read_members(struct cluster *c, const Cluster *msg, struct err *err)
 
 	if (assignment_read(&m, msg->load_assignment, err) < 0)
 		return err_in(err, "load_assignment");
-	c->hosts_n = (uint32_t)m.list.len;
+	c->hosts_n = c->numbers = (uint32_t)m.list.len;
 	c->hosts = mem_array(struct host *, m.list.len);
+	c->by_number = mem_array(struct host *, m.list.len);
 	for (uint32_t i = 0; i < c->hosts_n; i++) {
-		c->hosts[i] = host_new(c, &m.list.at[i]);
-		c->hosts[i]->index = i;
+		c->hosts[i] = c->by_number[i] = host_new(c, &m.list.at[i]);
+		c->hosts[i]->index = c->hosts[i]->number = i;
 	}
 	lb_config_set_members(&c->lb, &m.policy);
+	c->policy_of_members = m.policy;
 	assignment_fini(&m);
 	c->set = host_set_new(c->loop, c->hosts, c->hosts_n, c->policy, &c->lb, c->stats);
 	return 0;
@@ -105,6 +106,7 @@ cluster_free(struct cluster *c)
 	for (uint32_t i = 0; i < c->hosts_n; i++)
 		host_unref(&c->hosts[i]);
 	mem_free(c->hosts);
+	mem_free(c->by_number);
 	breakers_fini(&c->breakers[0]);
 	breakers_fini(&c->breakers[1]);
 	arena_fini(&c->arena);
@@ -145,8 +147,10 @@ cluster_ref(struct cluster *c)
 static void
 free_when_empty(struct cluster *c)
 {
-	if (c->closed && c->connections == 0)
-		cluster_free(c);
+	if (!c->closed || c->connections > 0)
+		return;
+	upstream_departed--;
+	cluster_free(c);
 }
 
 static void
@@ -171,6 +175,7 @@ cluster_unref(struct cluster **cp)
 	*cp = NULL;
 	if (c == NULL || --c->refs > 0)
 		return;
+	upstream_departed++;
 	loop_defer(c->loop, close_pools, c);
 }
 

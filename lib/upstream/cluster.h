@@ -17,6 +17,7 @@
 #include "lib/base/str.h"
 #include "lib/http/codec.h"
 #include "lib/net/socket.h"
+#include "lib/upstream/assignment.h"
 #include "lib/upstream/blocks.h"
 #include "lib/upstream/breaker.h"
 #include "lib/upstream/host.h"
@@ -46,15 +47,19 @@ struct cluster {
 	struct breakers breakers[2];   /* priority DEFAULT, HIGH */
 	const struct lb_policy *policy;
 	struct lb_config lb;
-	struct host **hosts;
-	uint32_t hosts_n;
+	struct host **hosts;           /* changed by cluster_update_use() only */
+	uint32_t hosts_n, numbers;
+	struct host **by_number;       /* the same, by their number in the journal; may have holes */
+	uint64_t members_serial;       /* of the record they come from; 0: none yet */
+	struct assignment_policy policy_of_members;
 	struct host_set *set;
 	struct limit_others rq_others;
 	uint32_t connections;          /* not closed yet */
 	bool closed;                   /* no reference is left */
 };
 
-/* msg: envoy.config.cluster.v3.Cluster, borrowed.  Admin published the stat blocks before. */
+/* msg: envoy.config.cluster.v3.Cluster, borrowed.  Admin published the stat blocks before.  Members come
+ * by cluster_update.h; those of a load_assignment in the message are there from the beginning. */
 int cluster_build(struct cluster **out, const void *msg, struct loop *l, struct err *err);
 struct cluster *cluster_ref(struct cluster *c);
 void cluster_unref(struct cluster **cp); /* the last one closes the pools */

@@ -36,8 +36,8 @@ endpoint_copy(struct endpoint *to, const struct endpoint *from)
 	hostname_ref(to->check->hostname);
 }
 
-static bool
-same_check(const struct endpoint_check *a, const struct endpoint_check *b)
+bool
+endpoint_check_same(const struct endpoint_check *a, const struct endpoint_check *b)
 {
 	if (a == NULL || b == NULL)
 		return a == b;
@@ -52,5 +52,5 @@ endpoint_same(const struct endpoint *a, const struct endpoint *b)
 	return a->weight == b->weight && a->locality_weight == b->locality_weight &&
 	    a->priority == b->priority && a->status == b->status && a->hostname == b->hostname &&
 	    a->locality == b->locality && a->metadata == b->metadata &&
-	    same_check(a->check, b->check);
+	    endpoint_check_same(a->check, b->check);
 }

@@ -35,6 +35,7 @@ struct endpoint {
 void endpoint_fini(struct endpoint *e);
 /* A copy with its own references. */
 void endpoint_copy(struct endpoint *to, const struct endpoint *from);
+bool endpoint_check_same(const struct endpoint_check *a, const struct endpoint_check *b);
 /* Everything but the address. */
 bool endpoint_same(const struct endpoint *a, const struct endpoint *b);
 

@@ -1,5 +1,7 @@
 #include "lib/upstream/host.h"
 
+#include "lib/base/arena.h"
+#include "lib/base/assert.h"
 #include "lib/base/mem.h"
 #include "lib/upstream/blocks.h"
 #include "lib/upstream/cluster.h"
@@ -63,6 +65,38 @@ host_update(struct host *h, const struct endpoint *e)
 	drop_values(&before);
 }
 
+bool
+host_says(const struct host *h, const struct endpoint *e)
+{
+	return h->weight == e->weight && h->locality_weight == e->locality_weight &&
+	    h->priority == e->priority && h->eds_status == e->status &&
+	    h->hostname == e->hostname && h->locality == e->locality && h->metadata == e->metadata;
+}
+
+uint32_t upstream_departed;
+
+void
+host_departs(struct host *h)
+{
+	ASSERT(h->removed);
+	upstream_departed++;
+}
+
+static void
+unkeep(void *arg)
+{
+	struct host *h = arg;
+
+	host_unref(&h);
+}
+
+struct host *
+host_keep(struct host *h, struct arena *a)
+{
+	arena_on_fini(a, unkeep, host_ref(h));
+	return h;
+}
+
 struct host *
 host_ref(struct host *h)
 {
@@ -78,6 +112,7 @@ host_unref(struct host **hp)
 	*hp = NULL;
 	if (h == NULL || --h->refs > 0)
 		return;
+	upstream_departed -= h->removed;
 	pool_free(&h->pool[0]);
 	pool_free(&h->pool[1]);
 	drop_values(h);

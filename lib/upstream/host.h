@@ -17,6 +17,7 @@
 #include "shm/hosts.h"
 #include "shm/limits.h"
 
+struct arena;
 struct cluster;
 struct pool;
 
@@ -52,8 +53,16 @@ enum host_health {
 struct host *host_new(struct cluster *c, const struct endpoint *e);
 /* Discovery says something else of the same address. */
 void host_update(struct host *h, const struct endpoint *e);
+bool host_says(const struct host *h, const struct endpoint *e); /* the same */
+/* Removed: it counts as departed until its last reference is gone. */
+void host_departs(struct host *h);
+/* Of removed hosts and closed clusters of this process that something still uses. */
+extern uint32_t upstream_departed;
+
 struct host *host_ref(struct host *h);
 void host_unref(struct host **hp);
+/* Holds a reference as long as the arena: a stream's pick lives as long as the stream. */
+struct host *host_keep(struct host *h, struct arena *a);
 
 static inline struct str
 host_hostname(const struct host *h)

@@ -97,6 +97,10 @@ settle(struct pool_conn *pc)
 			enter(pc, POOL_CONN_DRAINING);
 		return;
 	}
+	if (pc->streams == 0 && pc->host->removed && p->pending_n == 0) {
+		pool_conn_shut(pc); /* nobody will ask for it again */
+		return;
+	}
 	if (pc->streams == 0) {
 		pc->idle_since_ms = loop_now_ms(p->loop);
 		conn_settle(&pc->conn);

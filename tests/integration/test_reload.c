@@ -181,7 +181,7 @@ reload_held_by(struct scene *sc, pid_t worker, const char *yaml)
 
 	kill(worker, SIGSTOP);
 	pid = reload_in_background(sc, yaml);
-	scene_wait_log(sc, "reload: listening -> publishing");
+	scene_wait_log(sc, "reload: warming -> publishing");
 	return pid;
 }
 

@@ -130,6 +130,7 @@ router_try(struct router *r, bool fresh)
 		reply_no_host(r);
 		return;
 	}
+	host_keep(h, &r->stream->arena); /* it may be removed from the cluster meanwhile */
 	r->stream->info.upstream = &h->address;
 	upstream_request_start(&r->attempt, r, h, r->route->high_priority, fresh);
 }

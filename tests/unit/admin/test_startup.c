@@ -316,15 +316,17 @@ a_configuration_is_published_and_serves(void **state)
 
 	serve(s);
 	assert_true(s->used > 0);
-	assert_int_equal(s->used, s->journal_bytes);
+	assert_int_equal(s->journal_bytes, 0); /* nothing was in force when it came */
 	assert_int_equal(journal_map(&map, s->journal_fd, s->used, &err), 0);
 	assert_int_equal(journal_read(&map, &live, &err), 0);
-	assert_int_equal(live.live.len, 3);
+	assert_int_equal(live.live.len, 4);
 	assert_int_equal(live.live.at[0].kind, RESOURCE_BOOTSTRAP);
 	assert_int_equal(live.live.at[1].kind, RESOURCE_CLUSTER);
 	assert_int_equal(live.live.at[2].kind, RESOURCE_LISTENER);
 	assert_true(str_eqz(live.live.at[2].name, "ingress"));
 	assert_int_equal(live.live.at[2].version.n, 16);
+	assert_int_equal(live.live.at[3].kind, RESOURCE_MEMBERS);
+	assert_true(str_eqz(live.live.at[3].name, "api"));
 	journal_state_fini(&live);
 	journal_unmap(&map);
 

@@ -257,7 +257,7 @@ a_retired_block_is_reused_after_all_let_go(void **state)
 	assert_false(lane_holds(cluster_stats_of("cluster.old.")));
 	publish(seg, SCOPE_cluster, "cluster.early.");
 	assert_ptr_not_equal(cluster_stats_of("cluster.early."), old);
-	lane_let_go();
+	lane_let_go(lane_retired());
 	seg->retired_known = false; /* as a new admin */
 	seg->retired[SCOPE_cluster].len = 0;
 	publish(seg, SCOPE_cluster, "cluster.new.");

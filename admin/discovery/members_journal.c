@@ -1,0 +1,349 @@
+/* What the journal says of members: written in turns of the barrier, read by an admin that replaces one. */
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "admin/blocks.h"
+#include "admin/config/store.h"
+#include "admin/discovery/members.h"
+#include "conf/resource.h"
+#include "lib/base/mem.h"
+#include "lib/ipc/journal.h"
+#include "lib/upstream/membership.h"
+#include "shm/lane.h"
+
+/* ---- writing */
+
+void
+members_said(struct member_cluster *c)
+{
+	for (size_t i = 0; i < c->members.len; i++)
+		c->members.at[i]->changed = false;
+	c->book.removed.len = 0;
+	c->book.dirty = c->book.whole = c->book.policy = false;
+}
+
+static int
+append(struct members *m, struct member_cluster *c, struct journal *j, struct membership_writer *w,
+    bool whole, struct err *err)
+{
+	struct member_book *b = &c->book;
+	struct str bytes = strb_str(&w->bytes);
+	char version[17];
+	int bad;
+
+	snprintf(version, sizeof(version), "%016" PRIx64, m->serial);
+	bad = (whole ? journal_append : journal_append_more)(
+	    j, RESOURCE_MEMBERS, c->name, str_of(version), bytes, err);
+	b->serial = m->serial;
+	b->written = b->known = true;
+	b->whole_bytes = whole ? bytes.n : b->whole_bytes;
+	b->more_bytes = whole ? 0 : b->more_bytes + bytes.n;
+	return bad;
+}
+
+static int
+write_whole(struct members *m, struct member_cluster *c, struct journal *j, struct err *err)
+{
+	struct membership_writer w;
+	int bad;
+
+	membership_begin(&w, true, (uint32_t)c->members.len, c->book.serial, ++m->serial);
+	membership_policy(&w, &c->policy);
+	for (size_t i = 0; i < c->members.len; i++)
+		membership_put(&w, c->members.at[i]->number, &c->members.at[i]->endpoint);
+	bad = append(m, c, j, &w, true, err);
+	membership_writer_fini(&w);
+	return bad;
+}
+
+/* Removals come first: a number may have a new member already. */
+static int
+write_difference(struct members *m, struct member_cluster *c, struct journal *j, struct err *err)
+{
+	struct member_book *b = &c->book;
+	struct membership_writer w;
+	int bad;
+
+	membership_begin(&w, false, (uint32_t)c->members.len, b->serial, ++m->serial);
+	for (size_t i = 0; i < b->removed.len; i++)
+		membership_remove(&w, b->removed.at[i]);
+	for (size_t i = 0; i < c->members.len; i++)
+		if (c->members.at[i]->changed)
+			membership_put(&w, c->members.at[i]->number, &c->members.at[i]->endpoint);
+	if (b->policy)
+		membership_policy(&w, &c->policy);
+	bad = append(m, c, j, &w, false, err);
+	membership_writer_fini(&w);
+	return bad;
+}
+
+/* Differences may grow to half of what they are differences of. */
+static int
+write_cluster(struct members *m, struct member_cluster *c, struct journal *j, struct err *err)
+{
+	bool whole = c->book.whole || !c->book.known ||
+	    c->book.more_bytes > c->book.whole_bytes / 2;
+	int bad = whole ? write_whole(m, c, j, err) : write_difference(m, c, j, err);
+
+	members_said(c);
+	return bad;
+}
+
+static void
+fix_numbers(struct members_plan *p)
+{
+	p->numbers.len = 0;
+	for (size_t i = 0; i < p->assignment.list.len; i++) {
+		char text[ADDRESS_TEXT];
+		size_t n = address_format(&p->assignment.list.at[i].address, text);
+		const struct member *x = member_find(p->cluster, str_make(text, n));
+
+		*vec_push(&p->numbers) = x ? x->number : member_number(&p->cluster->book);
+	}
+}
+
+static int
+write_plan(struct members *m, struct members_plan *p, struct journal *j, struct err *err)
+{
+	struct member_cluster *c = p->cluster;
+	struct membership_writer w;
+	int bad;
+
+	fix_numbers(p);
+	membership_begin(&w, true, (uint32_t)p->numbers.len, c->book.serial, ++m->serial);
+	membership_policy(&w, &p->assignment.policy);
+	for (size_t i = 0; i < p->numbers.len; i++)
+		membership_put(&w, p->numbers.at[i], &p->assignment.list.at[i]);
+	bad = append(m, c, j, &w, true, err);
+	membership_writer_fini(&w);
+	return bad;
+}
+
+static int
+write_removed(struct members *m, struct journal *j, struct store *next, struct err *err)
+{
+	for (size_t i = 0; i < m->clusters.len; i++) {
+		struct member_cluster *c = m->clusters.at[i];
+
+		if (c->book.known && store_cluster(next, c->name) == NULL &&
+		    journal_remove(j, RESOURCE_MEMBERS, c->name, err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+int
+members_write(struct members *m, struct journal *j, struct store *next, struct err *err)
+{
+	for (size_t i = 0; i < m->retiring.len; i++)
+		m->retiring.at[i].covered = true;
+	for (size_t i = 0; i < m->clusters.len; i++) {
+		struct member_cluster *c = m->clusters.at[i];
+
+		c->book.written = false;
+		if (c->book.dirty && (c->in_force || next) && write_cluster(m, c, j, err) < 0)
+			return -1;
+	}
+	if (next == NULL)
+		return 0;
+	for (size_t i = 0; i < m->plans.len; i++)
+		if (write_plan(m, &m->plans.at[i], j, err) < 0)
+			return -1;
+	return write_removed(m, j, next, err);
+}
+
+bool
+members_are_dirty(const struct members *m)
+{
+	for (size_t i = 0; i < m->clusters.len; i++)
+		if (m->clusters.at[i]->book.dirty && m->clusters.at[i]->in_force)
+			return true;
+	return false;
+}
+
+/* ---- the end of a turn */
+
+/* A block that somebody of the same name has taken up again stays. */
+static bool
+host_is_back(struct members *m, const struct members_retired *r)
+{
+	struct member_cluster *c = members_cluster(m, str_make(r->prefix.p, r->cluster_n));
+	struct str address = str_make(
+	    r->prefix.p + r->cluster_n + 1, r->prefix.n - r->cluster_n - 2);
+
+	return c && member_find(c, address);
+}
+
+static bool
+cluster_is_back(const struct members *m, const struct members_retired *r)
+{
+	for (size_t i = 0; i < m->clusters.len; i++)
+		if (str_eq(m->clusters.at[i]->prefix, r->prefix))
+			return true;
+	return false;
+}
+
+static void
+retire(struct members *m, struct members_retired *r)
+{
+	if (r->cluster_n && !host_is_back(m, r))
+		block_retire(m->segment, SCOPE_host, r->prefix);
+	else if (r->cluster_n == 0 && !cluster_is_back(m, r))
+		blocks_retire_cluster(m->segment, r->prefix);
+	mem_free((void *)(uintptr_t)r->prefix.p);
+}
+
+uint64_t
+members_before_use(struct members *m)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < m->retiring.len; i++) {
+		if (m->retiring.at[i].covered)
+			retire(m, &m->retiring.at[i]);
+		else
+			m->retiring.at[kept++] = m->retiring.at[i];
+	}
+	m->retiring.len = kept;
+	lane_let_go(lane_retired());
+	return lane_retired();
+}
+
+void
+members_written(struct members *m, bool in_force)
+{
+	for (size_t i = 0; i < m->clusters.len; i++) {
+		struct member_book *b = &m->clusters.at[i]->book;
+
+		if (b->written && !in_force)
+			b->dirty = b->whole = true;
+		b->written = false;
+	}
+}
+
+/* ---- reading */
+
+static struct member *
+by_number(struct member_cluster *c, uint32_t number)
+{
+	for (size_t i = 0; i < c->members.len; i++)
+		if (c->members.at[i]->number == number)
+			return c->members.at[i];
+	return NULL;
+}
+
+static int
+load_put(struct members *m, struct member_cluster *c, const struct membership_entry *e, struct err *err)
+{
+	char text[ADDRESS_TEXT];
+	struct str address = str_make(text, address_format(&e->endpoint->address, text));
+	struct member *x = member_find(c, address);
+	struct strb prefix = {0};
+	int bad;
+
+	if (x) {
+		member_update(m, x, e->endpoint);
+		x->number = e->number;
+		return 0;
+	}
+	host_prefix(&prefix, c->name, address);
+	bad = block_publish(m->segment, SCOPE_host, strb_str(&prefix), err);
+	strb_fini(&prefix);
+	if (bad < 0)
+		return -1;
+	x = member_add(m, c, e->endpoint, address, e->number);
+	x->leaving = (host_cell_flags(x->cell) & HOST_PENDING_REMOVAL) != 0;
+	return 0;
+}
+
+static int
+load_entry(struct members *m, struct member_cluster *c, const struct membership_entry *e, struct err *err)
+{
+	struct member *x;
+
+	switch (e->change) {
+	case MEMBERSHIP_PUT:
+		return load_put(m, c, e, err);
+	case MEMBERSHIP_REMOVE:
+		if ((x = by_number(c, e->number)) != NULL)
+			member_remove(m, x);
+		return 0;
+	case MEMBERSHIP_POLICY:
+		c->policy = e->policy;
+		return 0;
+	}
+	return 0;
+}
+
+static int
+load_record(struct members *m, const struct journal_record *j, struct err *err)
+{
+	struct member_cluster *c = members_cluster(m, j->name);
+	struct membership_reader r;
+	struct membership_entry e = {0};
+	int more = 0;
+
+	if (c == NULL)
+		return 0;
+	if (membership_open(&r, j->bytes, err) < 0)
+		return -1;
+	while ((more = membership_next(&r, &e, err)) > 0)
+		if (load_entry(m, c, &e, err) < 0)
+			break;
+	c->book.known = true;
+	c->book.serial = r.to;
+	c->book.whole_bytes = r.whole ? j->bytes.n : c->book.whole_bytes;
+	c->book.more_bytes = r.whole ? 0 : c->book.more_bytes + j->bytes.n;
+	if (r.to > m->serial)
+		m->serial = r.to;
+	membership_reader_fini(&r);
+	return more == 0 ? 0 : -1;
+}
+
+/* Numbers below the largest that nobody has. */
+static void
+find_free_numbers(struct member_cluster *c)
+{
+	struct member_book *b = &c->book;
+	bool *taken;
+
+	b->free.len = 0;
+	b->next_number = 0;
+	for (size_t i = 0; i < c->members.len; i++)
+		if (c->members.at[i]->number >= b->next_number)
+			b->next_number = c->members.at[i]->number + 1;
+	taken = mem_array(bool, b->next_number + 1);
+	for (size_t i = 0; i < c->members.len; i++)
+		taken[c->members.at[i]->number] = true;
+	for (uint32_t i = 0; i < b->next_number; i++)
+		if (!taken[i])
+			*vec_push(&b->free) = i;
+	mem_free(taken);
+}
+
+int
+members_load(struct members *m, const struct journal *j, uint64_t use, struct err *err)
+{
+	struct journal_map map;
+	struct journal_state state;
+	int bad;
+
+	if (journal_map(&map, journal_fd(j), use, err) < 0)
+		return -1;
+	bad = journal_read(&map, &state, err);
+	for (size_t i = 0; bad == 0 && i < state.live.len; i++)
+		if (state.live.at[i].kind == RESOURCE_MEMBERS)
+			bad = load_record(m, &state.live.at[i], err);
+	for (size_t i = 0; bad == 0 && i < m->clusters.len; i++) {
+		struct member_cluster *c = m->clusters.at[i];
+
+		find_free_numbers(c);
+		members_said(c);
+		if (c->book.known)
+			members_initialised(m, c);
+	}
+	if (bad == 0)
+		journal_state_fini(&state);
+	journal_unmap(&map);
+	return bad;
+}
