@@ -236,7 +236,9 @@ receive_packet(int sock, char *room, size_t n, int *fd)
 	*fd = -1;
 	do
 		got = recvmsg(sock, &m, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-	while (got < 0 && errno == EINTR);
+	/* Who died with something of ours unread is reset, and that is told once, before what it sent
+	 * ahead of it: listening sockets, for instance. */
+	while (got < 0 && (errno == EINTR || errno == ECONNRESET));
 	if (got < 0)
 		return errno == EAGAIN ? -1 : 0;
 	*fd = take_rights(&m);

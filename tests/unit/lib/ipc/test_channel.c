@@ -150,6 +150,25 @@ a_descriptor_travels_with_its_message(void **state)
 	close(pipes[1]);
 }
 
+/* The other one dies with unread messages: what it sent before is not lost. */
+static void
+last_words_of_a_partner_that_did_not_read_are_heard(void **state)
+{
+	struct pair *p = *state;
+	struct message m;
+
+	message_init(&m, MSG_LISTEN_FD);
+	m.fd = 0;
+	assert_true(channel_send(p->a.channel, &m));
+	assert_true(send_number(&p->b, 1));
+	channel_free(&p->a.channel);
+	while (!p->b.closed)
+		loop_turn(p->loop, true);
+	assert_int_equal(p->b.got, 1);
+	assert_int_equal(p->b.last, MSG_LISTEN_FD);
+	assert_true(p->b.fd >= 0);
+}
+
 static void
 without_a_free_descriptor_the_message_comes_alone(void **state)
 {
@@ -271,6 +290,7 @@ main(void)
 	    cmocka_unit_test(fields_come_back_in_order_and_missing_ones_are_defaults),
 	    IN_PAIR(a_message_arrives_with_sender_and_receiver),
 	    IN_PAIR(a_descriptor_travels_with_its_message),
+	    IN_PAIR(last_words_of_a_partner_that_did_not_read_are_heard),
 	    IN_PAIR(without_a_free_descriptor_the_message_comes_alone),
 	    IN_PAIR(what_does_not_fit_waits_and_comes_in_order),
 	    IN_PAIR(a_full_queue_drops_the_newest_and_counts),
