@@ -97,6 +97,8 @@ now_serves(struct init *in, pid_t pid)
 		forget_master(in, in->serving);
 	close_foreign(in);
 	in->serving = pid;
+	if (in->leaving) /* it came while another one was told */
+		kill(pid, SIGTERM);
 	if (waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) < 0)
 		in->foreign_fd = (int)syscall(SYS_pidfd_open, pid, 0);
 }
@@ -283,7 +285,9 @@ forward(struct init *in, int signo)
 	log_info(LOG_MASTER, "init: signal %d goes to pid %d", signo, (int)to);
 	if (to)
 		kill(to, signo);
-	else if (end)
+	if (end && in->starting && to != in->starting) /* a start beside it comes to nothing */
+		kill(in->starting, signo);
+	if (end && to == 0)
 		end_rest(in);
 	return false;
 }

@@ -517,8 +517,9 @@ a_handed_socket_outlives_a_crash(void **state)
 	struct activation a;
 	int late;
 
-	activate(&a, "2");
+	activate(&a, "1");
 	scene_proxy(&a.sc, CONF_AT_PORT);
+	assert_int_equal(scene_status(&a.sc, "/"), 200); /* the worker has its socket */
 	kill(a.sc.proxy, SIGKILL);
 	assert_int_equal(scene_wait_exit(&a.sc), -SIGKILL);
 	assert_int_equal(scene_status(&a.sc, "/"), 200);
