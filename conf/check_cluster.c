@@ -157,8 +157,10 @@ check_circuit_breakers(struct checked *k)
 {
 	const Envoy__Config__Cluster__V3__CircuitBreakers *b = (const void *)k->m;
 
-	if (b->n_thresholds > 1)
-		warn(k, "thresholds", "only the first thresholds of a priority count");
+	for (size_t i = 0; i < b->n_thresholds; i++)
+		for (size_t j = 0; j < i; j++)
+			if (b->thresholds[j]->priority == b->thresholds[i]->priority)
+				warn(k, "thresholds", "only the first of a priority count");
 }
 
 void

@@ -8,6 +8,7 @@
 #include "envoy/config/cluster/v3/cluster.pb-c.h"
 #include "envoy/config/core/v3/extension.pb-c.h"
 #include "envoy/config/listener/v3/listener_components.pb-c.h"
+#include "envoy/config/route/v3/route_components.pb-c.h"
 #include "envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager.pb-c.h"
 
 #define HTTP_FILTER                                                                                \
@@ -31,6 +32,13 @@ extension_category(const struct where *w)
 		return TYPE_LB_POLICY;
 	if (w->type == TYPED_EXTENSION && w->up && w->up->type == HEALTH_CHECK)
 		return TYPE_HEALTH_EVENT_SINK;
+	if (w->type == &envoy__config__route__v3__retry_policy__retry_host_predicate__descriptor)
+		return TYPE_RETRY_HOST;
+	if (w->type == &envoy__config__route__v3__retry_policy__retry_priority__descriptor)
+		return TYPE_RETRY_PRIORITY;
+	if (w->type == &envoy__config__route__v3__virtual_host__descriptor ||
+	    w->type == &envoy__config__route__v3__route_action__descriptor)
+		return TYPE_RETRY_POLICY;
 	if (w->type == PROTOCOL_OPTIONS)
 		return TYPE_HTTP_OPTIONS;
 	return TYPE_NONE;

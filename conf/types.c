@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "conf/near.h"
+#include "envoy/config/route/v3/route_components.pb-c.h"
 #include "envoy/extensions/access_loggers/file/v3/file.pb-c.h"
 #include "envoy/extensions/access_loggers/stream/v3/stream.pb-c.h"
 #include "envoy/extensions/filters/http/health_check/v3/health_check.pb-c.h"
@@ -15,6 +16,10 @@
 #include "envoy/extensions/load_balancing_policies/ring_hash/v3/ring_hash.pb-c.h"
 #include "envoy/extensions/load_balancing_policies/wrr_locality/v3/wrr_locality.pb-c.h"
 #include "envoy/extensions/load_balancing_policies/round_robin/v3/round_robin.pb-c.h"
+#include "envoy/extensions/retry/host/omit_canary_hosts/v3/omit_canary_hosts.pb-c.h"
+#include "envoy/extensions/retry/host/omit_host_metadata/v3/omit_host_metadata_config.pb-c.h"
+#include "envoy/extensions/retry/host/previous_hosts/v3/previous_hosts.pb-c.h"
+#include "envoy/extensions/retry/priority/previous_priorities/v3/previous_priorities_config.pb-c.h"
 #include "envoy/extensions/upstreams/http/v3/http_protocol_options.pb-c.h"
 #include "lib/base/assert.h"
 
@@ -101,6 +106,9 @@ type_category_name(enum type_category category)
 	    [TYPE_LB_POLICY] = "load balancing policy",
 	    [TYPE_HTTP_OPTIONS] = "protocol extension",
 	    [TYPE_HEALTH_EVENT_SINK] = "health check event sink",
+	    [TYPE_RETRY_HOST] = "retry host predicate",
+	    [TYPE_RETRY_PRIORITY] = "retry priority",
+	    [TYPE_RETRY_POLICY] = "retry policy",
 	};
 
 	return names[category];

@@ -20,6 +20,9 @@ enum type_category {
 	TYPE_LB_POLICY,
 	TYPE_HTTP_OPTIONS,
 	TYPE_HEALTH_EVENT_SINK,
+	TYPE_RETRY_HOST,
+	TYPE_RETRY_PRIORITY,
+	TYPE_RETRY_POLICY,
 };
 
 struct message_type {

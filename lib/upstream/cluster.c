@@ -272,6 +272,13 @@ cluster_count_response(
 }
 
 void
+cluster_count_retried(struct cluster *c, unsigned status, bool dynamic)
+{
+	if (dynamic)
+		COUNT_STATUS(c->codes[CODES_RETRY], status);
+}
+
+void
 cluster_count_time(struct cluster *c, uint64_t ms, bool dynamic, bool internal, bool canary)
 {
 	if (!dynamic)

@@ -80,6 +80,8 @@ struct host *cluster_host_at(const struct cluster *c, uint32_t i); /* NULL past 
  * upstream_rq_<code>, _Nxx, host success or error; dynamic = router's dynamic_stats. */
 void cluster_count_response(struct cluster *c, struct host *h, unsigned status, bool dynamic,
     bool internal, bool canary);
+/* An answer that was dropped for another attempt: retry.upstream_rq_<code>. */
+void cluster_count_retried(struct cluster *c, unsigned status, bool dynamic);
 /* upstream_rq_time of a response that a host completed. */
 void cluster_count_time(
     struct cluster *c, uint64_t ms, bool dynamic, bool internal, bool canary);

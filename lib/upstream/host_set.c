@@ -104,14 +104,20 @@ count_locality(struct priority *p, const struct host *h, uint8_t seen, uint32_t 
 		p->localities[i].eligible++;
 }
 
-static void
-count_hosts(struct host_set *s)
+static struct load_rules
+rules_of(const struct host_set *s)
 {
-	struct load_rules rules = {
+	return (struct load_rules){
 	    .panic_threshold = s->config->panic_threshold,
 	    .overprovisioning = s->config->overprovisioning,
 	    .weighted = s->config->weighted_health,
 	};
+}
+
+static void
+count_hosts(struct host_set *s)
+{
+	struct load_rules rules = rules_of(s);
 
 	for (uint32_t i = 0; i < s->n; i++) {
 		const struct host *h = s->hosts[i];
@@ -262,35 +268,145 @@ group_of(struct host_set *s, unsigned priority, enum group_kind k)
 	return &s->priorities[priority].groups[GROUP_ALL];
 }
 
+/*
+ * Envoy's previous_priorities: after each `frequency` attempts the
+ * priorities tried so far are passed over; when nobody would be left all
+ * are forgotten and it begins anew.
+ */
+static void
+retry_loads(struct host_set *s, const struct lb_context *ctx, struct priority_load *out)
+{
+	struct load_rules rules = rules_of(s);
+	bool *passed_over = mem_array(bool, s->priorities_n);
+	unsigned since = 0;
+
+	memcpy(out, s->loads, s->priorities_n * sizeof(*out));
+	for (unsigned n = 1; n <= ctx->tried_len; n++) {
+		if ((n - since) % ctx->priority_frequency)
+			continue;
+		for (unsigned i = since; i < n; i++)
+			if (ctx->tried[i]->priority < s->priorities_n)
+				passed_over[ctx->tried[i]->priority] = true;
+		if (priority_loads_without(s->counts, passed_over, out, s->priorities_n, &rules))
+			continue;
+		memcpy(out, s->loads, s->priorities_n * sizeof(*out));
+		memset(passed_over, 0, s->priorities_n * sizeof(*passed_over));
+		since = n;
+	}
+	mem_free(passed_over);
+}
+
 /* Healthy shares of all priorities come before degraded ones, as Envoy lays them out. */
+static struct group *
+group_by_dice(struct host_set *s, const struct priority_load *loads, uint32_t dice)
+{
+	for (unsigned i = 0; i < s->priorities_n; i++) {
+		if (dice < loads[i].healthy)
+			return group_of(s, i, GROUP_HEALTHY);
+		dice -= loads[i].healthy;
+	}
+	for (unsigned i = 0; i < s->priorities_n; i++) {
+		if (dice < loads[i].degraded)
+			return group_of(s, i, GROUP_DEGRADED);
+		dice -= loads[i].degraded;
+	}
+	return NULL;
+}
+
+static uint32_t
+throw_dice(struct host_set *s, const struct lb_context *ctx)
+{
+	if (s->policy->by_hash && ctx->has_hash)
+		return (uint32_t)(ctx->hash % 100);
+	return (uint32_t)rand_below(100);
+}
+
+static struct group *
+choose_group_again(struct host_set *s, const struct lb_context *ctx)
+{
+	struct priority_load *loads = mem_array(struct priority_load, s->priorities_n);
+	struct group *g;
+
+	retry_loads(s, ctx, loads);
+	g = group_by_dice(s, loads, throw_dice(s, ctx));
+	mem_free(loads);
+	return g;
+}
+
 static struct group *
 choose_group(struct host_set *s, const struct lb_context *ctx)
 {
-	uint32_t dice;
-
 	if (s->priorities_n == 0)
 		return NULL;
+	if (ctx->priority_frequency && ctx->tried_len)
+		return choose_group_again(s, ctx);
 	if (s->loads[0].healthy == 100)
 		return group_of(s, 0, GROUP_HEALTHY);
-	dice = (uint32_t)(s->policy->by_hash && ctx->has_hash ? ctx->hash % 100 : rand_below(100));
-	for (unsigned i = 0; i < s->priorities_n; i++) {
-		if (dice < s->loads[i].healthy)
-			return group_of(s, i, GROUP_HEALTHY);
-		dice -= s->loads[i].healthy;
+	return group_by_dice(s, s->loads, throw_dice(s, ctx));
+}
+
+static bool
+was_tried(const struct lb_context *ctx, const struct host *h)
+{
+	for (unsigned i = 0; i < ctx->tried_len; i++)
+		if (ctx->tried[i] == h)
+			return true;
+	return false;
+}
+
+static bool
+is_refused(const struct host_set *s, const struct lb_context *ctx, const struct host *h)
+{
+	return (ctx->refuses && ctx->refuses(ctx->arg, h)) ||
+	       (!s->policy->by_hash && was_tried(ctx, h));
+}
+
+/* Any host of the group that was not tried, one that nothing else speaks against first. */
+static struct host *
+find_untried(const struct group *g, const struct lb_context *ctx)
+{
+	uint32_t start = (uint32_t)rand_below(g->n);
+	struct host *second = NULL;
+
+	for (uint32_t i = 0; i < g->n; i++) {
+		struct host *h = g->hosts[(start + i) % g->n];
+
+		if (was_tried(ctx, h))
+			continue;
+		if (ctx->refuses == NULL || !ctx->refuses(ctx->arg, h))
+			return h;
+		second = second ? second : h;
 	}
-	for (unsigned i = 0; i < s->priorities_n; i++) {
-		if (dice < s->loads[i].degraded)
-			return group_of(s, i, GROUP_DEGRADED);
-		dice -= s->loads[i].degraded;
+	return second;
+}
+
+static struct host *
+pick_again(struct host_set *s, const struct lb_context *ctx)
+{
+	struct lb_context turn = *ctx;
+	struct host *h = NULL, *other;
+	struct group *g = NULL;
+
+	for (turn.attempt = 0; turn.attempt <= ctx->more_picks; turn.attempt++) {
+		g = choose_group(s, &turn);
+		h = g ? group_pick(g, &turn) : NULL;
+		if (h == NULL || !is_refused(s, ctx, h))
+			return h;
 	}
-	return NULL;
+	if (s->policy->by_hash || !was_tried(ctx, h))
+		return h;
+	other = find_untried(g, ctx);
+	return other ? other : h;
 }
 
 static struct host *
 pick_as_seen(struct host_set *s, const struct lb_context *ctx)
 {
-	struct group *g = choose_group(s, ctx);
+	struct group *g;
 
+	if (ctx->tried_len)
+		return pick_again(s, ctx);
+	g = choose_group(s, ctx);
 	return g ? group_pick(g, ctx) : NULL;
 }
 

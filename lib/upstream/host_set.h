@@ -27,7 +27,12 @@ struct host_set *host_set_new(struct loop *l, struct host *const *hosts, uint32_
     const struct lb_policy *policy, const struct lb_config *config, struct cluster_stats *stats);
 void host_set_free(struct host_set **sp);
 
-/* NULL: none is available. */
+/*
+ * NULL: none is available.  A further attempt of a request (ctx->tried)
+ * picks again while the host is refused, ctx->more_picks times at most;
+ * and unless the policy goes by the request's hash it gets a host that was
+ * not tried yet, as long as there is one.
+ */
 struct host *host_set_pick(struct host_set *s, const struct lb_context *ctx);
 
 #endif

@@ -21,8 +21,14 @@ struct lb_context {
 	uint64_t hash; /* of the route's hash policies */
 	bool has_hash;
 	unsigned attempt; /* how often a host was picked and refused for this try */
-	struct host *const *tried; /* hosts that this request has tried */
+	/* of a further attempt of the same request; all zero at the first */
+	struct host *const *tried; /* hosts that it has tried, in order */
 	unsigned tried_len;
+	unsigned more_picks;       /* how often to pick again when a host is refused */
+	bool (*refuses)(void *arg, const struct host *h);
+	void *arg;
+	uint32_t priority_frequency; /* priorities tried are passed over, reckoned anew each so many
+				      * attempts; 0: never */
 };
 
 /* Settings of all policies together; each reads its own. */

@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "lib/base/mem.h"
+
 static uint32_t
 least(uint64_t a, uint32_t b)
 {
@@ -113,4 +115,23 @@ priority_loads(const struct priority_counts *counts, struct priority_load *loads
 		by_count(counts, loads, n);
 	else if (total > 0)
 		by_health(counts, loads, n, total, rules);
+}
+
+bool
+priority_loads_without(const struct priority_counts *counts, const bool *passed_over,
+    struct priority_load *loads, unsigned n, const struct load_rules *rules)
+{
+	struct priority_counts *left = mem_array(struct priority_counts, n);
+	uint32_t total = 0;
+
+	for (unsigned i = 0; i < n; i++) {
+		if (passed_over[i])
+			continue;
+		left[i] = counts[i];
+		total += healthy_percent(&left[i], rules) + degraded_percent(&left[i], rules);
+	}
+	if (total > 0)
+		by_health(left, loads, n, least(total, 100), rules);
+	mem_free(left);
+	return total > 0;
 }

@@ -31,5 +31,9 @@ struct load_rules {
 
 void priority_loads(const struct priority_counts *counts, struct priority_load *loads, unsigned n,
     const struct load_rules *rules);
+/* The shares when these priorities are passed over; false, and nothing is written, when nobody would
+ * be left.  Who panics does not change. */
+bool priority_loads_without(const struct priority_counts *counts, const bool *passed_over,
+    struct priority_load *loads, unsigned n, const struct load_rules *rules);
 
 #endif

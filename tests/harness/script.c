@@ -23,7 +23,6 @@ struct actor {
 	int fill[DEAF_FILL];   /* connections that fill a deaf listener */
 	struct io io;
 	struct timer look;
-	unsigned dropped;      /* the value of `drop` that was carried out */
 	struct list parts;
 	struct codec_config config;
 	struct http1_codec_stats h1_stats;
@@ -83,7 +82,7 @@ add_lines(struct headers *h, struct arena *a, const char *lines)
 	while (str_cut(&rest, '\n', &one)) {
 		if (one.n && one.p[one.n - 1] == '\r')
 			one.n--;
-		if (one.n && str_cut(&one, ':', &name))
+		if (str_cut(&one, ':', &name) && name.n)
 			headers_set(h, arena_str(a, name), arena_str(a, str_trim(one)));
 	}
 }
@@ -563,9 +562,9 @@ on_look(void *arg)
 		listen_as_told(a, (enum listening)sc->want);
 		sc->is = sc->want;
 	}
-	if (sc->drop != a->dropped) {
-		a->dropped = sc->drop;
+	if (sc->drop != sc->dropped) {
 		drop_all(a);
+		sc->dropped = sc->drop;
 	}
 	timer_set(a->loop, &a->look, LOOK_MS);
 }
@@ -666,5 +665,5 @@ script_drop(struct scene *sc, unsigned host)
 	struct script *s = script_of(sc, host);
 
 	s->drop++;
-	WAIT_FOR(s->open == 0);
+	WAIT_FOR(s->dropped == s->drop && s->open == 0);
 }

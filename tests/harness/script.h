@@ -61,7 +61,7 @@ struct script {
 	_Atomic unsigned used[SCRIPT_RULES]; /* how often each was played */
 	_Atomic unsigned rules_n;
 	_Atomic int want, is;                /* enum listening */
-	_Atomic unsigned drop;               /* raised: close every connection, once for each change */
+	_Atomic unsigned drop, dropped;      /* raised: close every connection; done up to this */
 	/* what the host saw */
 	_Atomic unsigned connections, open, requests, complete, streams_reset;
 	_Atomic unsigned long body_bytes;

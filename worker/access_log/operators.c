@@ -190,6 +190,11 @@ GET(UPSTREAM_TRANSPORT_FAILURE_REASON)
 	set_text(v, info->transport_failure);
 }
 
+GET(UPSTREAM_REQUEST_ATTEMPT_COUNT)
+{
+	set_number(v, info->attempts);
+}
+
 GET(ROUTE_NAME)
 {
 	set_text(v, info->route_name);

@@ -2,9 +2,11 @@
 #include <stdlib.h>
 
 #include "conf/defaults.h"
+#include "conf/message.h"
 #include "envoy/config/route/v3/route.pb-c.h"
 #include "lib/base/vec.h"
 #include "worker/route/hash_policy.h"
+#include "worker/route/retry_policy.h"
 #include "worker/route/table_private.h"
 
 typedef Envoy__Config__Route__V3__RouteConfiguration RouteConfiguration;
@@ -84,6 +86,40 @@ build_cluster_action(struct route_entry *r, const RouteAction *m, struct arena *
 	}
 }
 
+/* retry_policy, else what retry_policy_typed_config holds. */
+static int
+build_retry(struct retry_policy **out, const Envoy__Config__Route__V3__RetryPolicy *m,
+    const Google__Protobuf__Any *typed, struct arena *a, struct err *err)
+{
+	const ProtobufCMessage *opened = m ? &m->base : NULL;
+
+	if (opened == NULL && typed) {
+		opened = any_open(a, &typed->base, NULL, err);
+		if (opened == NULL)
+			return err_in(err, "retry_policy_typed_config");
+	}
+	return retry_policy_build(out, opened, a, err);
+}
+
+/* What the route says of attempts replaces what its virtual host says. */
+static int
+build_attempts(struct route_entry *r, const Route *m, struct arena *a, struct err *err)
+{
+	const RouteAction *action = m->route;
+	struct route *p = &r->pub;
+	struct retry_policy *own;
+
+	if (build_retry(&own, action->retry_policy, action->retry_policy_typed_config, a, err) < 0)
+		return -1;
+	p->retry = own ? own : p->vhost->retry;
+	p->hedge = action->hedge_policy ? action->hedge_policy->hedge_on_per_try_timeout
+					: p->vhost->hedge;
+	p->request_buffer_limit =
+	    conf_u32(m->per_request_buffer_limit_bytes, p->vhost->request_buffer_limit);
+	p->high_priority = action->priority == ENVOY__CONFIG__CORE__V3__ROUTING_PRIORITY__HIGH;
+	return 0;
+}
+
 static void
 build_redirect(struct route_entry *r, const RedirectAction *m, struct arena *a)
 {
@@ -151,6 +187,8 @@ build_route(struct route_entry *r, const Route *m, const struct vhost *v, struct
 	switch (m->action_case) {
 	case ENVOY__CONFIG__ROUTE__V3__ROUTE__ACTION_ROUTE:
 		build_cluster_action(r, m->route, a);
+		if (build_attempts(r, m, a, err) < 0)
+			return -1;
 		break;
 	case ENVOY__CONFIG__ROUTE__V3__ROUTE__ACTION_REDIRECT:
 		build_redirect(r, m->redirect, a);
@@ -259,6 +297,15 @@ build_vhost(struct vhost *v, const VirtualHost *m, const struct route_table *t, 
 {
 	v->table = t;
 	v->name = arena_str(a, str_of(m->name));
+	v->attempts = (struct attempt_headers){
+	    .count_in_request = m->include_request_attempt_count,
+	    .count_in_response = m->include_attempt_count_in_response,
+	    .is_timeout_retry = m->include_is_timeout_retry_header,
+	};
+	v->hedge = m->hedge_policy && m->hedge_policy->hedge_on_per_try_timeout;
+	v->request_buffer_limit = conf_u32(m->per_request_buffer_limit_bytes, UINT32_MAX);
+	if (build_retry(&v->retry, m->retry_policy, m->retry_policy_typed_config, a, err) < 0)
+		return err_in(err, "virtual host '%s'", m->name);
 	v->n_routes = (uint32_t)m->n_routes;
 	v->routes = arena_zalloc(a, m->n_routes * sizeof(*v->routes));
 	for (uint32_t i = 0; i < v->n_routes; i++)

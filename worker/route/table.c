@@ -135,6 +135,12 @@ route_table_find(const struct route_table *t, const struct headers *request)
 	return find_route(v, request, path);
 }
 
+const struct attempt_headers *
+route_attempt_headers(const struct route *r)
+{
+	return &r->vhost->attempts;
+}
+
 struct str
 route_vhost_name(const struct route *r)
 {

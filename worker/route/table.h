@@ -16,6 +16,7 @@
 
 struct hash_policies;
 struct header_ops;
+struct retry_policy;
 struct route_table;
 struct stream_info;
 struct vhost;
@@ -46,6 +47,9 @@ struct route {
 	uint64_t grpc_timeout_max_ms, grpc_timeout_offset_ms;
 	bool high_priority;
 	const struct hash_policies *hash_policies; /* NULL: none */
+	const struct retry_policy *retry;     /* of the route, else of its virtual host; NULL: none */
+	bool hedge;                           /* on per-try timeout */
+	uint32_t request_buffer_limit;        /* per_request_buffer_limit_bytes; UINT32_MAX: none */
 	/* ROUTE_DIRECT */
 	unsigned direct_status;
 	struct str direct_body;
@@ -57,6 +61,12 @@ int route_table_build(
 /* The route for a request (pseudo-headers :authority and :path present), or NULL. */
 const struct route *route_table_find(const struct route_table *t, const struct headers *request);
 struct str route_vhost_name(const struct route *r);
+/* What the virtual host wants to be told of attempts. */
+struct attempt_headers {
+	bool count_in_request, count_in_response; /* x-envoy-attempt-count */
+	bool is_timeout_retry;                    /* x-envoy-is-timeout-retry */
+};
+const struct attempt_headers *route_attempt_headers(const struct route *r);
 /* internal_only_headers: taken off requests from outside. */
 void route_table_strip_internal(const struct route_table *t, struct headers *request);
 

@@ -54,6 +54,10 @@ struct vhost {
 	struct route_entry *routes;
 	uint32_t n_routes;
 	struct level_ops ops;
+	struct attempt_headers attempts;
+	struct retry_policy *retry;
+	bool hedge;
+	uint32_t request_buffer_limit; /* UINT32_MAX: none */
 	/* Index; not used while there are few routes. */
 	bool indexed;
 	struct map exact, prefix;       /* path → struct route_bucket */

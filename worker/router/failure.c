@@ -84,6 +84,16 @@ decorate(void *arg, struct headers *h)
 
 	if (d->overloaded && !r->config->suppress_envoy_headers)
 		headers_set_id(h, HDR_X_ENVOY_OVERLOADED, STR("true"));
+	router_add_attempts(r, h);
+}
+
+void
+router_charge(struct router *r, struct host *host, unsigned status)
+{
+	if (host) /* also when a timeout is answered with 204 */
+		stat_inc(&host->stats->rq_error);
+	cluster_count_response(
+	    r->cluster, NULL, status, router_counts(r), r->stream->internal, false);
 }
 
 void
@@ -92,9 +102,6 @@ router_reply(struct router *r, const struct router_reply *reply)
 	struct decoration d = {r, reply->overloaded};
 
 	router_end(r);
-	if (r->cluster)
-		cluster_count_response(r->cluster, reply->host, reply->status, router_counts(r),
-		    r->stream->internal, false);
 	note_failure(r, reply);
 	stream_local_reply(
 	    r->stream, reply->status, reply->body, reply->flag, reply->details, decorate, &d);
@@ -128,17 +135,18 @@ static struct str
 body_of(struct router *r, const char *reason, const char *transport)
 {
 	return str_of(arena_printf(&r->stream->arena,
-	    "upstream connect error or disconnect/reset before headers. reset reason: %s%s%s",
-	    reason, transport[0] ? ", transport failure reason: " : "", transport));
+	    "upstream connect error or disconnect/reset before headers. %sreset reason: %s%s%s",
+	    r->stream->info.attempts > 1 ? "retried and the latest " : "", reason,
+	    transport[0] ? ", transport failure reason: " : "", transport));
 }
 
 static void
-fail(struct router *r, const struct failure_row *row, const char *transport)
+fail(struct router *r, struct upstream_request *u, const struct failure_row *row,
+    const char *transport)
 {
 	struct router_reply reply = {
 	    .status = row->status,
 	    .flag = 1u << row->flag_bit,
-	    .host = row->blames_host ? r->attempt.host : NULL,
 	    .overloaded = row->flag_bit == FLAG_BIT_UO,
 	};
 
@@ -151,6 +159,9 @@ fail(struct router *r, const struct failure_row *row, const char *transport)
 		router_give_up(r, &reply);
 		return;
 	}
+	router_charge(r, row->blames_host ? u->host : NULL, row->status);
+	if (router_may_be_answered(r, u))
+		return;
 	reply.details =
 	    details_of(r, "upstream_reset_before_response_started", row->reason, transport);
 	reply.body = body_of(r, row->reason, transport);
@@ -176,10 +187,8 @@ is_idempotent(struct str method)
  * cannot have acted on it or may act on it twice.
  */
 static bool
-may_send_again(const struct router *r)
+may_send_again(const struct router *r, const struct upstream_request *u)
 {
-	const struct upstream_request *u = &r->attempt;
-
 	return u->was_stale && r->keeping && !r->sent_again &&
 	       (is_idempotent(headers_get(r->request, HDR_METHOD)) || !u->was_written ||
 		   !r->request_ended);
@@ -205,21 +214,78 @@ count_reset(struct router *r, enum stream_reset why)
 		stat_inc(&s->upstream_rq_tx_reset);
 }
 
+/* ---- trying again */
+
 void
-router_on_reset(struct router *r, enum stream_reset why)
+router_note_verdict(struct router *r, enum retry_verdict v)
+{
+	if (v == RETRY_LIMIT)
+		r->stream->info.flags |= FLAG_URX;
+	if (v == RETRY_OVERFLOW)
+		r->stream->info.flags |= FLAG_UO;
+}
+
+bool
+router_retries_failure(
+    struct router *r, struct upstream_request *u, enum retry_cause cause, bool timeout)
+{
+	enum retry_verdict v;
+
+	if (r->answered || r->retry == NULL || u->retried)
+		return false;
+	v = retry_on_failure(r->retry, cause, r->started, timeout);
+	if (v != RETRY_YES) {
+		router_note_verdict(r, v);
+		return false;
+	}
+	stat_inc(&u->host->stats->rq_error);
+	if (u == r->attempt)
+		router_on_upstream_blocked(r, false);
+	return true;
+}
+
+static enum retry_cause
+cause_of(const struct upstream_request *u, enum stream_reset why)
+{
+	if (why == RESET_OVERFLOW)
+		return CAUSE_OVERFLOW;
+	if (why == RESET_REMOTE_REFUSED)
+		return CAUSE_REFUSED;
+	return u->was_stale ? CAUSE_STALE : CAUSE_RESET;
+}
+
+/* A kept connection that was dead is nobody's failure: the policy has the first word, as it moves to
+ * another host; when it has none, or no more, the request is sent once more all the same. */
+static bool
+goes_on(struct router *r, struct upstream_request *u, enum stream_reset why)
+{
+	enum retry_cause cause = cause_of(u, why);
+	bool left = r->retry && !u->retried && retry_at_once_is_left(r->retry, cause);
+
+	if (!left && u == r->attempt && may_send_again(r, u)) {
+		send_again(r);
+		return true;
+	}
+	return router_retries_failure(r, u, cause, false);
+}
+
+void
+router_on_reset(struct router *r, struct upstream_request *u, enum stream_reset why)
 {
 	if (r->over) /* the response is complete already */
 		return;
 	count_reset(r, why);
-	if (may_send_again(r)) {
-		send_again(r);
+	if (goes_on(r, u, why))
 		return;
-	}
-	fail(r, &reset_rows[why], "");
+	fail(r, u, &reset_rows[why], "");
 }
 
 void
-router_on_pool_failure(struct router *r, enum pool_failure why, const char *transport)
+router_on_pool_failure(
+    struct router *r, struct upstream_request *u, enum pool_failure why, const char *transport)
 {
-	fail(r, &pool_rows[why], transport);
+	if (router_retries_failure(
+		r, u, why == POOL_OVERFLOW ? CAUSE_OVERFLOW : CAUSE_CONNECT, false))
+		return;
+	fail(r, u, &pool_rows[why], transport);
 }

@@ -19,27 +19,27 @@ service_ms(const struct router *r)
 /* What the host says about itself is heard where hosts are checked, and then not passed on: a
  * balancer in front would take the whole proxy out.  Elsewhere it is none of our business. */
 static void
-hear_health(struct router *r, struct headers *h)
+hear_health(struct router *r, struct upstream_request *u, struct headers *h)
 {
 	struct active_check_stats *s = r->cluster->check_stats;
 
 	if (s == NULL || !headers_has(h, HDR_X_ENVOY_IMMEDIATE_HEALTH_CHECK_FAIL))
 		return;
 	headers_remove_id(h, HDR_X_ENVOY_IMMEDIATE_HEALTH_CHECK_FAIL);
-	if (!host_fail_active_check(r->attempt.host))
+	if (!host_fail_active_check(u->host))
 		return;
 	stat_inc(&s->failure);
 	stat_inc(&s->passive_failure);
 }
 
 static void
-count_headers(struct router *r, struct headers *h)
+count_headers(struct router *r, struct upstream_request *u, struct headers *h)
 {
 	struct stream_info *info = &r->stream->info;
 
 	info->response_first_ns = loop_now_ns(r->stream->loop);
-	r->canary = str_eqz(headers_get(h, HDR_X_ENVOY_UPSTREAM_CANARY), "true");
-	cluster_count_response(r->cluster, r->attempt.host, headers_status(h), router_counts(r),
+	r->canary = str_eqz(headers_get(h, HDR_X_ENVOY_UPSTREAM_CANARY), "true") || u->host->canary;
+	cluster_count_response(r->cluster, u->host, headers_status(h), router_counts(r),
 	    r->stream->internal, r->canary);
 	if (r->request_ended && !r->config->suppress_envoy_headers)
 		headers_set_number(h, HDR_X_ENVOY_UPSTREAM_SERVICE_TIME, service_ms(r));
@@ -61,7 +61,7 @@ complete(struct router *r)
 {
 	r->over = true;
 	if (!r->request_ended)
-		upstream_request_cancel(&r->attempt);
+		upstream_request_cancel(r->attempt);
 }
 
 /* An upgraded connection lasts as long as both sides like. */
@@ -72,25 +72,86 @@ note_upgrade(struct router *r, const struct headers *h)
 		return;
 	r->upgraded = true;
 	router_stop_timers(r);
+	router_stop_try_timers(r->attempt);
+}
+
+/* ---- is it passed on at all? */
+
+/* The answer is dropped; another attempt was ordered, or one is awaited. */
+static void
+drop(struct router *r, struct upstream_request *u)
+{
+	stat_inc(&u->host->stats->rq_error);
+	if (u == r->attempt)
+		router_on_upstream_blocked(r, false);
+	upstream_request_cancel(u);
+}
+
+static bool
+is_tried_again(struct router *r, struct upstream_request *u, const struct headers *h)
+{
+	enum retry_verdict v;
+	bool could_not;
+
+	if (r->retry == NULL)
+		return false;
+	if (u->retried) {
+		could_not = retry_would_on_answer(r->retry, h);
+	} else {
+		v = retry_on_answer(r->retry, h);
+		if (v == RETRY_YES) {
+			cluster_count_retried(r->cluster, headers_status(h), router_counts(r));
+			drop(r, u);
+			return true;
+		}
+		router_note_verdict(r, v);
+		could_not = v != RETRY_NO;
+	}
+	if (!could_not || !router_may_be_answered(r, u))
+		return false;
+	drop(r, u);
+	return true;
+}
+
+static void
+choose(struct router *r, struct upstream_request *u)
+{
+	router_settle_on(r, u);
+	r->stream->info.upstream = &u->host->address;
+	r->keeping = false;
+	buf_drain(&r->held, r->held.len);
 }
 
 void
-router_on_info(struct router *r, struct headers *h)
+router_on_info(struct router *r, struct upstream_request *u, struct headers *h)
 {
+	router_settle_on(r, u);
+	r->informed = true;
 	stream_respond_info(r->stream, h);
 }
 
 void
-router_on_response(struct router *r, struct headers *h, bool end)
+router_add_attempts(struct router *r, struct headers *h)
 {
-	r->keeping = false;
-	buf_drain(&r->held, r->held.len);
-	count_headers(r, h);
-	hear_health(r, h);
+	if (r->stream->info.attempts && route_attempt_headers(r->route)->count_in_response)
+		headers_set_number(h, HDR_X_ENVOY_ATTEMPT_COUNT, r->stream->info.attempts);
+}
+
+void
+router_on_response(struct router *r, struct upstream_request *u, struct headers *h, bool end)
+{
+	hear_health(r, u, h);
+	if (is_tried_again(r, u, h))
+		return;
+	choose(r, u);
+	timer_stop(&u->per_try);
+	router_touch_try(u);
+	count_headers(r, u, h);
 	note_upgrade(r, h);
 	r->stream->info.details = STR("via_upstream");
 	for (const struct hash_cookie *c = r->cookies; c; c = c->next)
 		headers_add_id(h, HDR_SET_COOKIE, c->text);
+	router_add_attempts(r, h);
 	route_rewrite_response(r->route, h, &r->stream->info);
 	r->answered = true;
 	if (end)
@@ -101,8 +162,9 @@ router_on_response(struct router *r, struct headers *h, bool end)
 }
 
 void
-router_on_response_data(struct router *r, struct buf *data, bool end)
+router_on_response_data(struct router *r, struct upstream_request *u, struct buf *data, bool end)
 {
+	router_touch_try(u);
 	if (end)
 		count_complete(r);
 	stream_respond_data(r->stream, data, end);

@@ -1,6 +1,7 @@
 #include "worker/router/router.h"
 
 #include "conf/defaults.h"
+#include "worker/hcm/config.h"
 #include "worker/route/hash_policy.h"
 #include "worker/router/router_private.h"
 #include "worker/snapshot.h"
@@ -109,6 +110,7 @@ static void
 reply_no_host(struct router *r)
 {
 	stat_inc(&r->cluster->stats->upstream_cx_none_healthy);
+	router_charge(r, NULL, 503);
 	router_reply(r, &(struct router_reply){
 			    .status = 503,
 			    .body = STR("no healthy upstream"),
@@ -117,22 +119,98 @@ reply_no_host(struct router *r)
 			});
 }
 
-/* ---- the attempt */
+/* ---- attempts */
+
+static struct upstream_request *
+new_attempt(struct router *r)
+{
+	struct upstream_request *u =
+	    r->latest ? arena_new(&r->stream->arena, struct upstream_request) : &r->first;
+
+	u->older = r->latest;
+	r->attempt = r->latest = u;
+	return u;
+}
+
+static void
+note_tried(struct router *r, struct host *h)
+{
+	struct host **more;
+
+	if (r->tried_n == r->tried_room) {
+		r->tried_room = r->tried_room ? 2 * r->tried_room : 4;
+		more = arena_alloc(&r->stream->arena, r->tried_room * sizeof(*more));
+		for (unsigned i = 0; i < r->tried_n; i++)
+			more[i] = r->tried[i];
+		r->tried = more;
+	}
+	r->tried[r->tried_n++] = h;
+}
 
 void
 router_try(struct router *r, bool fresh)
 {
+	struct stream_info *info = &r->stream->info;
 	struct lb_context ctx = {
 	    .request = r->request, .hash = r->hash, .has_hash = r->has_hash};
-	struct host *h = cluster_pick(r->cluster, &ctx);
+	struct host *h;
 
+	if (r->retry && r->tried_n)
+		retry_choose(r->retry, &ctx);
+	h = cluster_pick(r->cluster, &ctx);
 	if (h == NULL) {
 		reply_no_host(r);
 		return;
 	}
-	host_keep(h, &r->stream->arena); /* it may be removed from the cluster meanwhile */
-	r->stream->info.upstream = &h->address;
-	upstream_request_start(&r->attempt, r, h, r->route->high_priority, fresh);
+	info->upstream = &h->address;
+	if (r->retry)
+		note_tried(r, h);
+	upstream_request_start(new_attempt(r), r, h, r->route->high_priority, fresh);
+}
+
+/* x-envoy-attempt-count, for the host. */
+static void
+say_attempt(struct router *r)
+{
+	if (route_attempt_headers(r->route)->count_in_request)
+		headers_set_number(
+		    r->request, HDR_X_ENVOY_ATTEMPT_COUNT, r->stream->info.attempts);
+}
+
+void
+router_try_again(struct router *r, bool timed_out)
+{
+	r->stream->info.attempts++;
+	r->stream->info.transport_failure = (struct str){0};
+	say_attempt(r);
+	if (route_attempt_headers(r->route)->is_timeout_retry)
+		headers_set_id(r->request, HDR_X_ENVOY_IS_TIMEOUT_RETRY,
+		    timed_out ? STR("true") : STR("false"));
+	router_say_expected(r);
+	router_try(r, false);
+}
+
+bool
+router_may_be_answered(const struct router *r, const struct upstream_request *but)
+{
+	if (r->retry && r->retry->pending)
+		return true;
+	for (const struct upstream_request *u = r->latest; u; u = u->older)
+		if (u != but && upstream_request_is_awaited(u))
+			return true;
+	return false;
+}
+
+void
+router_settle_on(struct router *r, struct upstream_request *u)
+{
+	retry_end(&r->retry);
+	for (struct upstream_request *v = r->latest; v; v = v->older)
+		if (v != u)
+			upstream_request_cancel(v);
+	if (r->attempt != u)
+		router_on_upstream_blocked(r, false);
+	r->attempt = u;
 }
 
 static void
@@ -162,21 +240,21 @@ send_held(struct router *r, bool end)
 		buf_copy_ref(&out, &r->held);
 	else
 		buf_move(&out, &r->held);
-	codec_send_data(r->attempt.stream, &out, end);
+	codec_send_data(r->attempt->stream, &out, end);
 	buf_fini(&out);
 }
 
 void
-router_on_connected(struct router *r)
+router_on_connected(struct router *r, struct upstream_request *u)
 {
-	struct upstream_request *u = &r->attempt;
 	struct stream_info *info = &r->stream->info;
 	const struct address *local = pool_conn_local(u->conn);
 	bool end = r->request_ended && r->trailers == NULL;
 	bool body = !buf_empty(&r->held);
 
 	info->upstream_local = (const void *)arena_dup(&r->stream->arena, local, sizeof(*local));
-	r->keeping = pool_conn_reused(u->conn) && !r->sent_again;
+	r->keeping = r->retry || (pool_conn_reused(u->conn) && !r->sent_again);
+	r->started = true;
 	router_start_duration(r);
 	if (r->blocked)
 		upstream_request_pause(u, true);
@@ -185,6 +263,8 @@ router_on_connected(struct router *r)
 		send_held(r, end);
 	if (r->trailers && upstream_request_is_open(u))
 		codec_send_trailers(u->stream, r->trailers);
+	if (r->request_ended)
+		router_start_try_timers(u);
 	pause_client(r, false);
 }
 
@@ -206,7 +286,9 @@ router_end(struct router *r)
 {
 	r->over = true;
 	router_stop_timers(r);
-	upstream_request_cancel(&r->attempt);
+	retry_end(&r->retry);
+	for (struct upstream_request *u = r->latest; u; u = u->older)
+		upstream_request_cancel(u);
 	if (r->upstream_blocked)
 		stream_pause_request(r->stream, false);
 	r->upstream_blocked = false;
@@ -222,7 +304,23 @@ end_request(struct router *r)
 	r->request_ended = true;
 	r->request_ended_ns = loop_now_ns(r->stream->loop);
 	router_start_timeout(r);
+	if (r->attempt && upstream_request_is_open(r->attempt))
+		router_start_try_timers(r->attempt);
 }
+
+/* For us alone. */
+#define STRIPPED(ID)                                                                               \
+	ID(X_ENVOY_UPSTREAM_RQ_TIMEOUT_MS)                                                         \
+	ID(X_ENVOY_UPSTREAM_RQ_PER_TRY_TIMEOUT_MS)                                                 \
+	ID(X_ENVOY_UPSTREAM_RQ_TIMEOUT_ALT_RESPONSE)                                               \
+	ID(X_ENVOY_UPSTREAM_STREAM_DURATION_MS)                                                    \
+	ID(X_ENVOY_HEDGE_ON_PER_TRY_TIMEOUT)                                                       \
+	ID(X_ENVOY_MAX_RETRIES)                                                                    \
+	ID(X_ENVOY_RETRY_ON)                                                                       \
+	ID(X_ENVOY_RETRY_GRPC_ON)                                                                  \
+	ID(X_ENVOY_RETRIABLE_STATUS_CODES)                                                         \
+	ID(X_ENVOY_RETRIABLE_HEADER_NAMES)
+static const struct header_set stripped = HEADER_SET(STRIPPED);
 
 static void
 route_to_cluster(struct router *r)
@@ -240,6 +338,10 @@ route_to_cluster(struct router *r)
 		r->has_hash = hash_policies_apply(r->route->hash_policies, r->request, &s->info,
 		    &s->arena, &r->hash, &r->cookies);
 	router_read_timeouts(r);
+	r->retry = retry_new(r);
+	headers_remove_set(r->request, &stripped);
+	s->info.attempts = 1;
+	say_attempt(r);
 	route_rewrite_request(r->route, r->request, &s->info, r->config->suppress_envoy_headers);
 	if (r->request_ended)
 		router_start_timeout(r);
@@ -281,13 +383,44 @@ hold(struct router *r, struct buf *data)
 static void
 pass_on(struct router *r, struct buf *data, bool end)
 {
-	if (r->keeping && r->held.len + data->len > r->cluster->buffer_limit)
+	struct upstream_request *u = r->attempt;
+
+	if (r->keeping && r->held.len + data->len > r->cluster->buffer_limit && !r->retry)
 		forget_held(r);
 	if (r->keeping)
 		buf_copy_ref(&r->held, data);
-	if (end && r->attempt.stream->upgraded)
-		pool_conn_end_tunnel(r->attempt.conn);
-	codec_send_data(r->attempt.stream, data, end);
+	if (end && u->stream->upgraded)
+		pool_conn_end_tunnel(u->conn);
+	codec_send_data(u->stream, data, end);
+}
+
+/* What may be kept of a body so that it can be sent again. */
+static uint64_t
+retry_limit(const struct router *r)
+{
+	uint64_t ours = r->stream->config->buffer_limit, routes = r->route->request_buffer_limit;
+
+	return ours < routes ? ours : routes;
+}
+
+/* The body is too long to be kept: the attempt that is under way is the last. */
+static void
+abandon_retry(struct router *r)
+{
+	stat_inc(&r->cluster->stats->retry_or_shadow_abandoned);
+	if (!upstream_request_is_open(r->attempt) && !upstream_request_is_awaited(r->attempt)) {
+		router_reply(r,
+		    &(struct router_reply){
+			.status = 507,
+			.body = STR("exceeded request buffer limit while retrying upstream"),
+			.details = STR("request_payload_exceeded_retry_buffer_limit"),
+		    });
+		return;
+	}
+	retry_end(&r->retry);
+	r->keeping = false;
+	if (upstream_request_is_open(r->attempt))
+		forget_held(r);
 }
 
 static enum filter_verdict
@@ -299,9 +432,15 @@ on_request_data(void *self, struct buf *data, bool end)
 		buf_drain(data, data->len);
 		return FILTER_STOP;
 	}
+	if (r->retry && r->held.len + data->len > retry_limit(r))
+		abandon_retry(r);
+	if (r->over) {
+		buf_drain(data, data->len);
+		return FILTER_STOP;
+	}
 	if (end)
 		end_request(r);
-	if (upstream_request_is_open(&r->attempt))
+	if (upstream_request_is_open(r->attempt))
 		pass_on(r, data, end);
 	else
 		hold(r, data);
@@ -317,8 +456,8 @@ on_request_trailers(void *self, struct headers *t)
 		return FILTER_STOP;
 	r->trailers = t;
 	end_request(r);
-	if (upstream_request_is_open(&r->attempt))
-		codec_send_trailers(r->attempt.stream, t);
+	if (upstream_request_is_open(r->attempt))
+		codec_send_trailers(r->attempt->stream, t);
 	return FILTER_STOP;
 }
 
@@ -330,8 +469,8 @@ on_downstream_blocked(void *self, bool blocked)
 	if (!blocked && r->blocked == 0)
 		return;
 	r->blocked += blocked ? 1 : (unsigned)-1;
-	if (r->blocked == (blocked ? 1 : 0))
-		upstream_request_pause(&r->attempt, blocked);
+	if (r->blocked == (blocked ? 1 : 0) && r->attempt)
+		upstream_request_pause(r->attempt, blocked);
 }
 
 static void

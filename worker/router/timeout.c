@@ -1,7 +1,9 @@
 /*
  * The clocks of a routed request: the route's timeout from the moment the
- * request is complete, and the longest duration of its upstream stream.
+ * request is complete, the longest duration of its upstream stream, and
+ * the two of each attempt.
  */
+#include "lib/base/clock.h"
 #include "worker/router/router_private.h"
 
 /* ---- what is in force */
@@ -31,24 +33,46 @@ read_route_timeout(struct router *r, bool *expected_stands)
 	read_ms(h, HDR_X_ENVOY_UPSTREAM_RQ_TIMEOUT_MS, &r->timeout_ms);
 }
 
-/* For us alone. */
-#define STRIPPED(ID)                                                                               \
-	ID(X_ENVOY_UPSTREAM_RQ_TIMEOUT_MS)                                                         \
-	ID(X_ENVOY_UPSTREAM_RQ_PER_TRY_TIMEOUT_MS)                                                 \
-	ID(X_ENVOY_UPSTREAM_RQ_TIMEOUT_ALT_RESPONSE)                                               \
-	ID(X_ENVOY_UPSTREAM_STREAM_DURATION_MS)                                                    \
-	ID(X_ENVOY_HEDGE_ON_PER_TRY_TIMEOUT)                                                       \
-	ID(X_ENVOY_MAX_RETRIES)                                                                    \
-	ID(X_ENVOY_RETRY_ON)                                                                       \
-	ID(X_ENVOY_RETRY_GRPC_ON)                                                                  \
-	ID(X_ENVOY_RETRIABLE_STATUS_CODES)                                                         \
-	ID(X_ENVOY_RETRIABLE_HEADER_NAMES)
-static const struct header_set stripped = HEADER_SET(STRIPPED);
-
 static void
-say_expected(struct router *r)
+read_attempt_timeouts(struct router *r)
 {
-	headers_set_number(r->request, HDR_X_ENVOY_EXPECTED_RQ_TIMEOUT_MS, r->timeout_ms);
+	const struct retry_policy *p = r->route->retry;
+	const struct headers *h = r->request;
+	struct str hedge = headers_get(h, HDR_X_ENVOY_HEDGE_ON_PER_TRY_TIMEOUT);
+
+	r->per_try_ms = p ? p->per_try_timeout_ms : 0;
+	r->per_try_idle_ms = p ? p->per_try_idle_ms : 0;
+	read_ms(h, HDR_X_ENVOY_UPSTREAM_RQ_PER_TRY_TIMEOUT_MS, &r->per_try_ms);
+	if (r->timeout_ms && r->per_try_ms >= r->timeout_ms)
+		r->per_try_ms = 0;
+	r->hedge = r->route->hedge;
+	if (str_eqz(hedge, "true") || str_eqz(hedge, "false"))
+		r->hedge = str_eqz(hedge, "true");
+}
+
+/* What is left for this attempt; at the end 1, since 0 would be for ever. */
+static uint64_t
+expected_ms(const struct router *r)
+{
+	uint64_t ms = r->per_try_ms && !r->hedge ? r->per_try_ms : r->timeout_ms, elapsed = 0;
+
+	if (ms == 0 || r->timeout_ms == 0)
+		return ms;
+	if (r->request_ended)
+		elapsed = (loop_now_ns(r->stream->loop) - r->request_ended_ns) / NS_PER_MS;
+	if (elapsed >= r->timeout_ms)
+		return 1;
+	return ms < r->timeout_ms - elapsed ? ms : r->timeout_ms - elapsed;
+}
+
+void
+router_say_expected(struct router *r)
+{
+	uint64_t ms = expected_ms(r);
+
+	if (ms == 0 || r->config->suppress_envoy_headers)
+		return;
+	headers_set_number(r->request, HDR_X_ENVOY_EXPECTED_RQ_TIMEOUT_MS, ms);
 }
 
 void
@@ -62,34 +86,22 @@ router_read_timeouts(struct router *r)
 	read_ms(h, HDR_X_ENVOY_UPSTREAM_STREAM_DURATION_MS, &r->duration_ms);
 	r->timeout_status =
 	    headers_has(h, HDR_X_ENVOY_UPSTREAM_RQ_TIMEOUT_ALT_RESPONSE) ? 204 : 504;
-	headers_remove_set(h, &stripped);
-	if (r->timeout_ms && !expected_stands && !r->config->suppress_envoy_headers)
-		say_expected(r);
+	read_attempt_timeouts(r);
+	if (!expected_stands)
+		router_say_expected(r);
 }
 
 /* ---- when they ring */
 
-static struct host *
-timed_out_host(struct router *r)
-{
-	struct upstream_request *u = &r->attempt;
-
-	stat_inc(&r->cluster->stats->upstream_rq_timeout);
-	stat_inc(&u->host->stats->rq_timeout);
-	return u->host;
-}
-
+/* Is answered with; nothing was charged yet. */
 static void
-on_timeout(void *arg)
+time_is_up(struct router *r, uint32_t flag, struct str details)
 {
-	struct router *r = arg;
-	bool reply_empty = r->timeout_status == 204;
 	struct router_reply reply = {
 	    .status = r->timeout_status,
-	    .body = reply_empty ? STR("") : STR("upstream request timeout"),
-	    .flag = FLAG_UT,
-	    .details = STR("response_timeout"),
-	    .host = timed_out_host(r),
+	    .body = r->timeout_status == 204 ? STR("") : STR("upstream request timeout"),
+	    .flag = flag,
+	    .details = details,
 	};
 
 	if (r->answered)
@@ -97,6 +109,109 @@ on_timeout(void *arg)
 	else
 		router_reply(r, &reply);
 }
+
+static void
+on_timeout(void *arg)
+{
+	struct router *r = arg;
+
+	for (struct upstream_request *u = r->latest; u; u = u->older) {
+		if (u->left || u->state == UPSTREAM_OVER)
+			continue;
+		stat_inc(&r->cluster->stats->upstream_rq_timeout);
+		stat_inc(&u->host->stats->rq_timeout);
+		if (!r->answered)
+			router_charge(r, u->host, r->timeout_status);
+	}
+	time_is_up(r, FLAG_UT, STR("response_timeout"));
+}
+
+/* ---- of one attempt */
+
+/* It goes on beside another one: whoever answers first, well. */
+static void
+go_beside(struct router *r, struct upstream_request *u)
+{
+	enum retry_verdict v;
+
+	if (r->answered || r->retry == NULL)
+		return;
+	v = retry_hedge(r->retry);
+	u->retried = v == RETRY_YES;
+	router_note_verdict(r, v);
+}
+
+static void
+try_is_up(struct upstream_request *u, struct stat_counter *counter, struct str details)
+{
+	struct router *r = u->router;
+
+	if (r->hedge) {
+		go_beside(r, u);
+		return;
+	}
+	stat_inc(counter);
+	stat_inc(&u->host->stats->rq_timeout);
+	upstream_request_cancel(u);
+	if (router_retries_failure(r, u, CAUSE_RESET, true))
+		return;
+	if (!r->answered)
+		router_charge(r, u->host, r->timeout_status);
+	time_is_up(r, FLAG_UT, details);
+}
+
+static void
+on_per_try(void *arg)
+{
+	struct upstream_request *u = arg;
+	struct router *r = u->router;
+
+	timer_stop(&u->per_try_idle);
+	if (!r->answered && !r->informed)
+		try_is_up(u, &r->cluster->stats->upstream_rq_per_try_timeout,
+		    STR("upstream_per_try_timeout"));
+}
+
+static void
+on_per_try_idle(void *arg)
+{
+	struct upstream_request *u = arg;
+
+	timer_stop(&u->per_try);
+	try_is_up(u, &u->router->cluster->stats->upstream_rq_per_try_idle_timeout,
+	    STR("upstream_per_try_idle_timeout"));
+}
+
+void
+router_start_try_timers(struct upstream_request *u)
+{
+	const struct router *r = u->router;
+
+	if (r->per_try_ms && !r->answered && !timer_armed(&u->per_try)) {
+		timer_init(&u->per_try, on_per_try, u);
+		timer_set(r->stream->loop, &u->per_try, r->per_try_ms);
+	}
+	if (r->per_try_idle_ms && !timer_armed(&u->per_try_idle)) {
+		timer_init(&u->per_try_idle, on_per_try_idle, u);
+		timer_set(r->stream->loop, &u->per_try_idle, r->per_try_idle_ms);
+	}
+}
+
+void
+router_touch_try(struct upstream_request *u)
+{
+	if (timer_armed(&u->per_try_idle))
+		timer_set(u->router->stream->loop, &u->per_try_idle, u->router->per_try_idle_ms);
+}
+
+void
+router_stop_try_timers(struct upstream_request *u)
+{
+	timer_stop(&u->per_try);
+	timer_stop(&u->per_try_idle);
+}
+
+/* ---- of the stream */
 
 static void
 on_duration(void *arg)
@@ -107,10 +222,14 @@ on_duration(void *arg)
 	    .body = STR("upstream max stream duration reached"),
 	    .flag = FLAG_UMSDR,
 	    .details = STR("upstream_max_stream_duration_reached"),
-	    .host = r->attempt.host,
 	};
 
 	stat_inc(&r->cluster->stats->upstream_rq_max_duration_reached);
+	upstream_request_cancel(r->attempt);
+	if (router_retries_failure(r, r->attempt, CAUSE_RESET, false))
+		return;
+	if (!r->answered)
+		router_charge(r, r->attempt->host, reply.status);
 	if (r->answered)
 		router_give_up(r, &reply);
 	else

@@ -23,6 +23,7 @@ let_go(struct upstream_request *u, bool lost)
 	u->conn = NULL;
 	u->stream = NULL;
 	flush_cancel(&u->finish);
+	router_stop_try_timers(u);
 	pool_release(pc, lost);
 }
 
@@ -46,7 +47,7 @@ on_info(void *arg, struct headers *h)
 	struct upstream_request *u = arg;
 
 	u->informed = true;
-	router_on_info(u->router, h);
+	router_on_info(u->router, u, h);
 }
 
 static void
@@ -58,7 +59,7 @@ on_headers(void *arg, struct headers *h, bool end)
 	if (end)
 		enter(u, UPSTREAM_COMPLETE);
 	u->in_event = true;
-	router_on_response(u->router, h, end);
+	router_on_response(u->router, u, h, end);
 	u->in_event = false;
 }
 
@@ -70,7 +71,7 @@ on_data(void *arg, struct buf *data, bool end)
 	if (end)
 		enter(u, UPSTREAM_COMPLETE);
 	u->in_event = true;
-	router_on_response_data(u->router, data, end);
+	router_on_response_data(u->router, u, data, end);
 	u->in_event = false;
 }
 
@@ -95,7 +96,7 @@ on_reset(void *arg, enum stream_reset why, const char *details)
 	u->was_written = pool_conn_all_written(u->conn);
 	let_go(u, why == RESET_CONNECTION_CLOSED);
 	if (!u->left)
-		router_on_reset(u->router, why);
+		router_on_reset(u->router, u, why);
 }
 
 static void
@@ -103,7 +104,7 @@ on_blocked(void *arg)
 {
 	struct upstream_request *u = arg;
 
-	if (!u->left)
+	if (!u->left && u == u->router->attempt)
 		router_on_upstream_blocked(u->router, true);
 }
 
@@ -112,7 +113,7 @@ on_unblocked(void *arg)
 {
 	struct upstream_request *u = arg;
 
-	if (!u->left)
+	if (!u->left && u == u->router->attempt)
 		router_on_upstream_blocked(u->router, false);
 }
 
@@ -145,8 +146,9 @@ on_ready(void *arg, struct codec_stream *s, struct pool_conn *pc)
 	s->arena = &u->router->stream->arena;
 	u->stream = s;
 	u->conn = pc;
+	u->was_sent = true;
 	enter(u, UPSTREAM_SENDING);
-	router_on_connected(u->router);
+	router_on_connected(u->router, u);
 }
 
 static void
@@ -155,7 +157,7 @@ on_failure(void *arg, enum pool_failure why, const char *transport)
 	struct upstream_request *u = arg;
 
 	enter(u, UPSTREAM_OVER);
-	router_on_pool_failure(u->router, why, transport);
+	router_on_pool_failure(u->router, u, why, transport);
 }
 
 static const struct pool_events pool_events = {
@@ -178,8 +180,7 @@ upstream_request_start(
 {
 	enter(u, UPSTREAM_WAITING);
 	u->router = r;
-	u->host = h;
-	u->informed = u->in_event = false;
+	u->host = host_keep(h, &r->stream->arena); /* it may be removed from the cluster meanwhile */
 	u->finish.fn = on_finish;
 	u->finish.arg = u;
 	pool_ask(&u->ask, r->cluster, h, high_priority, fresh, &pool_events, u);
@@ -188,7 +189,10 @@ upstream_request_start(
 void
 upstream_request_cancel(struct upstream_request *u)
 {
+	if (u->left)
+		return;
 	u->left = true;
+	router_stop_try_timers(u);
 	switch (u->state) {
 	case UPSTREAM_WAITING:
 		pool_cancel(&u->ask);
