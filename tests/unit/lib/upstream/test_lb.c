@@ -396,7 +396,7 @@ a_host_that_failed_is_not_picked_again(void **state)
 	host_cell_set(c->hosts[1]->cell, HOST_FAILED_ACTIVE_HC, true);
 	count_picks(c, 300, got);
 	assert_int_equal(got[1], 0);
-	assert_int_equal(got[0], 150);
+	assert_in_range(got[0], 149, 151); /* the walk begins anew when the failure is seen */
 	cluster_end(*state, &c);
 }
 
