@@ -166,7 +166,8 @@ log_result(struct check *k, const struct verdict_result *r, enum check_failure w
 	if (r->events & EVENT_FAILURE)
 		log_event(k, "health_check_failure_event", failure, true, r->first);
 	if (r->events & EVENT_ADDED) {
-		log_change(k, "passes its health check", "");
+		if (!r->first)
+			log_change(k, "passes its health check again", "");
 		log_event(k, "add_healthy_event", NULL, true, r->first);
 	}
 	if (r->events & EVENT_SUCCESS)
