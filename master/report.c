@@ -236,12 +236,12 @@ orphan_text(const struct master *m, const struct adopted_view *v, bool why, stru
 	if (v->first)
 		strb_printf(out, "generation epoch %u: draining, its master died\n",
 		    (unsigned)v->epoch);
-	strb_printf(out, "  %-10s pid %-8d", v->admin ? "admin" : "worker", (int)v->pid);
+	strb_printf(out, "  %-10s pid %-8d ", v->admin ? "admin" : "worker", (int)v->pid);
 	if (!v->admin) {
-		strb_addz(out, " ");
 		add_held(out, v->holding);
+		strb_addz(out, ", ");
 	}
-	strb_printf(out, ", ends at the latest in %" PRIu64 " s\n",
+	strb_printf(out, "ends at the latest in %" PRIu64 " s\n",
 	    report_seconds_left(m, v->deadline_ns));
 	if (why && v->who)
 		connections_text(str_of(v->who), REPORT_CONNECTIONS, out);

@@ -66,6 +66,7 @@ struct worker {
 	bool stop_inbound_only;
 	unsigned ticks;
 	int app_log_fd;
+	bool adopted;	/* our own master is dead, the channel leads to another one */
 	int adopted_fd; /* to another master, about to become the channel; -1: none */
 	char hostname[256];
 };
@@ -368,6 +369,10 @@ on_drain(struct worker *w, struct message_view *v)
 	struct drain_order o;
 
 	drain_order_get(&o, v);
+	/* A master that drains says so itself; ours is dead, and readers take the newest generation
+	 * that does not drain for the one that serves. */
+	if (w->adopted && o.another_serves)
+		__atomic_store_n(&shm_flags()->draining, 1, __ATOMIC_RELEASE);
 	drain(w, &o);
 }
 
@@ -491,6 +496,7 @@ be_adopted(void *arg)
 	w->channel =
 	    channel_new(w->loop, w->adopted_fd, w->start->seat, &channel_events, w);
 	w->adopted_fd = -1;
+	w->adopted = true;
 	tell_adopter(w);
 }
 
