@@ -24,6 +24,7 @@ struct flushes;
 struct health;
 struct message_view;
 struct orphan;
+struct outliers;
 struct reload;
 struct segment;
 struct signals;
@@ -48,6 +49,7 @@ struct admin {
 	struct files files;
 	struct members members;
 	struct health *health;
+	struct outliers *outliers;
 	struct announce *announce;
 	struct admin_stats stats;
 	struct flushes *flushes;

@@ -103,8 +103,11 @@ put_listener(struct segment *seg, const struct settings *settings, const struct 
 }
 
 int
-blocks_publish_cluster(struct segment *seg, struct str prefix, bool checked, struct err *err)
+blocks_publish_cluster(
+    struct segment *seg, struct str prefix, bool checked, bool watched, struct err *err)
 {
+	if (watched && put(seg, SCOPE_outlier_detection, prefix, "outlier_detection.", err) < 0)
+		return -1;
 	if (checked && put(seg, SCOPE_active_check, prefix, "health_check.", err) < 0)
 		return -1;
 	if (put(seg, SCOPE_cluster, prefix, "", err) < 0 ||
@@ -132,6 +135,7 @@ void
 blocks_retire_cluster(struct segment *seg, struct str prefix)
 {
 	retire(seg, SCOPE_active_check, prefix, "health_check.");
+	retire(seg, SCOPE_outlier_detection, prefix, "outlier_detection.");
 	retire(seg, SCOPE_cluster, prefix, "");
 	retire(seg, SCOPE_http1_codec, prefix, "http1.");
 	retire(seg, SCOPE_http2_codec, prefix, "http2.");

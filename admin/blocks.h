@@ -21,8 +21,9 @@ int blocks_publish_own(struct segment *seg, const struct settings *settings, str
 int blocks_publish_listeners(struct segment *seg, const struct settings *settings,
     const struct store *s, struct err *err);
 /* Those of one cluster but for its hosts (members.c); prefix: "cluster.<stat name>.".  checked: it
- * has active health checks. */
-int blocks_publish_cluster(struct segment *seg, struct str prefix, bool checked, struct err *err);
+ * has active health checks; watched: outlier detection. */
+int blocks_publish_cluster(
+    struct segment *seg, struct str prefix, bool checked, bool watched, struct err *err);
 void blocks_retire_cluster(struct segment *seg, struct str prefix);
 
 #endif

@@ -14,6 +14,7 @@
 #include "admin/flush.h"
 #include "admin/folds.h"
 #include "admin/health/health.h"
+#include "admin/health/outlier.h"
 #include "admin/reload.h"
 #include "admin/startup.h"
 #include "admin/web/server.h"
@@ -154,6 +155,7 @@ on_reopen_logs(struct admin *a, struct message_view *v)
 {
 	files_reopen(a);
 	health_reopen_logs(a->health);
+	outliers_reopen_logs(a->outliers);
 }
 
 static void
@@ -215,6 +217,14 @@ on_parents(struct admin *a, struct message_view *v)
 }
 
 static void
+on_outlier(struct admin *a, struct message_view *v)
+{
+	struct str cluster = message_get_s(v), address = message_get_s(v);
+
+	outliers_hear(a->outliers, cluster, address, (unsigned)message_get_u(v));
+}
+
+static void
 on_stop_asked(struct admin *a, struct message_view *v)
 {
 	admin_stop(a, 0);
@@ -232,6 +242,7 @@ static void (*const handlers[MESSAGE_TYPES])(struct admin *, struct message_view
     [MSG_RESUME_ADMIN] = on_resume,
     [MSG_FOLD] = on_fold,
     [MSG_PARENTS] = on_parents,
+    [MSG_OUTLIER] = on_outlier,
     [MSG_STOP_ADMIN] = on_stop_asked,
 };
 
@@ -432,6 +443,7 @@ admin_init(struct admin *a, const struct process_start *start)
 	a->members.on_warm = on_warm;
 	a->announce = announce_new(a);
 	a->health = health_new(a);
+	a->outliers = outliers_new(a);
 	a->publish = publish_new(&events, a);
 	a->flushes = flushes_new(a);
 	a->folds = folds_new(a->loop, a->settings);
@@ -457,6 +469,7 @@ admin_fini(struct admin *a)
 	turns_fini(&a->turns);
 	members_fini(&a->members);
 	health_free(&a->health);
+	outliers_free(&a->outliers);
 	files_fini(&a->files);
 	store_fini(&a->store);
 	forget_past(a);

@@ -6,6 +6,7 @@
 #include "admin/config/load.h"
 #include "admin/discovery/announce.h"
 #include "admin/discovery/resolve.h"
+#include "admin/health/outlier.h"
 #include "admin/listen.h"
 #include "admin/startup.h"
 #include "admin/stats_config.h"
@@ -236,6 +237,7 @@ take_over(struct reload *r)
 	files_commit(a, &r->files);
 	keep_bound_addresses(r);
 	admin_store_replace(a, &r->next);
+	outliers_use_log(a->outliers, a->store.bootstrap);
 	if (stats_config_apply(a->store.bootstrap, &err) < 0) /* it compiled before */
 		log_error(LOG_CONFIG, "%s", err.text);
 	count_changes(r);

@@ -8,6 +8,7 @@
 #include "admin/config/load.h"
 #include "admin/discovery/announce.h"
 #include "admin/discovery/resolve.h"
+#include "admin/health/outlier.h"
 #include "admin/listen.h"
 #include "admin/reload.h"
 #include "admin/stats_config.h"
@@ -386,6 +387,7 @@ prepare_parts(struct startup *s, struct err *err)
 		return -1;
 	if (s->again && load_members(a, err) < 0)
 		return -1;
+	outliers_use_log(a->outliers, a->store.bootstrap);
 	a->members.keep_verdicts = false;
 	members_count(&a->members);
 	return files_open_logs(&a->files, &a->store, err);

@@ -143,6 +143,24 @@ stat_gauge_others(const struct stat_gauge *cell)
 	return sum;
 }
 
+uint64_t
+stat_counter_all(const struct stat_counter *cell)
+{
+	const struct segment *seg = own_lane.seg;
+	uint64_t off, sum = 0;
+
+	if (!lane_holds(cell))
+		return cell->raw;
+	off = (uint64_t)((const char *)cell - own_lane.base);
+	for (uint32_t i = 0; i < seg->h->seats; i++) {
+		const struct stat_counter *other = (void *)((char *)segment_lane(seg, i) + off);
+
+		if (__atomic_load_n(&segment_seat(seg, i)->state, __ATOMIC_ACQUIRE) != SEAT_FREE)
+			sum += __atomic_load_n(&other->raw, __ATOMIC_RELAXED);
+	}
+	return sum;
+}
+
 bool
 stat_counter_moved(const struct stat_counter *cell)
 {

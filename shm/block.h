@@ -78,6 +78,8 @@ void *block_shared(enum stat_scope scope, struct str prefix);
  * not count.  Cheap (one load a seat); callers cache it (≤ 10 ms).
  */
 int64_t stat_gauge_others(const struct stat_gauge *cell);
+/* Sum over all seats, also of those whose owner is gone.  `cell` points into my own lane. */
+uint64_t stat_counter_all(const struct stat_counter *cell);
 /* Has any live seat counted here?  `cell` points into my own lane. */
 bool stat_counter_moved(const struct stat_counter *cell);
 

@@ -35,6 +35,10 @@ struct host_cell {
 	uint32_t consecutive_5xx;  /* atomic */
 	uint32_t consecutive_gateway;
 	uint32_t consecutive_local;
+	uint32_t ejections;        /* by outlier detection, ever; this and what follows: admin writes */
+	uint32_t ejection_steps;   /* of the time it stays out */
+	uint32_t unused;
+	uint64_t ejected_ns, returned_ns; /* CLOCK_MONOTONIC of the last time; 0: never */
 	uint64_t since_ns; /* CLOCK_MONOTONIC of its joining or its last recovery; 0: long ago; atomic */
 };
 

@@ -100,6 +100,18 @@ static const struct schema_row active_check_rows[] = {
 };
 #undef STATS
 
+#define STATS host_outcome_stats
+static const struct schema_row host_outcome_rows[] = {
+#include "shm/stats/host_outcome.def"
+};
+#undef STATS
+
+#define STATS outlier_detection_stats
+static const struct schema_row outlier_detection_rows[] = {
+#include "shm/stats/outlier_detection.def"
+};
+#undef STATS
+
 #define STATS http2_codec_stats
 static const struct schema_row http2_codec_rows[] = {
 #include "shm/stats/http2_codec.def"
@@ -192,7 +204,7 @@ schema_write(struct strb *out, uint32_t *rows)
 		    .rows = sc->rows,
 		    .lane_bytes = sc->lane_bytes,
 		    .shared_bytes = schema_shared_bytes(i),
-		    .flags = i == SCOPE_host ? SCOPE_HIDDEN : 0,
+		    .flags = i == SCOPE_host || i == SCOPE_host_outcome ? SCOPE_HIDDEN : 0,
 		};
 
 		strb_add(out, &scope, sizeof(scope));

@@ -27,6 +27,8 @@ static const struct {
 	"responses of one cluster counted apart"},
     [SCOPE_cluster_manager] = {"cluster_manager.", "clusters as a set"},
     [SCOPE_host] = {"/clusters, batonstat --hosts", "one upstream host; not in /stats"},
+    [SCOPE_host_outcome] = {"nowhere", "what outlier detection counts of one upstream host"},
+    [SCOPE_outlier_detection] = {"cluster.<name>.outlier_detection.", "ejections of a cluster's hosts"},
     [SCOPE_runtime] = {"runtime.", "runtime layers"},
     [SCOPE_filesystem] = {"filesystem.", "files that are written"},
     [SCOPE_access_log] = {"access_log.", "access logging"},

@@ -18,7 +18,8 @@
 #include "lib/ipc/channel.h"
 #include "lib/ipc/orphan.h"
 #include "lib/ipc/process.h"
-#include "lib/upstream/host.h"
+#include "lib/net/address.h"
+#include "lib/upstream/cluster.h"
 #include "shm/flags.h"
 #include "shm/lane.h"
 #include "worker/access_log/access_log.h"
@@ -606,6 +607,20 @@ on_tick(void *arg)
 /* ---- life */
 
 static void
+report_outlier(void *arg, struct host *h, enum outlier_streak s)
+{
+	struct message m;
+	char address[ADDRESS_TEXT];
+
+	message_init(&m, MSG_OUTLIER);
+	message_s(&m, h->cluster->name);
+	address_format(&h->address, address);
+	message_z(&m, address);
+	message_u(&m, s);
+	tell_master(arg, &m);
+}
+
+static void
 init(struct worker *w, const struct process_start *start)
 {
 	const struct settings *s = start->settings;
@@ -625,6 +640,7 @@ init(struct worker *w, const struct process_start *start)
 	w->hcm.next_id = start->index;
 	w->hcm.id_step = s->concurrency ? s->concurrency : 1;
 	listeners_init(&w->listeners, &w->hcm);
+	outlier_set_reporter(report_outlier, w);
 	handover_init(&w->handover, &w->hcm, &w->listeners);
 	w->channel = channel_new(w->loop, start->channel_fd, start->seat, &channel_events, w);
 	w->signals = signals_open(w->loop, signal_rows, ARRAY_LEN(signal_rows), w);

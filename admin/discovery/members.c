@@ -197,6 +197,8 @@ make_blocks(struct members *m, struct member_cluster *c, const struct assignment
 		strb_reset(&prefix);
 		host_block_prefix(&prefix, c->name, &a->list.at[i].address);
 		bad = block_publish(m->segment, SCOPE_host, strb_str(&prefix), err);
+		if (bad == 0)
+			bad = block_publish(m->segment, SCOPE_host_outcome, strb_str(&prefix), err);
 	}
 	strb_fini(&prefix);
 	return bad;
@@ -390,7 +392,8 @@ publish_cluster(struct members *m, const struct store_cluster *s, struct err *er
 
 	cluster_block_prefix(&prefix, s->message);
 	bad = blocks_publish_cluster(
-	    m->segment, strb_str(&prefix), s->message->n_health_checks > 0, err);
+	    m->segment, strb_str(&prefix), s->message->n_health_checks > 0,
+	    s->message->outlier_detection != NULL, err);
 	strb_fini(&prefix);
 	return bad;
 }

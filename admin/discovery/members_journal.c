@@ -186,9 +186,10 @@ cluster_is_back(const struct members *m, const struct members_retired *r)
 static void
 retire(struct members *m, struct members_retired *r)
 {
-	if (r->cluster_n && !host_is_back(m, r))
+	if (r->cluster_n && !host_is_back(m, r)) {
 		block_retire(m->segment, SCOPE_host, r->prefix);
-	else if (r->cluster_n == 0 && !cluster_is_back(m, r))
+		block_retire(m->segment, SCOPE_host_outcome, r->prefix);
+	} else if (r->cluster_n == 0 && !cluster_is_back(m, r))
 		blocks_retire_cluster(m->segment, r->prefix);
 	mem_free((void *)(uintptr_t)r->prefix.p);
 }
@@ -248,6 +249,8 @@ load_put(struct members *m, struct member_cluster *c, const struct membership_en
 	}
 	host_prefix(&prefix, c->name, address);
 	bad = block_publish(m->segment, SCOPE_host, strb_str(&prefix), err);
+	if (bad == 0)
+		bad = block_publish(m->segment, SCOPE_host_outcome, strb_str(&prefix), err);
 	strb_fini(&prefix);
 	if (bad < 0)
 		return -1;

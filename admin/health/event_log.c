@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "admin/config/files.h"
+#include "admin/health/outlier_log.h"
 #include "lib/base/clock.h"
 #include "lib/base/json_out.h"
 #include "lib/base/log.h"
@@ -70,8 +71,8 @@ print_event(struct json_out *j, const struct health_event *e)
 	json_end(j);
 }
 
-static void
-print_time(struct json_out *j, uint64_t wall_ns)
+void
+event_time_print(struct json_out *j, uint64_t wall_ns)
 {
 	time_t s = (time_t)(wall_ns / NS_PER_S);
 	char text[32], all[48];
@@ -120,7 +121,7 @@ health_event_print(struct strb *out, const struct health_event *e)
 	json_keyz(&j, "cluster_name");
 	json_string(&j, e->cluster);
 	print_event(&j, e);
-	print_time(&j, e->wall_ns);
+	event_time_print(&j, e->wall_ns);
 	print_locality(&j, e);
 	json_end(&j);
 	strb_addc(out, '\n');
@@ -234,5 +235,12 @@ void
 event_log_write(struct event_log *f, const struct health_event *e)
 {
 	health_event_print(&f->lines, e);
+	loop_flush(f->loop, &f->flush);
+}
+
+void
+event_log_outlier(struct event_log *f, const struct outlier_event *e)
+{
+	outlier_event_print(&f->lines, e);
 	loop_flush(f->loop, &f->flush);
 }

@@ -1,6 +1,7 @@
 /*
- * The event log of health checks: a line of JSON for each
- * envoy.data.core.v3.HealthCheckEvent.  A file is open once, however many
+ * Event logs of health checks and outlier detection: a line of JSON for
+ * each envoy.data.core.v3.HealthCheckEvent, or for each
+ * envoy.data.cluster.v3.OutlierDetectionEvent.  A file is open once, however many
  * clusters write to it, as long as one of them does; lines leave at the
  * end of the turn.
  */
@@ -39,6 +40,11 @@ struct health_event {
 	uint64_t wall_ns;
 };
 void event_log_write(struct event_log *f, const struct health_event *e);
+struct json_out;
+struct outlier_event;
+void event_log_outlier(struct event_log *f, const struct outlier_event *e);
+/* "timestamp" and its value. */
+void event_time_print(struct json_out *j, uint64_t wall_ns);
 /* The line alone, with its end. */
 void health_event_print(struct strb *out, const struct health_event *e);
 

@@ -2,6 +2,7 @@
 
 #include "admin/admin.h"
 #include "admin/health/checker.h"
+#include "admin/health/outlier.h"
 #include "lib/base/log.h"
 #include "lib/base/mem.h"
 #include "lib/base/str.h"
@@ -29,6 +30,11 @@ on_verdict(void *arg, void *owner, enum verdict_change change)
 {
 	struct health *h = arg;
 
+	struct member *x = owner;
+
+	/* A host on its way to failing, or still failed, has not passed. */
+	if (change != VERDICT_PENDING && !(host_cell_flags(x->cell) & HOST_FAILED_ACTIVE_HC))
+		outliers_check_passed(h->a->outliers, x);
 	if (change != VERDICT_CHANGED)
 		return;
 	loop_flush(h->a->loop, &h->recount);

@@ -1,5 +1,6 @@
 /* /clusters: each cluster with its limits and hosts, as text or JSON. */
 #include "admin/admin.h"
+#include "admin/health/outlier.h"
 #include "admin/reading.h"
 #include "admin/web/endpoints.h"
 #include "admin/web/json.h"
@@ -85,8 +86,25 @@ host_text(const struct clusters_job *job, const struct member_cluster *c, const 
 	strb_printf(out, "%s::sub_zone::" STR_FMT "\n", at, STR_ARG(l->sub_zone));
 	strb_printf(out, "%s::canary::%s\n", at, is_canary(e) ? "true" : "false");
 	strb_printf(out, "%s::priority::%u\n", at, e->priority);
-	strb_printf(out, "%s::success_rate::-1\n", at);
-	strb_printf(out, "%s::local_origin_success_rate::-1\n", at);
+	strb_printf(out, "%s::success_rate::%.15g\n", at, outlier_success_rate(m, false));
+	strb_printf(out, "%s::local_origin_success_rate::%.15g\n", at, outlier_success_rate(m, true));
+}
+
+static void
+outlier_text(const struct member_cluster *c, struct strb *out)
+{
+	struct outlier_numbers n;
+
+	if (c->outlier == NULL)
+		return;
+	n = outliers_numbers(c);
+	strb_printf(out, "%s::outlier::success_rate_average::%.15g\n", c->message->name, n.average);
+	strb_printf(out, "%s::outlier::success_rate_ejection_threshold::%.15g\n", c->message->name,
+	    n.threshold);
+	strb_printf(out, "%s::outlier::local_origin_success_rate_average::%.15g\n", c->message->name,
+	    n.local_average);
+	strb_printf(out, "%s::outlier::local_origin_success_rate_ejection_threshold::%.15g\n",
+	    c->message->name, n.local_threshold);
 }
 
 static void
@@ -95,6 +113,7 @@ cluster_text(const struct clusters_job *job, const struct member_cluster *c, str
 	const char *alt = c->message->alt_stat_name;
 
 	strb_printf(out, "%s::observability_name::%s\n", c->message->name, alt[0] ? alt : c->message->name);
+	outlier_text(c, out);
 	limits_text(c, false, out);
 	limits_text(c, true, out);
 	strb_printf(out, "%s::added_via_api::false\n", c->message->name);

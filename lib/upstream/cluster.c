@@ -126,6 +126,7 @@ cluster_build(struct cluster **out, const void *cluster_msg, struct loop *l, str
 	find_stats(c, msg);
 	read_connection_options(c, msg);
 	read_breakers(c, msg);
+	outlier_rules_read(&c->outlier, msg);
 	if (cluster_http_read(c, msg, err) < 0 || lb_choose(&c->policy, &c->lb, msg, err) < 0 ||
 	    read_members(c, msg, err) < 0) {
 		cluster_free(c);

@@ -22,6 +22,7 @@
 #include "lib/upstream/breaker.h"
 #include "lib/upstream/host.h"
 #include "lib/upstream/lb.h"
+#include "lib/upstream/outlier.h"
 #include "shm/block.h"
 
 struct host_set;
@@ -53,6 +54,7 @@ struct cluster {
 	uint64_t members_serial;       /* of the record they come from; 0: none yet */
 	struct assignment_policy policy_of_members;
 	struct host_set *set;
+	struct outlier_rules outlier;
 	struct limit_others rq_others;
 	uint32_t connections;          /* not closed yet */
 	bool closed;                   /* no reference is left */

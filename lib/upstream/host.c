@@ -52,6 +52,7 @@ host_new(struct cluster *c, const struct endpoint *e)
 	host_block_prefix(&prefix, c->name, &e->address);
 	h->cell = block_shared(SCOPE_host, strb_str(&prefix));
 	h->stats = block_stats(SCOPE_host, strb_str(&prefix));
+	h->outcome = block_stats(SCOPE_host_outcome, strb_str(&prefix));
 	strb_fini(&prefix);
 	return h;
 }

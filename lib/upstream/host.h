@@ -40,6 +40,7 @@ struct host {
 	struct metadata *metadata;
 	struct host_cell *cell;  /* verdicts, shared by all processes */
 	struct host_stats *stats;
+	struct host_outcome_stats *outcome; /* for outlier detection */
 	struct limit_others rq_others;
 	struct pool *pool[2];    /* priority DEFAULT, HIGH; made at first use */
 };

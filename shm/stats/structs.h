@@ -62,6 +62,12 @@ struct active_check_stats {
 struct cluster_codes_stats {
 #include "shm/stats/cluster_codes.def"
 };
+struct host_outcome_stats {
+#include "shm/stats/host_outcome.def"
+};
+struct outlier_detection_stats {
+#include "shm/stats/outlier_detection.def"
+};
 struct cluster_manager_stats {
 #include "shm/stats/cluster_manager.def"
 };

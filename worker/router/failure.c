@@ -275,6 +275,8 @@ router_on_reset(struct router *r, struct upstream_request *u, enum stream_reset 
 	if (r->over) /* the response is complete already */
 		return;
 	count_reset(r, why);
+	if (why != RESET_OVERFLOW && !u->was_stale)
+		outlier_note_local(u->host, OUTLIER_FAILED);
 	if (goes_on(r, u, why))
 		return;
 	fail(r, u, &reset_rows[why], "");
@@ -284,6 +286,9 @@ void
 router_on_pool_failure(
     struct router *r, struct upstream_request *u, enum pool_failure why, const char *transport)
 {
+	/* That we are out of connections or descriptors says nothing of the host. */
+	if (why == POOL_CONNECT_FAILED || why == POOL_CONNECT_TIMEOUT)
+		outlier_note_local(u->host, OUTLIER_FAILED);
 	if (router_retries_failure(
 		r, u, why == POOL_OVERFLOW ? CAUSE_OVERFLOW : CAUSE_CONNECT, false))
 		return;

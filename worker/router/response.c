@@ -1,5 +1,6 @@
 /* The host's answer on its way to the client. */
 #include "lib/base/clock.h"
+#include "lib/http/grpc.h"
 #include "worker/route/hash_policy.h"
 #include "worker/router/router_private.h"
 
@@ -30,6 +31,19 @@ hear_health(struct router *r, struct upstream_request *u, struct headers *h)
 		return;
 	stat_inc(&s->failure);
 	stat_inc(&s->passive_failure);
+}
+
+/* What it says of the host: the status; of a gRPC answer its grpc-status, wherever that stands. */
+static void
+judge_answer(struct router *r, struct upstream_request *u, const struct headers *h)
+{
+	uint32_t status;
+
+	if (!r->stream->grpc)
+		outlier_note_status(u->host, headers_status(h));
+	else if (grpc_status_get(h, &status))
+		outlier_note_status(
+		    u->host, status < GRPC_STATUSES ? http_status_of_grpc(status) : 500);
 }
 
 static void
@@ -140,6 +154,7 @@ router_add_attempts(struct router *r, struct headers *h)
 void
 router_on_response(struct router *r, struct upstream_request *u, struct headers *h, bool end)
 {
+	judge_answer(r, u, h);
 	hear_health(r, u, h);
 	if (is_tried_again(r, u, h))
 		return;
@@ -175,6 +190,8 @@ router_on_response_data(struct router *r, struct upstream_request *u, struct buf
 void
 router_on_response_trailers(struct router *r, struct headers *t)
 {
+	if (r->stream->grpc)
+		judge_answer(r, r->attempt, t);
 	count_complete(r);
 	stream_respond_trailers(r->stream, t);
 	complete(r);

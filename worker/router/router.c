@@ -256,6 +256,7 @@ router_on_connected(struct router *r, struct upstream_request *u)
 	r->keeping = r->retry || (pool_conn_reused(u->conn) && !r->sent_again);
 	r->started = true;
 	router_start_duration(r);
+	outlier_note_local(u->host, OUTLIER_CONNECTED);
 	if (r->blocked)
 		upstream_request_pause(u, true);
 	codec_send_headers(u->stream, r->request, end && !body);

@@ -120,6 +120,7 @@ on_timeout(void *arg)
 			continue;
 		stat_inc(&r->cluster->stats->upstream_rq_timeout);
 		stat_inc(&u->host->stats->rq_timeout);
+		outlier_note_local(u->host, OUTLIER_TIMED_OUT);
 		if (!r->answered)
 			router_charge(r, u->host, r->timeout_status);
 	}
@@ -152,6 +153,7 @@ try_is_up(struct upstream_request *u, struct stat_counter *counter, struct str d
 	}
 	stat_inc(counter);
 	stat_inc(&u->host->stats->rq_timeout);
+	outlier_note_local(u->host, OUTLIER_TIMED_OUT);
 	upstream_request_cancel(u);
 	if (router_retries_failure(r, u, CAUSE_RESET, true))
 		return;

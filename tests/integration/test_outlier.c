@@ -1,0 +1,225 @@
+/* Outlier detection: hosts whose answers are bad get nothing for a while, for all workers. */
+#include <signal.h>
+#include <stdlib.h>
+
+#include "lib/base/mem.h"
+#include "tests/harness/configs.h"
+#include "tests/harness/script.h"
+
+#define THREE_HOSTS CONF_HOST("@HOST0@") CONF_HOST("@HOST1@") CONF_HOST("@HOST2@")
+#define NO_PANIC "    common_lb_config: {healthy_panic_threshold: {value: 0}}\n"
+#define OUTLIER(fields) NO_PANIC "    outlier_detection: {max_ejection_percent: 100, " fields "}\n"
+#define LOG "cluster_manager: {outlier_detection: {event_log_path: \"@DIR@/outliers.log\"}}\n"
+#define CONF(hosts, fields)                                                                        \
+	LOG CONF_ADMIN CONF_LISTENER("", CONF_ROUTE_ALL)                                           \
+	CONF_CLUSTERS CONF_CLUSTER("api", hosts, OUTLIER(fields))
+
+#define STAT(name) "cluster.api.outlier_detection." name
+
+static void
+start_three(struct scene *sc, const char *yaml)
+{
+	scene_init(sc);
+	scene_scripted(sc, "one", false);
+	scene_scripted(sc, "two", false);
+	scene_scripted(sc, "three", false);
+	scene_proxy(sc, yaml);
+}
+
+static void
+ask(struct scene *sc, unsigned n)
+{
+	while (n-- > 0)
+		scene_status(sc, "/");
+}
+
+static unsigned
+seen(struct scene *sc, unsigned host)
+{
+	return script_of(sc, host)->requests;
+}
+
+static bool
+flags_are(struct scene *sc, unsigned host, const char *flags)
+{
+	struct reply r = scene_admin(sc, "GET", "/clusters");
+	char line[128];
+	bool there;
+
+	snprintf(line, sizeof(line), "api::127.0.0.1:%u::health_flags::%s\n", sc->host_port[host],
+	    flags);
+	there = strstr(r.body, line) != NULL;
+	reply_free(&r);
+	return there;
+}
+
+/* Asks until the host is out. */
+static void
+drive_out(struct scene *sc, unsigned host)
+{
+	for (unsigned i = 0; i < 1000 && !flags_are(sc, host, "/failed_outlier_check"); i++)
+		ask(sc, 3);
+	assert_true(flags_are(sc, host, "/failed_outlier_check"));
+}
+
+static void
+failures_in_a_row_take_a_host_out_and_time_brings_it_back(void **state)
+{
+	struct scene sc;
+	unsigned before;
+
+	start_three(&sc,
+	    CONF(THREE_HOSTS, "consecutive_5xx: 3, interval: 0.05s, base_ejection_time: 0.5s"));
+	script_add(&sc, 1, (struct rule){.status = 500});
+	drive_out(&sc, 1);
+	assert_stat(&sc, STAT("ejections_active"), 1);
+	assert_stat(&sc, STAT("ejections_enforced_consecutive_5xx"), 1);
+	assert_stat(&sc, STAT("ejections_enforced_total"), 1);
+	assert_stat(&sc, "cluster.api.membership_healthy", 2);
+	assert_true(scene_file_has(
+	    &sc, "outliers.log", "\"action\":\"EJECT\",\"num_ejections\":1,\"enforced\":true"));
+	script_clear(&sc, 1);
+	WAIT_FOR(flags_are(&sc, 1, "healthy"));
+	assert_stat(&sc, STAT("ejections_active"), 0);
+	assert_true(scene_file_has(&sc, "outliers.log", "\"action\":\"UNEJECT\""));
+	before = seen(&sc, 1);
+	WAIT_FOR((ask(&sc, 1), seen(&sc, 1) > before));
+	scene_fini(&sc);
+}
+
+static void
+an_ejected_host_gets_no_request(void **state)
+{
+	struct scene sc;
+	unsigned before;
+
+	start_three(&sc, CONF(THREE_HOSTS, "consecutive_5xx: 3"));
+	script_add(&sc, 1, (struct rule){.status = 500});
+	drive_out(&sc, 1);
+	before = seen(&sc, 1);
+	ask(&sc, 60);
+	assert_int_equal(seen(&sc, 1), before);
+	scene_fini(&sc);
+}
+
+/* Refused connections are failures, too; nobody else has to check the host. */
+static void
+a_host_that_refuses_is_an_outlier(void **state)
+{
+	struct scene sc;
+
+	start_three(&sc, CONF(THREE_HOSTS, "consecutive_5xx: 3"));
+	script_listen(&sc, 2, LISTEN_REFUSE);
+	script_drop(&sc, 2);
+	drive_out(&sc, 2);
+	assert_stat(&sc, STAT("ejections_detected_consecutive_5xx"), 1);
+	scene_fini(&sc);
+}
+
+static void
+no_more_than_a_share_is_taken_out(void **state)
+{
+	struct scene sc;
+
+	scene_init(&sc);
+	scene_scripted(&sc, "one", false);
+	scene_scripted(&sc, "two", false);
+	scene_proxy(&sc,
+	    LOG CONF_ADMIN CONF_LISTENER("", CONF_ROUTE_ALL) CONF_CLUSTERS CONF_CLUSTER("api",
+		CONF_HOST("@HOST0@") CONF_HOST("@HOST1@"),
+		NO_PANIC "    outlier_detection: {consecutive_5xx: 2}\n")); /* 10 % of two: none */
+	script_add(&sc, 0, (struct rule){.status = 503});
+	WAIT_FOR((ask(&sc, 4), scene_stat(&sc, STAT("ejections_overflow")) > 0));
+	assert_stat(&sc, STAT("ejections_enforced_total"), 0);
+	assert_true(flags_are(&sc, 0, "healthy"));
+	scene_fini(&sc);
+}
+
+static void
+what_is_not_enforced_is_only_told(void **state)
+{
+	struct scene sc;
+
+	start_three(&sc, CONF(THREE_HOSTS, "consecutive_5xx: 2, enforcing_consecutive_5xx: 0"));
+	script_add(&sc, 0, (struct rule){.status = 500});
+	WAIT_FOR((ask(&sc, 3), scene_stat(&sc, STAT("ejections_detected_consecutive_5xx")) > 0));
+	assert_stat(&sc, STAT("ejections_enforced_total"), 0);
+	assert_true(flags_are(&sc, 0, "healthy"));
+	WAIT_FOR(scene_file_has(&sc, "outliers.log", "\"enforced\":false"));
+	scene_fini(&sc);
+}
+
+static void
+a_failing_share_takes_a_host_out_at_the_end_of_the_interval(void **state)
+{
+	struct scene sc;
+
+	start_three(
+	    &sc, CONF(THREE_HOSTS,
+		     "consecutive_5xx: 1000000, interval: 0.3s, base_ejection_time: 60s, "
+		     "enforcing_failure_percentage: 100, failure_percentage_threshold: 40, "
+		     "failure_percentage_minimum_hosts: 3, failure_percentage_request_volume: 5, "
+		     "success_rate_minimum_hosts: 3, success_rate_request_volume: 5, "
+		     "enforcing_success_rate: 0"));
+	script_add(&sc, 0, (struct rule){.status = 500});
+	WAIT_FOR((ask(&sc, 30), flags_are(&sc, 0, "/failed_outlier_check")));
+	assert_stat(&sc, STAT("ejections_enforced_failure_percentage"), 1);
+	assert_true(scene_file_has(&sc, "outliers.log", "\"type\":\"FAILURE_PERCENTAGE\""));
+	scene_fini(&sc);
+}
+
+static void
+an_ejection_outlives_admin(void **state)
+{
+	struct scene sc;
+
+	start_three(&sc, CONF(THREE_HOSTS, "consecutive_5xx: 3, base_ejection_time: 60s"));
+	script_add(&sc, 1, (struct rule){.status = 500});
+	drive_out(&sc, 1);
+	kill(scene_child(&sc, "admin"), SIGKILL);
+	WAIT_FOR(scene_stat(&sc, "baton.admin_crashes") == 1);
+	WAIT_FOR(flags_are(&sc, 1, "/failed_outlier_check"));
+	WAIT_FOR(scene_stat(&sc, STAT("ejections_active")) == 1);
+	scene_fini(&sc);
+}
+
+static void
+a_passing_check_takes_a_host_back(void **state)
+{
+	struct scene sc;
+
+	start_three(&sc,
+	    LOG CONF_ADMIN CONF_LISTENER("", CONF_ROUTE_ALL) CONF_CLUSTERS CONF_CLUSTER("api",
+		THREE_HOSTS,
+		OUTLIER(
+		    "consecutive_5xx: 3, base_ejection_time: 600s") "    health_checks: [{timeout: "
+								    "1s, interval: 0.1s, "
+								    "no_traffic_interval: 0.1s, "
+								    "healthy_threshold: 1, "
+								    "unhealthy_threshold: 1, "
+								    "http_health_check: {path: "
+								    "/health}}]\n"));
+	script_add(&sc, 1, (struct rule){.path = "/health", .status = 200});
+	script_add(&sc, 1, (struct rule){.status = 500, .times = 3});
+	WAIT_FOR((ask(&sc, 3), scene_stat(&sc, STAT("ejections_enforced_total")) == 1));
+	WAIT_FOR(flags_are(&sc, 1, "healthy"));
+	assert_stat(&sc, STAT("ejections_active"), 0);
+	scene_fini(&sc);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(failures_in_a_row_take_a_host_out_and_time_brings_it_back),
+	    cmocka_unit_test(an_ejected_host_gets_no_request),
+	    cmocka_unit_test(a_host_that_refuses_is_an_outlier),
+	    cmocka_unit_test(no_more_than_a_share_is_taken_out),
+	    cmocka_unit_test(what_is_not_enforced_is_only_told),
+	    cmocka_unit_test(a_failing_share_takes_a_host_out_at_the_end_of_the_interval),
+	    cmocka_unit_test(an_ejection_outlives_admin),
+	    cmocka_unit_test(a_passing_check_takes_a_host_back),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
