@@ -36,6 +36,11 @@ struct part {
 	struct conn conn;
 	struct codec *codec;
 	struct flush flush;
+	enum ending {
+		GOES_ON,
+		TO_CLOSE, /* at the end of the turn: the codec may be at its bytes */
+		TO_RESET,
+	} ending;
 };
 
 /* One request. */
@@ -147,12 +152,10 @@ go_away(struct line *t)
 }
 
 static void
-reset_connection(struct part *p)
+end_connection(struct part *p, enum ending how)
 {
-	struct linger hard = {.l_onoff = 1};
-
-	setsockopt(p->conn.fd, SOL_SOCKET, SO_LINGER, &hard, sizeof(hard));
-	conn_close(&p->conn, CLOSE_NOW, 0);
+	p->ending = how;
+	loop_flush(p->actor->loop, &p->flush);
 }
 
 static void
@@ -161,7 +164,7 @@ reset_stream(struct line *t, enum stream_reset why)
 	struct codec_stream *s = t->s;
 
 	if (!t->part->actor->http2) {
-		reset_connection(t->part);
+		end_connection(t->part, TO_RESET);
 		return;
 	}
 	t->s = NULL;
@@ -180,10 +183,10 @@ play_deed(struct line *t)
 	case DEED_HANG:
 		break;
 	case DEED_CLOSE:
-		conn_close(&t->part->conn, CLOSE_FLUSH, 100);
+		end_connection(t->part, TO_CLOSE);
 		break;
 	case DEED_RESET:
-		reset_connection(t->part);
+		end_connection(t->part, TO_RESET);
 		break;
 	case DEED_REFUSE_STREAM:
 		reset_stream(t, RESET_LOCAL_REFUSED);
@@ -329,7 +332,7 @@ on_error(void *arg, const struct codec_error *e)
 {
 	struct line *t = arg;
 
-	conn_close(&t->part->conn, CLOSE_NOW, 0);
+	end_connection(t->part, TO_RESET);
 }
 
 static void
@@ -383,15 +386,21 @@ static void
 on_flush(void *arg)
 {
 	struct part *p = arg;
+	struct linger hard = {.l_onoff = 1};
 	struct buf out;
 
 	if (p->conn.closed || p->codec == NULL)
 		return;
+	if (p->ending == TO_RESET) {
+		setsockopt(p->conn.fd, SOL_SOCKET, SO_LINGER, &hard, sizeof(hard));
+		conn_close(&p->conn, CLOSE_NOW, 0);
+		return;
+	}
 	buf_init(&out);
 	codec_output(p->codec, &out);
 	conn_write(&p->conn, &out);
 	buf_fini(&out);
-	if (p->codec->broken)
+	if (p->codec->broken || p->ending == TO_CLOSE)
 		conn_close(&p->conn, CLOSE_FLUSH, 100);
 }
 

@@ -947,6 +947,110 @@ retries_count_over_workers_and_die_with_them(void **state)
 	scene_fini(&sc);
 }
 
+/* ---- everything at once */
+
+/* What a host does to a request whose path begins with the digit. */
+static void
+misbehave(struct scene *sc, unsigned host)
+{
+	script_add(sc, host, (struct rule){.path = "/1", .status = 503});
+	script_add(sc, host, (struct rule){.path = "/2", .deed = DEED_RESET});
+	script_add(sc, host, (struct rule){.path = "/3", .deed = DEED_CLOSE, .when = AT_HEADERS});
+	script_add(sc, host, (struct rule){.path = "/4", .deed = DEED_HANG});
+	script_add(sc, host, (struct rule){.path = "/5", .delay_ms = 60});
+	script_add(
+	    sc, host, (struct rule){.path = "/6", .deed = DEED_RESET, .when = IN_ANSWER, .body = 5000});
+	script_add(sc, host, (struct rule){.path = "/7", .deed = DEED_REFUSE_STREAM});
+	script_add(sc, host, (struct rule){.path = "/8", .deed = DEED_GARBAGE});
+	script_add(sc, host, (struct rule){.path = "/9", .deed = DEED_GOAWAY});
+	script_add(sc, host, (struct rule){.path = "/a", .status = 500, .when = AT_HEADERS});
+}
+
+static void
+send_one(int fd, unsigned i)
+{
+	static const char digits[] = "0123456789a";
+	static const char *const hedge[] = {"", "x-envoy-hedge-on-per-try-timeout: true\r\n"};
+	char text[512];
+
+	snprintf(text, sizeof(text),
+	    "POST /%c HTTP/1.1\r\nhost: %s\r\ncontent-length: 5\r\n%s\r\n%s", digits[i % 11],
+	    i % 2 ? "h1" : "h2", hedge[i / 7 % 2], i % 5 ? "hello" : "hel");
+	client_send(fd, text);
+	if (i % 5 == 0 && i % 3)
+		client_send(fd, "lo");
+}
+
+/* Some leave before the answer, some do not even send all of the request. */
+static void
+one_round(struct scene *sc, unsigned round)
+{
+	int fds[24];
+
+	for (unsigned i = 0; i < 24; i++) {
+		fds[i] = client_connect(sc->port);
+		send_one(fds[i], round * 7 + i);
+	}
+	for (unsigned i = 0; i < 24; i++) {
+		unsigned k = round * 7 + i;
+
+		if (k % 15 != 0 && k % 4 != 0) {
+			struct reply r = client_reply(fds[i], false);
+
+			assert_true(r.status == 200 || r.status >= 500);
+			reply_free(&r);
+		}
+		close(fds[i]);
+	}
+}
+
+#define ALL                                                                                        \
+	"timeout: 1s, retry_policy: {retry_on: '5xx,reset,refused-stream,connect-failure', "       \
+	"num_retries: 3, per_try_timeout: 0.04s, per_try_idle_timeout: 0.5s, " FAST "}"
+#define VHOST(name)                                                                                \
+	"            - name: " name "\n              domains: [" name "]\n"                        \
+	"              routes: [{match: {prefix: /}, route: {cluster: " name ", " ALL "}}]\n"
+
+static void
+hosts_that_fail_in_every_way_leave_nothing_behind(void **state)
+{
+	struct scene sc;
+
+	scene_init(&sc);
+	for (unsigned i = 0; i < 4; i++)
+		scene_scripted(&sc, (const char *[]){"a", "b", "c", "d"}[i], i >= 2);
+	run(&sc,
+	    CONF_ADMIN CONF_LISTENER_WITH("", INTERNAL, "", CONF_ROUTE_ALL VHOST("h1") VHOST("h2"))
+		CONF_CLUSTERS CONF_CLUSTER("api", TWO_HOSTS, "")
+		    CONF_CLUSTER("h1", TWO_HOSTS, BREAKERS("{max_retries: 10, max_connections: 12}"))
+			CONF_CLUSTER("h2", CONF_HOST("@HOST2@") CONF_HOST("@HOST3@"),
+			    CONF_HTTP2 BREAKERS("{retry_budget: {}}")));
+	misbehave(&sc, 0);
+	misbehave(&sc, 2);
+	for (unsigned round = 0; round < 12; round++) {
+		if (round == 6) { /* the good ones fail, too; one does not even listen */
+			misbehave(&sc, 1);
+			misbehave(&sc, 3);
+			script_listen(&sc, 0, LISTEN_REFUSE);
+			script_drop(&sc, 0);
+		}
+		one_round(&sc, round);
+	}
+	WAIT_FOR(scene_stat(&sc, "http.ingress.downstream_rq_active") == 0);
+	WAIT_FOR(scene_stat(&sc, "cluster.h1.upstream_rq_active") == 0);
+	WAIT_FOR(scene_stat(&sc, "cluster.h2.upstream_rq_active") == 0);
+	assert_stat(&sc, "cluster.h1.upstream_rq_pending_active", 0);
+	assert_stat(&sc, "cluster.h1.circuit_breakers.default.rq_retry_used", 0);
+	assert_stat(&sc, "cluster.h2.circuit_breakers.default.rq_retry_used", 0);
+	assert_stat(&sc, "cluster.h1.circuit_breakers.default.rq_used", 0);
+	assert_stat(&sc, "cluster.h1.circuit_breakers.default.rq_pending_used", 0);
+	assert_true(scene_stat(&sc, "cluster.h1.upstream_rq_retry") > 20);
+	assert_true(scene_stat(&sc, "cluster.h2.upstream_rq_retry") > 20);
+	/* Each request reaches hosts four times at most, and once more on a dead connection. */
+	assert_true(seen(&sc, 0) + seen(&sc, 1) + seen(&sc, 2) + seen(&sc, 3) <= 12 * 24 * 5);
+	scene_fini(&sc);
+}
+
 int
 main(void)
 {
@@ -980,6 +1084,7 @@ main(void)
 	    cmocka_unit_test(only_requests_that_match_are_tried_again),
 	    cmocka_unit_test(attempts_are_counted_for_host_and_client),
 	    cmocka_unit_test(retries_count_over_workers_and_die_with_them),
+	    cmocka_unit_test(hosts_that_fail_in_every_way_leave_nothing_behind),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
