@@ -78,26 +78,45 @@ send_generations(struct master *m, struct link *l)
 	}
 }
 
+/* The reason why nothing is handed over now, as err. */
+static int
+check_hello(struct master *m, struct err *err)
+{
+	const char *busy = m->reloading			 ? "reading its configuration anew"
+			   : m->restart.rolling_back	 ? "rolling back"
+			   : link_in(m, LINK_BUILDING)	 ? "handing over to another one"
+			   : link_in(m, LINK_STILL)	 ? "handing over to another one"
+			   : m->state != MASTER_SERVING ? master_state_name(m)
+							 : NULL;
+
+	if (busy)
+		return err_set(err, "the baton with pid %d is %s", (int)getpid(), busy);
+	return restart_too_many(m, err) ? -1 : 0;
+}
+
+static void
+refuse_hello(struct master *m, struct link *l, struct str why)
+{
+	log_warning(LOG_MASTER, "hot restart: pid %d is refused: " STR_FMT, (int)l->pid, STR_ARG(why));
+	if (!m->restart.running) /* else its end is counted */
+		stat_inc(&m->stats->handovers_refused);
+	link_refuse(l, why);
+	link_enter(l, LINK_ENDED);
+	link_free(&l);
+}
+
 void
 predecessor_hello(struct master *m, int fd, const struct handover_packet *p)
 {
-	bool busy = link_in(m, LINK_BUILDING) || link_in(m, LINK_STILL) || m->reloading ||
-		    m->restart.rolling_back;
+	struct err err = {""};
+	int bad = check_hello(m, &err);
 	struct link *l = link_new(m, fd, LINK_BUILDING);
-	char why[96];
 
 	l->pid = handover_u(p, FIELD_PID);
 	l->epoch = handover_u(p, FIELD_EPOCH);
 	l->generation = handover_u(p, FIELD_ID);
-	if (m->state != MASTER_SERVING || busy) {
-		snprintf(why, sizeof(why), "the baton with pid %d is %s", (int)getpid(),
-		    m->reloading	      ? "reading its configuration anew"
-		    : m->restart.rolling_back ? "rolling back"
-		    : busy		      ? "handing over to another one"
-					      : master_state_name(m));
-		link_refuse(l, str_of(why));
-		link_enter(l, LINK_ENDED);
-		link_free(&l);
+	if (bad) {
+		refuse_hello(m, l, str_of(err.text));
 		return;
 	}
 	m->restart.running = true;

@@ -160,9 +160,8 @@ launch(struct master *m)
 	    m->settings->restart_epoch + 1);
 }
 
-/* Those that drain already; names the oldest. */
-static bool
-too_many_drain(struct master *m, struct err *err)
+bool
+restart_too_many(const struct master *m, struct err *err)
 {
 	const struct link *oldest = NULL;
 	unsigned n = line_draining(m, &oldest);
@@ -196,7 +195,7 @@ master_hot_restart(struct master *m)
 		restart_refused(m, str_of(why));
 	} else if (!m->has_dir) {
 		restart_refused(m, STR("--disable-hot-restart is given"));
-	} else if (too_many_drain(m, &err)) {
+	} else if (restart_too_many(m, &err)) {
 		restart_refused(m, str_of(err.text));
 	} else {
 		launch(m);

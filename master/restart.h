@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
+#include "lib/base/err.h"
 #include "lib/base/str.h"
 #include "lib/event/loop.h"
 #include "lib/event/timer.h"
@@ -39,6 +40,8 @@ bool master_is_changing(const struct master *m);
 void restart_next(struct master *m);
 /* A rollback is over; when it did not come about we go on with what was asked for meanwhile. */
 void restart_rolled_back(struct master *m, struct link *serving, struct str why);
+/* Whether --max-draining forbids another one; the reason names the oldest that drains. */
+bool restart_too_many(const struct master *m, struct err *err);
 /* How a hot restart came out; from the words of the new generation and its end. */
 void restart_refused(struct master *m, struct str why);
 void restart_succeeded(struct master *m, struct link *l);

@@ -144,7 +144,7 @@ page_batonctl(void)
 {
 	header("batonctl", "1", "talk to a running baton");
 	printf("\\fBbatonctl\\fR [\\fB\\-\\-base\\-id\\fR \\fIN\\fR] [\\fB\\-\\-runtime\\-dir\\fR "
-	       "\\fIPATH\\fR] [\\fB\\-o\\fR text|json] \\fICOMMAND\\fR\n.SH COMMANDS\n");
+	       "\\fIPATH\\fR] [\\fB\\-\\-json\\fR | \\fB\\-o\\fR text|json] \\fICOMMAND\\fR\n.SH COMMANDS\n");
 	for (size_t i = 0; i < ARRAY_LEN(commands); i++) {
 		printf(".TP\n\\fB%s\\fR \\fI", commands[i].name);
 		put(commands[i].arguments);

@@ -106,6 +106,7 @@ no_more_generations_drain_than_the_operator_wants(void **state)
 {
 	struct scene sc;
 	pid_t first, second;
+	char *out, *config;
 	int ws;
 
 	hold_serve(&sc, WORDS("--max-draining", "1", "--drain-deadline", "websocket=7200"));
@@ -119,6 +120,12 @@ no_more_generations_drain_than_the_operator_wants(void **state)
 	expect_tool(&sc, 3, "holds h1 0, h2 0, websocket 1, tcp 0, ends at the latest in 71", "batonctl",
 	    WORDS("hot-restart"));
 	expect_tool(&sc, 3, "\"status\":\"refused\"", "batonctl", WORDS("--json", "hot-restart"));
+	/* One that is started by hand too. */
+	config = mem_printf("%s/baton.yaml", sc.dir);
+	assert_int_equal(scene_run(&sc, &out, "-c", config, "--restart-epoch", "auto", NULL), 1);
+	assert_non_null(strstr(out, "1 draining already (--max-draining 1); the oldest: epoch 0, pid "));
+	mem_free(out);
+	mem_free(config);
 	assert_int_equal(generation_serving(&sc), second);
 	assert_echo(ws);
 	close(ws);
