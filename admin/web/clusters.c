@@ -12,10 +12,16 @@ struct clusters_job {
 	struct admin *a;
 	struct reading reading; /* the hosts' numbers */
 	struct regex *filter;
-	size_t next;
+	size_t next;      /* cluster */
+	bool inside;      /* it was begun: hosts from next_host on are still to come */
+	bool has_hosts;   /* it had some then */
+	size_t next_host;
+	struct strb name; /* of it */
 	bool as_json;
 	struct json_out json;
 };
+
+#define HOSTS_A_SLICE 100
 
 static int64_t
 host_number(const struct clusters_job *job, const struct member *m, const char *name)
@@ -108,7 +114,7 @@ outlier_text(const struct member_cluster *c, struct strb *out)
 }
 
 static void
-cluster_text(const struct clusters_job *job, const struct member_cluster *c, struct strb *out)
+cluster_text(const struct member_cluster *c, struct strb *out)
 {
 	const char *alt = c->message->alt_stat_name;
 
@@ -117,8 +123,6 @@ cluster_text(const struct clusters_job *job, const struct member_cluster *c, str
 	limits_text(c, false, out);
 	limits_text(c, true, out);
 	strb_printf(out, "%s::added_via_api::false\n", c->message->name);
-	for (size_t i = 0; i < c->members.len; i++)
-		host_text(job, c, c->members.at[i], out);
 }
 
 /* ---- JSON: envoy.admin.v3.Clusters, fields that are not set left out */
@@ -217,28 +221,35 @@ host_json(const struct clusters_job *job, struct json_out *j, const struct membe
 }
 
 static void
-cluster_json(const struct clusters_job *job, struct json_out *j, const struct member_cluster *c)
+cluster_json(struct json_out *j, const struct member_cluster *c)
 {
-	const char *alt = c->message->alt_stat_name;
-
 	json_object(j);
 	json_field_str(j, "name", c->name);
-	if (c->members.len) {
-		json_keyz(j, "host_statuses");
-		json_array(j);
-		for (size_t i = 0; i < c->members.len; i++)
-			host_json(job, j, c->members.at[i]);
-		json_end(j);
-	}
-	json_keyz(j, "circuit_breakers");
-	json_object(j);
-	json_keyz(j, "thresholds");
+	if (c->members.len == 0)
+		return;
+	json_keyz(j, "host_statuses");
 	json_array(j);
-	limits_json(j, c, false);
-	limits_json(j, c, true);
-	json_end(j);
-	json_end(j);
-	json_field(j, "observability_name", alt[0] ? alt : c->message->name);
+}
+
+/* c: NULL when it went while its hosts were told. */
+static void
+cluster_json_end(struct json_out *j, const struct member_cluster *c, bool has_hosts)
+{
+	const char *alt = c ? c->message->alt_stat_name : "";
+
+	if (has_hosts)
+		json_end(j);
+	if (c) {
+		json_keyz(j, "circuit_breakers");
+		json_object(j);
+		json_keyz(j, "thresholds");
+		json_array(j);
+		limits_json(j, c, false);
+		limits_json(j, c, true);
+		json_end(j);
+		json_end(j);
+		json_field(j, "observability_name", alt[0] ? alt : c->message->name);
+	}
 	json_end(j);
 }
 
@@ -264,16 +275,11 @@ end(struct clusters_job *job, struct strb *out)
 	return false;
 }
 
-/* One cluster a slice: its hosts are what it costs. */
 static bool
-job_more(void *state, struct strb *out)
+begin_cluster(struct clusters_job *job, struct strb *out)
 {
-	struct clusters_job *job = state;
 	const struct member_cluster *c;
 
-	if (reading_step(&job->reading))
-		return true;
-	job->json.to = out;
 	if (job->next == 0 && job->as_json)
 		begin_json(job, out);
 	if (job->next >= job->a->members.clusters.len) /* a reload may have taken some away */
@@ -281,10 +287,51 @@ job_more(void *state, struct strb *out)
 	c = job->a->members.clusters.at[job->next++];
 	if (job->filter && !regex_match(job->filter, c->name))
 		return true;
+	job->inside = true;
+	job->has_hosts = c->members.len > 0;
+	job->next_host = 0;
+	strb_reset(&job->name);
+	strb_adds(&job->name, c->name);
 	if (job->as_json)
-		cluster_json(job, &job->json, c);
+		cluster_json(&job->json, c);
 	else
-		cluster_text(job, c, out);
+		cluster_text(c, out);
+	return true;
+}
+
+/* Hosts, and with them the cluster, may go between two slices. */
+static void
+tell_hosts(struct clusters_job *job, struct strb *out)
+{
+	const struct member_cluster *c =
+	    members_cluster(&job->a->members, strb_str(&job->name));
+	size_t end = job->next_host + HOSTS_A_SLICE, n = c && job->has_hosts ? c->members.len : 0;
+
+	for (; job->next_host < end && job->next_host < n; job->next_host++) {
+		if (job->as_json)
+			host_json(job, &job->json, c->members.at[job->next_host]);
+		else
+			host_text(job, c, c->members.at[job->next_host], out);
+	}
+	if (job->next_host < n)
+		return;
+	job->inside = false;
+	if (job->as_json)
+		cluster_json_end(&job->json, c, job->has_hosts);
+}
+
+/* A slice: the numbers, a cluster's beginning, some of its hosts. */
+static bool
+job_more(void *state, struct strb *out)
+{
+	struct clusters_job *job = state;
+
+	if (reading_step(&job->reading))
+		return true;
+	job->json.to = out;
+	if (!job->inside)
+		return begin_cluster(job, out);
+	tell_hosts(job, out);
 	return true;
 }
 
@@ -295,6 +342,7 @@ job_free(void *state)
 
 	reading_fini(&job->reading);
 	regex_free(&job->filter);
+	strb_fini(&job->name);
 	mem_free(job);
 }
 
