@@ -135,13 +135,17 @@ run_child(struct child *c, int channel_fd)
 	    .segment_fd = all->gifts.segment_fd,
 	    .journal_fd = all->gifts.journal_fd,
 	    .journal_use = all->gifts.journal_use,
+	    .elder_journal_fd = c->role == ROLE_ADMIN ? all->gifts.elder_journal_fd : -1,
+	    .elder_journal_use = all->gifts.elder_journal_use,
 	    .control_fd = all->gifts.control_fd,
 	    .elder_generation = all->gifts.elder_generation};
 	struct err err = {""};
 
 	if (c->role == ROLE_WORKER && start.journal_fd >= 0)
 		start.journal_fd = journal_reader_fd(start.journal_fd);
-	close_all_but((int[]){start.channel_fd, start.segment_fd, start.journal_fd, start.control_fd}, 4);
+	close_all_but((int[]){start.channel_fd, start.segment_fd, start.journal_fd,
+	                  start.elder_journal_fd, start.control_fd},
+	    5);
 	signals_reset(ignored, ARRAY_LEN(ignored));
 	notify_not_for_children();
 	rand_init();
@@ -312,7 +316,7 @@ children_init(struct children *all, struct loop *l, const struct settings *s,
 	    .arg = arg,
 	    .replacing = true,
 	    .n = s->concurrency,
-	    .gifts = {.segment_fd = -1, .control_fd = -1, .journal_fd = -1}};
+	    .gifts = {.segment_fd = -1, .control_fd = -1, .journal_fd = -1, .elder_journal_fd = -1}};
 	all->at = mem_array(struct child, all->n + 1);
 	for (unsigned i = 0; i <= all->n; i++) {
 		struct child *c = &all->at[i];

@@ -68,6 +68,8 @@ struct child_gifts {
 	uint64_t elder_generation; /* that hands over to this one; 0: none */
 	int journal_fd;       /* owned by master; -1: none yet */
 	uint64_t journal_use; /* bytes in force */
+	int elder_journal_fd; /* of the generation that hands over, until we serve; owned by master; -1 */
+	uint64_t elder_journal_use;
 };
 
 struct children {

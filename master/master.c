@@ -756,6 +756,7 @@ master_fini(struct master *m, bool served)
 		unlink(m->settings->pid_file);
 	if (m->children.gifts.journal_fd >= 0)
 		close(m->children.gifts.journal_fd);
+	successor_forget_journal(m);
 	if (m->log_fd >= 0) {
 		log_set_fd(STDERR_FILENO);
 		close(m->log_fd);

@@ -91,6 +91,7 @@ on_serving(struct master *m, struct child *c, struct message_view *v)
 {
 	child_became_ready(c);
 	m->admin_serves = true;
+	successor_forget_journal(m);
 	if (m->state == MASTER_SERVING)
 		sockets_drop_unasked(m->sockets);
 	sockets_drop_handed(m->sockets);

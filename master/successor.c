@@ -71,6 +71,31 @@ on_socket(struct master *m, struct handover_packet *p, struct err *err)
 	return 0;
 }
 
+/* What was discovered stands there; the rest is read from our own sources. */
+static void
+keep_journal(struct master *m, struct handover_packet *p)
+{
+	struct child_gifts *g = &m->children.gifts;
+
+	if (p->fd < 0)
+		return;
+	successor_forget_journal(m);
+	fcntl(p->fd, F_SETFD, FD_CLOEXEC);
+	g->elder_journal_fd = p->fd;
+	g->elder_journal_use = handover_u(p, FIELD_USE);
+	p->fd = -1;
+}
+
+void
+successor_forget_journal(struct master *m)
+{
+	struct child_gifts *g = &m->children.gifts;
+
+	if (g->elder_journal_fd >= 0)
+		close(g->elder_journal_fd);
+	g->elder_journal_fd = -1;
+}
+
 /* 1: that was the last word, 0: there is more, -1: no hand-over. */
 static int
 take_word(struct master *m, struct link *l, struct handover_packet *p, struct err *err)
@@ -81,8 +106,9 @@ take_word(struct master *m, struct link *l, struct handover_packet *p, struct er
 		return err_set(err, "hot restart: " STR_FMT, STR_ARG(handover_s(p, FIELD_TEXT)));
 	if (p->word == HANDOVER_HELLO)
 		return on_hello(m, l, p);
-	/* The journal: what is in force is read from our own sources.  Generations: all lie in the
-	 * directory. */
+	if (p->word == HANDOVER_JOURNAL)
+		keep_journal(m, p);
+	/* Generations: all lie in the directory. */
 	return p->word == HANDOVER_SOCKET ? on_socket(m, p, err) : 0;
 }
 

@@ -16,6 +16,8 @@ struct settings;
 
 /* Hello and everything that is handed over; waits at most five seconds for each word. */
 int successor_take(struct master *m, const struct options *o, struct settings *s, struct err *err);
+/* Our admin has read it, or nobody will. */
+void successor_forget_journal(struct master *m);
 /* Admin or a worker became ready: when all are, asks for the go. */
 void successor_look(struct master *m);
 /* Our start failed, for a reason worth telling. */

@@ -70,6 +70,8 @@ struct process_start {
 	int segment_fd;     /* the generation's segment */
 	int journal_fd;     /* accepted configuration so far; -1 when none yet */
 	uint64_t journal_use; /* bytes of it that are in force; 0 when none */
+	int elder_journal_fd; /* admin, until ours serves: what is in force in the elder; -1 */
+	uint64_t elder_journal_use;
 	int control_fd;     /* control socket's listening descriptor, for orphans; -1 in tests */
 	uint64_t elder_generation; /* the one that hands over to ours: verdicts on hosts are its; 0: none */
 };
