@@ -240,7 +240,7 @@ scene_find_ports(struct scene *sc)
 }
 
 void
-scene_proxy(struct scene *sc, const char *yaml)
+scene_proxy_begin(struct scene *sc, const char *yaml)
 {
 	char *argv[40];
 	char *config = mem_printf("%s/baton.yaml", sc->dir);
@@ -263,9 +263,16 @@ scene_proxy(struct scene *sc, const char *yaml)
 	unlink(admin);
 	sc->proxy = spawn(argv, fd);
 	close(fd);
-	scene_find_ports(sc);
+	WAIT_FOR(ask_admin_port(sc));
 	mem_free(config);
 	mem_free(admin);
+}
+
+void
+scene_proxy(struct scene *sc, const char *yaml)
+{
+	scene_proxy_begin(sc, yaml);
+	scene_find_ports(sc);
 }
 
 static int

@@ -62,6 +62,8 @@ int scene_refusing_port(uint16_t *port);
 /* ---- the proxy */
 /* Writes the configuration to DIR/baton.yaml, starts baton and waits until it serves. */
 void scene_proxy(struct scene *sc, const char *yaml);
+/* The two halves: until its admin port answers, until it is LIVE. */
+void scene_proxy_begin(struct scene *sc, const char *yaml);
 void scene_find_ports(struct scene *sc); /* of the proxy that was started; waits until it serves */
 void scene_write_config(struct scene *sc, const char *yaml);
 /* Starts baton with these arguments (NULL ends) in the scene's runtime directory and waits for its
