@@ -20,6 +20,7 @@
 #include "lib/ipc/process.h"
 
 struct announce;
+struct eds;
 struct flushes;
 struct health;
 struct message_view;
@@ -30,6 +31,7 @@ struct segment;
 struct signals;
 struct startup;
 struct web;
+struct xds;
 
 struct admin {
 	const struct process_start *start; /* borrowed from master's fork */
@@ -51,6 +53,8 @@ struct admin {
 	struct health *health;
 	struct outliers *outliers;
 	struct announce *announce;
+	struct xds *xds;
+	struct eds *eds;
 	struct admin_stats stats;
 	struct flushes *flushes;
 	struct folds *folds;

@@ -11,6 +11,7 @@
 #include "admin/config/load.h"
 #include "admin/control.h"
 #include "admin/discovery/announce.h"
+#include "admin/discovery/eds.h"
 #include "admin/flush.h"
 #include "admin/folds.h"
 #include "admin/health/health.h"
@@ -18,6 +19,7 @@
 #include "admin/reload.h"
 #include "admin/startup.h"
 #include "admin/web/server.h"
+#include "admin/xds/xds.h"
 #include "lib/base/clock.h"
 #include "lib/base/log.h"
 #include "lib/event/signal.h"
@@ -192,6 +194,8 @@ on_drain(struct admin *a, struct message_view *v)
 	a->draining = true;
 	if (another_serves && a->web)
 		web_stop_accepting(a->web);
+	if (another_serves)
+		xds_stop(a->xds);
 	stats_update(a);
 }
 
@@ -200,6 +204,7 @@ static void
 on_resume(struct admin *a, struct message_view *v)
 {
 	a->draining = false;
+	xds_resume(a->xds);
 	stats_update(a);
 }
 
@@ -444,10 +449,20 @@ admin_init(struct admin *a, const struct process_start *start)
 	a->announce = announce_new(a);
 	a->health = health_new(a);
 	a->outliers = outliers_new(a);
+	a->xds = xds_new(a);
+	a->eds = eds_new(a);
 	a->publish = publish_new(&events, a);
 	a->flushes = flushes_new(a);
 	a->folds = folds_new(a->loop, a->settings);
 	a->reload = reload_new(a);
+}
+
+/* What was put off to the end of a turn. */
+static void
+settle(struct admin *a)
+{
+	for (unsigned i = 0; i < 3; i++)
+		loop_turn(a->loop, false);
 }
 
 static void
@@ -455,8 +470,7 @@ admin_fini(struct admin *a)
 {
 	stats_stop(a);
 	web_free(&a->web);
-	loop_turn(a->loop, false); /* what was put off to the end of a turn */
-	loop_turn(a->loop, false);
+	settle(a);
 	startup_free(&a->startup);
 	orphan_free(&a->orphan);
 	signals_close(&a->signals);
@@ -470,6 +484,9 @@ admin_fini(struct admin *a)
 	members_fini(&a->members);
 	health_free(&a->health);
 	outliers_free(&a->outliers);
+	eds_free(&a->eds);
+	xds_free(&a->xds);
+	settle(a);
 	files_fini(&a->files);
 	store_fini(&a->store);
 	forget_past(a);

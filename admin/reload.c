@@ -10,6 +10,7 @@
 #include "admin/listen.h"
 #include "admin/startup.h"
 #include "admin/stats_config.h"
+#include "admin/xds/xds.h"
 #include "lib/base/json_out.h"
 #include "lib/base/log.h"
 #include "lib/base/mem.h"
@@ -238,6 +239,7 @@ take_over(struct reload *r)
 	keep_bound_addresses(r);
 	admin_store_replace(a, &r->next);
 	outliers_use_log(a->outliers, a->store.bootstrap);
+	xds_reloaded(a->xds);
 	if (stats_config_apply(a->store.bootstrap, &err) < 0) /* it compiled before */
 		log_error(LOG_CONFIG, "%s", err.text);
 	count_changes(r);
@@ -408,6 +410,12 @@ on_resolved(void *arg)
 	}
 	files_send_new(r->a, &r->files);
 	listen_all(r);
+}
+
+struct store *
+reload_next(struct reload *r)
+{
+	return r->state == RELOAD_IDLE ? NULL : &r->next;
 }
 
 /* ---- the beginning */

@@ -19,6 +19,7 @@
 
 struct admin;
 struct reload;
+struct store;
 
 struct reload *reload_new(struct admin *a);
 void reload_free(struct reload **rp);
@@ -26,6 +27,9 @@ void reload_free(struct reload **rp);
 /* id: of the CONTROL that asks, answered with CONTROL_DONE. */
 void reload_ask(struct reload *r, uint64_t id, bool json);
 void reload_may_begin(struct reload *r); /* start-up is complete */
+
+/* What is about to be in force, or NULL: its clusters may be waited for already. */
+struct store *reload_next(struct reload *r);
 
 /* To the workers: a prepared configuration that nobody will put in force. */
 void reload_forget_prepared(struct admin *a);

@@ -7,6 +7,7 @@
 #include "admin/blocks.h"
 #include "admin/config/load.h"
 #include "admin/discovery/announce.h"
+#include "admin/discovery/inherit.h"
 #include "admin/discovery/resolve.h"
 #include "admin/health/outlier.h"
 #include "admin/listen.h"
@@ -374,6 +375,16 @@ load_members(struct admin *a, struct err *err)
 	return 0;
 }
 
+/* Without them the start waits for first answers, as any other. */
+static void
+inherit(struct admin *a)
+{
+	struct err err = {""};
+
+	if (a->start->elder_journal_use > 0 && inherit_members(a, &err) < 0)
+		log_warning(LOG_INIT, "members of the last generation: %s", err.text);
+}
+
 static int
 prepare_parts(struct startup *s, struct err *err)
 {
@@ -388,6 +399,8 @@ prepare_parts(struct startup *s, struct err *err)
 	if (s->again && load_members(a, err) < 0)
 		return -1;
 	outliers_use_log(a->outliers, a->store.bootstrap);
+	if (!s->again && a->start->elder_generation)
+		inherit(a);
 	a->members.keep_verdicts = false;
 	members_count(&a->members);
 	return files_open_logs(&a->files, &a->store, err);

@@ -27,6 +27,7 @@ struct check {
 	struct arena *arena;	       /* for what has to be unpacked */
 	const struct origins *origins; /* NULL: the messages came in binary */
 	struct map clusters;	       /* names that routes may refer to → Cluster */
+	const Envoy__Config__Bootstrap__V3__Bootstrap *bootstrap; /* NULL: not of a bootstrap */
 	bool routes_are_static;	       /* validate_clusters is on unless said otherwise */
 
 	/* Where the walk is. */

@@ -13,6 +13,7 @@
 #define Cluster Envoy__Config__Cluster__V3__Cluster
 #define STATIC ENVOY__CONFIG__CLUSTER__V3__CLUSTER__DISCOVERY_TYPE__STATIC
 #define STRICT_DNS ENVOY__CONFIG__CLUSTER__V3__CLUSTER__DISCOVERY_TYPE__STRICT_DNS
+#define EDS ENVOY__CONFIG__CLUSTER__V3__CLUSTER__DISCOVERY_TYPE__EDS
 #define LOGICAL_DNS ENVOY__CONFIG__CLUSTER__V3__CLUSTER__DISCOVERY_TYPE__LOGICAL_DNS
 #define LB_CONFIGURED ENVOY__CONFIG__CLUSTER__V3__CLUSTER__LB_POLICY__LOAD_BALANCING_POLICY_CONFIG
 #define LB_LEAST_REQUEST ENVOY__CONFIG__CLUSTER__V3__CLUSTER__LB_POLICY__LEAST_REQUEST
@@ -86,6 +87,21 @@ check_members(struct checked *k, const Cluster *c)
 		    "a LOGICAL_DNS cluster has exactly one locality with one endpoint");
 }
 
+/* Envoy's rules; what an EDS cluster is given besides is not heard. */
+static void
+check_eds(struct checked *k, const Cluster *c)
+{
+	if (type_of_cluster(c) != EDS) {
+		if (c->eds_cluster_config)
+			fail(k, "eds_cluster_config", "eds_cluster_config in a cluster that is not of type EDS");
+		return;
+	}
+	if (!c->eds_cluster_config && !checked_written(k, "eds_cluster_config"))
+		fail(k, "type", "an EDS cluster needs eds_cluster_config");
+	if (c->load_assignment)
+		warn(k, "load_assignment", "load_assignment has no effect: members come from eds_config");
+}
+
 static void
 check_dns_fields(struct checked *k, const Cluster *c)
 {
@@ -147,6 +163,7 @@ check_cluster(struct checked *k)
 	if (c->n_health_checks > 1)
 		fail_item(k, "health_checks", 1, "a cluster has at most one health check");
 	check_members(k, c);
+	check_eds(k, c);
 	check_dns_fields(k, c);
 	check_protocol(k, c);
 	check_cluster_lb(k);

@@ -145,6 +145,10 @@ unknown_field(struct merging *g, const struct node *key, const struct node *valu
 		at.field = str_of(later);
 		if (node_is_null(value) || (value->kind == NODE_SEQ && value->count == 0))
 			return 0;
+		if (unsupported_instead(d, later))
+			return where_error(g->b->diag, &at, NULL,
+			    "known to Envoy but not supported by baton: use %s",
+			    unsupported_instead(d, later));
 		return where_error(
 		    g->b->diag, &at, NULL, "known to Envoy but not supported by baton yet");
 	}

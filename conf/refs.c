@@ -52,6 +52,7 @@ check_bootstrap(
 	    .up = w, .field = STR("static_resources"), .index = -1, .doc = w->doc, .node = w->node};
 	struct checked k = {.c = c, .w = &at};
 
+	c->bootstrap = b;
 	c->routes_are_static = true;
 	if (b->static_resources) {
 		k.m = &b->static_resources->base;

@@ -4,6 +4,7 @@
 
 #include "conf/near.h"
 #include "envoy/config/route/v3/route_components.pb-c.h"
+#include "envoy/config/endpoint/v3/endpoint.pb-c.h"
 #include "envoy/extensions/access_loggers/file/v3/file.pb-c.h"
 #include "envoy/extensions/access_loggers/stream/v3/stream.pb-c.h"
 #include "envoy/extensions/filters/http/health_check/v3/health_check.pb-c.h"
@@ -21,6 +22,7 @@
 #include "envoy/extensions/retry/host/previous_hosts/v3/previous_hosts.pb-c.h"
 #include "envoy/extensions/retry/priority/previous_priorities/v3/previous_priorities_config.pb-c.h"
 #include "envoy/extensions/upstreams/http/v3/http_protocol_options.pb-c.h"
+#include "envoy/service/discovery/v3/discovery.pb-c.h"
 #include "lib/base/assert.h"
 
 static const struct message_type types[] = {
@@ -100,6 +102,7 @@ type_category_name(enum type_category category)
 {
 	static const char *const names[] = {
 	    [TYPE_NONE] = "message",
+	    [TYPE_RESOURCE] = "resource",
 	    [TYPE_NETWORK_FILTER] = "network filter",
 	    [TYPE_HTTP_FILTER] = "HTTP filter",
 	    [TYPE_ACCESS_LOG] = "access log",

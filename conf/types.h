@@ -23,6 +23,7 @@ enum type_category {
 	TYPE_RETRY_HOST,
 	TYPE_RETRY_PRIORITY,
 	TYPE_RETRY_POLICY,
+	TYPE_RESOURCE,
 };
 
 struct message_type {

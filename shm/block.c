@@ -20,6 +20,8 @@ static union {
 static union {
 	struct host_cell host;
 	struct baton_texts baton;
+	struct subscription_texts subscription;
+	struct control_plane_texts control_plane;
 } scratch_shared;
 
 static bool

@@ -130,6 +130,22 @@ static const struct schema_row cluster_codes_rows[] = {
 };
 #undef STATS
 
+#define STATS subscription_stats
+#define TEXTS subscription_texts
+static const struct schema_row subscription_rows[] = {
+#include "shm/stats/subscription.def"
+};
+#undef STATS
+#undef TEXTS
+
+#define STATS control_plane_stats
+#define TEXTS control_plane_texts
+static const struct schema_row control_plane_rows[] = {
+#include "shm/stats/control_plane.def"
+};
+#undef STATS
+#undef TEXTS
+
 #define STATS cluster_manager_stats
 static const struct schema_row cluster_manager_rows[] = {
 #include "shm/stats/cluster_manager.def"
@@ -174,6 +190,10 @@ schema_shared_bytes(enum stat_scope scope)
 	switch (scope) {
 	case SCOPE_baton:
 		return sizeof(struct baton_texts);
+	case SCOPE_subscription:
+		return sizeof(struct subscription_texts);
+	case SCOPE_control_plane:
+		return sizeof(struct control_plane_texts);
 	case SCOPE_host:
 		return sizeof(struct host_cell);
 	default:

@@ -71,7 +71,8 @@ store_add_cluster(struct store *s, const Cluster *m)
 	struct store_cluster *c = vec_push(&s->clusters);
 
 	c->message = m;
-	c->assignment = m->load_assignment;
+	if (m->type != ENVOY__CONFIG__CLUSTER__V3__CLUSTER__DISCOVERY_TYPE__EDS)
+		c->assignment = m->load_assignment;
 	if (m->load_assignment)
 		c->message = without_members(s, m);
 	m = c->message;

@@ -113,6 +113,13 @@ outlier_text(const struct member_cluster *c, struct strb *out)
 	    c->message->name, n.local_threshold);
 }
 
+/* "" when it has the cluster's name. */
+static const char *
+eds_service(const struct member_cluster *c)
+{
+	return c->message->eds_cluster_config ? c->message->eds_cluster_config->service_name : "";
+}
+
 static void
 cluster_text(const struct member_cluster *c, struct strb *out)
 {
@@ -123,6 +130,8 @@ cluster_text(const struct member_cluster *c, struct strb *out)
 	limits_text(c, false, out);
 	limits_text(c, true, out);
 	strb_printf(out, "%s::added_via_api::false\n", c->message->name);
+	if (eds_service(c)[0])
+		strb_printf(out, "%s::eds_service_name::%s\n", c->message->name, eds_service(c));
 }
 
 /* ---- JSON: envoy.admin.v3.Clusters, fields that are not set left out */
@@ -249,6 +258,8 @@ cluster_json_end(struct json_out *j, const struct member_cluster *c, bool has_ho
 		json_end(j);
 		json_end(j);
 		json_field(j, "observability_name", alt[0] ? alt : c->message->name);
+		if (eds_service(c)[0])
+			json_field(j, "eds_service_name", eds_service(c));
 	}
 	json_end(j);
 }

@@ -68,6 +68,12 @@ struct host_outcome_stats {
 struct outlier_detection_stats {
 #include "shm/stats/outlier_detection.def"
 };
+struct subscription_stats {
+#include "shm/stats/subscription.def"
+};
+struct control_plane_stats {
+#include "shm/stats/control_plane.def"
+};
 struct cluster_manager_stats {
 #include "shm/stats/cluster_manager.def"
 };
@@ -99,6 +105,12 @@ struct access_log_stats {
 #define STAT(kind, member, name, unit, help) STAT_TEXT_##kind(member)
 struct baton_texts {
 #include "shm/stats/baton.def"
+};
+struct subscription_texts {
+#include "shm/stats/subscription.def"
+};
+struct control_plane_texts {
+#include "shm/stats/control_plane.def"
 };
 #undef STAT
 
