@@ -183,15 +183,22 @@ is_idempotent(struct str method)
 
 /*
  * The host closed a kept connection while the request was on its way, and
- * sent nothing: it is sent once more, on a new connection, if the host
- * cannot have acted on it or may act on it twice.
+ * sent nothing: it cannot have acted on the request, or may act on it
+ * twice.
  */
+static bool
+is_harmless(const struct router *r, const struct upstream_request *u)
+{
+	return u->was_stale &&
+	       (is_idempotent(headers_get(r->request, HDR_METHOD)) || !u->was_written ||
+		   !r->request_ended);
+}
+
+/* Once more, on a new connection. */
 static bool
 may_send_again(const struct router *r, const struct upstream_request *u)
 {
-	return u->was_stale && r->keeping && !r->sent_again &&
-	       (is_idempotent(headers_get(r->request, HDR_METHOD)) || !u->was_written ||
-		   !r->request_ended);
+	return is_harmless(r, u) && r->keeping && !r->sent_again;
 }
 
 static void
@@ -245,13 +252,13 @@ router_retries_failure(
 }
 
 static enum retry_cause
-cause_of(const struct upstream_request *u, enum stream_reset why)
+cause_of(const struct router *r, const struct upstream_request *u, enum stream_reset why)
 {
 	if (why == RESET_OVERFLOW)
 		return CAUSE_OVERFLOW;
 	if (why == RESET_REMOTE_REFUSED)
 		return CAUSE_REFUSED;
-	return u->was_stale ? CAUSE_STALE : CAUSE_RESET;
+	return is_harmless(r, u) ? CAUSE_STALE : CAUSE_RESET;
 }
 
 /* A kept connection that was dead is nobody's failure: the policy has the first word, as it moves to
@@ -259,7 +266,7 @@ cause_of(const struct upstream_request *u, enum stream_reset why)
 static bool
 goes_on(struct router *r, struct upstream_request *u, enum stream_reset why)
 {
-	enum retry_cause cause = cause_of(u, why);
+	enum retry_cause cause = cause_of(r, u, why);
 	bool left = r->retry && !u->retried && retry_at_once_is_left(r->retry, cause);
 
 	if (!left && u == r->attempt && may_send_again(r, u)) {

@@ -34,7 +34,7 @@ enum retry_verdict {
 enum retry_cause {
 	CAUSE_OVERFLOW, /* a circuit breaker: never tried again */
 	CAUSE_CONNECT,  /* no connection */
-	CAUSE_STALE,    /* a kept connection that was closed before any byte came back */
+	CAUSE_STALE,    /* a kept connection that was closed before any byte came back, harmlessly */
 	CAUSE_REFUSED,  /* REFUSED_STREAM, or above the last stream of a GOAWAY */
 	CAUSE_RESET,    /* all others, per-try timeouts too */
 };
