@@ -106,112 +106,7 @@ reply_no_cluster(struct router *r)
 			});
 }
 
-static void
-reply_no_host(struct router *r)
-{
-	stat_inc(&r->cluster->stats->upstream_cx_none_healthy);
-	router_charge(r, NULL, 503);
-	router_reply(r, &(struct router_reply){
-			    .status = 503,
-			    .body = STR("no healthy upstream"),
-			    .flag = FLAG_UH,
-			    .details = STR("no_healthy_upstream"),
-			});
-}
-
-/* ---- attempts */
-
-static struct upstream_request *
-new_attempt(struct router *r)
-{
-	struct upstream_request *u =
-	    r->latest ? arena_new(&r->stream->arena, struct upstream_request) : &r->first;
-
-	u->older = r->latest;
-	r->attempt = r->latest = u;
-	return u;
-}
-
-static void
-note_tried(struct router *r, struct host *h)
-{
-	struct host **more;
-
-	if (r->tried_n == r->tried_room) {
-		r->tried_room = r->tried_room ? 2 * r->tried_room : 4;
-		more = arena_alloc(&r->stream->arena, r->tried_room * sizeof(*more));
-		for (unsigned i = 0; i < r->tried_n; i++)
-			more[i] = r->tried[i];
-		r->tried = more;
-	}
-	r->tried[r->tried_n++] = h;
-}
-
-void
-router_try(struct router *r, bool fresh)
-{
-	struct stream_info *info = &r->stream->info;
-	struct lb_context ctx = {
-	    .request = r->request, .hash = r->hash, .has_hash = r->has_hash};
-	struct host *h;
-
-	if (r->retry && r->tried_n)
-		retry_choose(r->retry, &ctx);
-	h = cluster_pick(r->cluster, &ctx);
-	if (h == NULL) {
-		reply_no_host(r);
-		return;
-	}
-	info->upstream = &h->address;
-	if (r->retry)
-		note_tried(r, h);
-	upstream_request_start(new_attempt(r), r, h, r->route->high_priority, fresh);
-}
-
-/* x-envoy-attempt-count, for the host. */
-static void
-say_attempt(struct router *r)
-{
-	if (route_attempt_headers(r->route)->count_in_request)
-		headers_set_number(
-		    r->request, HDR_X_ENVOY_ATTEMPT_COUNT, r->stream->info.attempts);
-}
-
-void
-router_try_again(struct router *r, bool timed_out)
-{
-	r->stream->info.attempts++;
-	r->stream->info.transport_failure = (struct str){0};
-	say_attempt(r);
-	if (route_attempt_headers(r->route)->is_timeout_retry)
-		headers_set_id(r->request, HDR_X_ENVOY_IS_TIMEOUT_RETRY,
-		    timed_out ? STR("true") : STR("false"));
-	router_say_expected(r);
-	router_try(r, false);
-}
-
-bool
-router_may_be_answered(const struct router *r, const struct upstream_request *but)
-{
-	if (r->retry && r->retry->pending)
-		return true;
-	for (const struct upstream_request *u = r->latest; u; u = u->older)
-		if (u != but && upstream_request_is_awaited(u))
-			return true;
-	return false;
-}
-
-void
-router_settle_on(struct router *r, struct upstream_request *u)
-{
-	retry_end(&r->retry);
-	for (struct upstream_request *v = r->latest; v; v = v->older)
-		if (v != u)
-			upstream_request_cancel(v);
-	if (r->attempt != u)
-		router_on_upstream_blocked(r, false);
-	r->attempt = u;
-}
+/* ---- what an attempt gets */
 
 static void
 pause_client(struct router *r, bool paused)
@@ -342,7 +237,7 @@ route_to_cluster(struct router *r)
 	r->retry = retry_new(r);
 	headers_remove_set(r->request, &stripped);
 	s->info.attempts = 1;
-	say_attempt(r);
+	router_say_attempt(r);
 	route_rewrite_request(r->route, r->request, &s->info, r->config->suppress_envoy_headers);
 	if (r->request_ended)
 		router_start_timeout(r);

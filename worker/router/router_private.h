@@ -1,8 +1,8 @@
 /*
  * The router of one request, for the files of this folder: router.c takes
- * the request in, upstream_request.c is the attempt, response.c passes
- * the answer on, failure.c makes ours, retry.c tries again, timeout.c
- * keeps the time.
+ * the request in, attempts.c sends it, upstream_request.c is one attempt,
+ * response.c passes the answer on, failure.c makes ours, retry.c says
+ * whether it is tried again, timeout.c keeps the time.
  */
 #ifndef ROUTER_ROUTER_PRIVATE_H
 #define ROUTER_ROUTER_PRIVATE_H
@@ -67,18 +67,22 @@ struct router {
 	unsigned timeout_status;          /* 504, or 204 when asked for */
 };
 
-/* ---- router.c */
+/* ---- attempts.c */
 
 /* An attempt, on a host chosen anew. */
 void router_try(struct router *r, bool fresh);
 /* The retry that was ordered is due. */
 void router_try_again(struct router *r, bool timed_out);
-/* The stream is there: headers and what is held go out. */
-void router_on_connected(struct router *r, struct upstream_request *u);
+void router_say_attempt(struct router *r); /* x-envoy-attempt-count, for the host */
 /* Another attempt than this may still bring an answer, or is ordered. */
 bool router_may_be_answered(const struct router *r, const struct upstream_request *but);
 /* Only this one counts from now on; nothing is tried again. */
 void router_settle_on(struct router *r, struct upstream_request *u);
+
+/* ---- router.c */
+
+/* The stream is there: headers and what is held go out. */
+void router_on_connected(struct router *r, struct upstream_request *u);
 void router_on_upstream_blocked(struct router *r, bool blocked);
 /* Nothing can follow: timers, attempt and held body go. */
 void router_end(struct router *r);
