@@ -630,6 +630,32 @@ a_reload_changes_how_hosts_are_checked(void **state)
 	scene_fini(&sc);
 }
 
+/* The cluster that a reload brings is used when its hosts are known to be well. */
+static void
+a_reload_waits_for_the_checks_of_a_new_cluster(void **state)
+{
+	struct scene sc;
+	pid_t reload;
+	char *out;
+
+	start_two(&sc, CONF(ONE_HOST, ""));
+	script_add(&sc, 1, (struct rule){.path = "/health", .delay_ms = 500});
+	scene_write_config(&sc,
+	    CONF_ADMIN CONF_LISTENER(
+		"", "              - {match: {prefix: /}, route: {cluster: other}}\n") CONF_CLUSTERS
+		CONF_CLUSTER("other", CONF_HOST("@HOST1@"), CHECK("5s", "1", "1", HTTP_CHECK)));
+	reload = fork();
+	if (reload == 0)
+		_exit(scene_run_tool(&sc, &out, "batonctl", "reload", NULL));
+	WAIT_FOR(all_reach(&sc, "one", 1) || all_reach(&sc, "two", 1));
+	while (script_of(&sc, 1)->complete < 2) /* its check, and then a request */
+		assert_int_equal(scene_status(&sc, "/"), 200);
+	waitpid(reload, NULL, 0);
+	assert_true(all_reach(&sc, "two", 10));
+	assert_stat(&sc, "cluster.other.health_check.failure", 0);
+	scene_fini(&sc);
+}
+
 static void
 events_are_written_down(void **state)
 {
@@ -678,6 +704,7 @@ main(void)
 	    cmocka_unit_test(verdicts_outlive_the_admin_process),
 	    cmocka_unit_test(a_hot_restart_keeps_verdicts_and_does_not_wait),
 	    cmocka_unit_test(a_reload_changes_how_hosts_are_checked),
+	    cmocka_unit_test(a_reload_waits_for_the_checks_of_a_new_cluster),
 	    cmocka_unit_test(events_are_written_down),
 	};
 
