@@ -1,0 +1,172 @@
+/* Members from a control plane that are checked: who comes, who goes, who is used meanwhile. */
+#include "lib/base/mem.h"
+#include "tests/harness/configs.h"
+#include "tests/harness/script.h"
+#include "tests/harness/xds.h"
+
+#define CONF_CHECKED(more)                                                                         \
+	CONF_ADMIN CONF_LISTENER("", CONF_ROUTE_ALL) CONF_CLUSTERS CONF_CLUSTER(                   \
+	    "plane", CONF_HOST("@HOST0@"), "    http2_protocol_options: {}\n")                     \
+	"  - name: api\n"                                                                          \
+	"    connect_timeout: 1s\n"                                                                \
+	"    type: EDS\n" more                                                                     \
+	"    common_lb_config: {healthy_panic_threshold: {value: 0}}\n"                            \
+	"    health_checks:\n"                                                                     \
+	"    - {timeout: 5s, interval: 0.05s, no_traffic_interval: 0.05s, healthy_threshold: 1,"   \
+	" unhealthy_threshold: 1, http_health_check: {path: /health}}\n"                           \
+	"    eds_cluster_config:\n"                                                                \
+	"      eds_config:\n"                                                                      \
+	"        resource_api_version: V3\n"                                                       \
+	"        api_config_source:\n"                                                             \
+	"          api_type: GRPC\n"                                                               \
+	"          transport_api_version: V3\n"                                                    \
+	"          grpc_services: [{envoy_grpc: {cluster_name: plane}}]\n"
+
+#define ONE 1 /* the plane is host 0 */
+#define TWO 2
+
+struct stage {
+	struct scene sc;
+	struct plane plane;
+	struct plane_request asked;
+};
+
+static int
+setup(void **state)
+{
+	struct stage *s = test_calloc(1, sizeof(*s));
+
+	scene_init(&s->sc);
+	plane_start(&s->sc, &s->plane);
+	scene_scripted(&s->sc, "one", false);
+	scene_scripted(&s->sc, "two", false);
+	*state = s;
+	return 0;
+}
+
+static int
+teardown(void **state)
+{
+	struct stage *s = *state;
+
+	scene_fini(&s->sc);
+	close(s->plane.fd);
+	test_free(s);
+	return 0;
+}
+
+static void
+say_members(struct stage *s, const char *version, unsigned first, unsigned n)
+{
+	plane_members(&s->plane, s->asked.stream, version, version, "api",
+	    &s->sc.host_port[first], n);
+	plane_wait(&s->plane, &s->asked, version, version);
+	assert_false(s->asked.has_error);
+}
+
+static void
+begin(struct stage *s, const char *config, unsigned first, unsigned n)
+{
+	scene_proxy_begin(&s->sc, config);
+	plane_next(&s->plane, &s->asked);
+	say_members(s, "v1", first, n);
+	scene_find_ports(&s->sc);
+}
+
+static bool
+all_reach(struct scene *sc, const char *name, int n)
+{
+	for (int i = 0; i < n; i++) {
+		struct reply r = scene_get(sc, "/");
+		bool there = r.status == 200 && strstr(r.body, name);
+
+		reply_free(&r);
+		if (!there)
+			return false;
+	}
+	return true;
+}
+
+static bool
+flags_are(struct scene *sc, unsigned host, const char *flags)
+{
+	struct reply r = scene_admin(sc, "GET", "/clusters");
+	char line[128];
+	bool there;
+
+	snprintf(line, sizeof(line), "api::127.0.0.1:%u::health_flags::%s\n", sc->host_port[host],
+	    flags);
+	there = strstr(r.body, line) != NULL;
+	reply_free(&r);
+	return there;
+}
+
+static void
+serving_waits_for_the_first_members_and_their_checks(void **state)
+{
+	struct stage *s = *state;
+
+	script_add(&s->sc, ONE, (struct rule){.path = "/health", .delay_ms = 300, .times = 1});
+	begin(s, CONF_CHECKED(""), ONE, 1);
+	assert_int_equal(scene_status(&s->sc, "/"), 200);
+}
+
+static void
+a_member_that_joins_gets_nothing_before_its_first_check(void **state)
+{
+	struct stage *s = *state;
+
+	begin(s, CONF_CHECKED(""), ONE, 1);
+	script_add(&s->sc, TWO, (struct rule){.path = "/health", .delay_ms = 400, .times = 1});
+	say_members(s, "v2", ONE, 2);
+	WAIT_FOR(script_of(&s->sc, TWO)->requests == 1); /* its check is under way */
+	assert_true(flags_are(&s->sc, TWO, "/failed_active_hc"));
+	assert_true(all_reach(&s->sc, "one", 20));
+	WAIT_FOR(flags_are(&s->sc, TWO, "healthy"));
+	WAIT_FOR(all_reach(&s->sc, "two", 1));
+}
+
+static void
+a_member_that_left_is_used_as_long_as_its_check_passes(void **state)
+{
+	struct stage *s = *state;
+
+	begin(s, CONF_CHECKED(""), ONE, 2);
+	say_members(s, "v2", TWO, 1);
+	WAIT_FOR(flags_are(&s->sc, ONE, "/pending_dynamic_removal"));
+	WAIT_FOR(all_reach(&s->sc, "one", 1));
+	script_add(&s->sc, ONE, (struct rule){.path = "/health", .status = 503});
+	WAIT_FOR(scene_stat(&s->sc, "cluster.api.membership_total") == 1);
+	assert_true(all_reach(&s->sc, "two", 10));
+	script_clear(&s->sc, ONE); /* and one that comes back begins anew */
+	say_members(s, "v3", ONE, 2);
+	WAIT_FOR(flags_are(&s->sc, ONE, "healthy"));
+}
+
+static void
+it_leaves_at_once_when_its_health_is_to_be_ignored(void **state)
+{
+	struct stage *s = *state;
+
+	begin(s, CONF_CHECKED("    ignore_health_on_host_removal: true\n"), ONE, 2);
+	say_members(s, "v2", TWO, 1);
+	WAIT_FOR(scene_stat(&s->sc, "cluster.api.membership_total") == 1);
+	WAIT_FOR(all_reach(&s->sc, "two", 10));
+	assert_stat(&s->sc, "cluster.api.health_check.failure", 0);
+	assert_stat(&s->sc, "cluster.api.health_check.healthy", 1);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+	    TEST(serving_waits_for_the_first_members_and_their_checks),
+	    TEST(a_member_that_joins_gets_nothing_before_its_first_check),
+	    TEST(a_member_that_left_is_used_as_long_as_its_check_passes),
+	    TEST(it_leaves_at_once_when_its_health_is_to_be_ignored),
+#undef TEST
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
