@@ -1,9 +1,11 @@
 /*
  * /config_dump: what is in force, in the shapes of envoy.admin.v3, one
- * element a slice.  Everything is static: it came with the bootstrap.
+ * element a slice.  All but the members of EDS clusters came with the
+ * bootstrap.
  */
 #include "admin/admin.h"
 #include "admin/config/hcm.h"
+#include "admin/discovery/compose.h"
 #include "admin/reading.h"
 #include "admin/web/endpoints.h"
 #include "admin/web/json.h"
@@ -15,7 +17,7 @@
 
 #define ADMIN_TYPE "type.googleapis.com/envoy.admin.v3."
 
-/* The lists a dump can have; only the static ones have elements. */
+/* The lists a dump can have. */
 static const struct dump_list {
 	const char *list;    /* field of the dump */
 	const char *dump;    /* type of the dump */
@@ -26,6 +28,8 @@ static const struct dump_list {
     {"static_clusters", "ClustersConfigDump", "StaticCluster", "cluster", "envoy.config.cluster.v3.Cluster"},
     {"static_endpoint_configs", "EndpointsConfigDump", "StaticEndpointConfig", "endpoint_config",
 	"envoy.config.endpoint.v3.ClusterLoadAssignment"}, /* with include_eds only */
+    {"dynamic_endpoint_configs", "EndpointsConfigDump", "DynamicEndpointConfig", "endpoint_config",
+	"envoy.config.endpoint.v3.ClusterLoadAssignment"}, /* of EDS clusters, with include_eds only */
     {"static_listeners", "ListenersConfigDump", "StaticListener", "listener",
 	"envoy.config.listener.v3.Listener"},
     {"static_route_configs", "RoutesConfigDump", "StaticRouteConfig", "route_config",
@@ -35,15 +39,16 @@ static const struct dump_list {
 /* Known to Envoy, always empty here. */
 static const char *const empty_lists[] = {"dynamic_active_clusters", "dynamic_warming_clusters",
     "dynamic_listeners", "dynamic_route_configs",
-    "dynamic_endpoint_configs", "static_secrets", "dynamic_active_secrets",
+    "static_secrets", "dynamic_active_secrets",
     "dynamic_warming_secrets", "inline_scoped_route_configs", "dynamic_scoped_route_configs",
     "ecds_filters"};
 
 struct element {
 	const struct dump_list *list;
 	const char *name;
-	const ProtobufCMessage *message; /* borrowed from the store or the job's arena */
+	const ProtobufCMessage *message; /* borrowed from the store; NULL: made when its turn comes */
 	uint64_t updated_ns;
+	struct str version; /* of what came from a control plane */
 };
 
 struct dump_job {
@@ -61,7 +66,7 @@ struct dump_job {
 
 /* ---- what there is */
 
-enum { CLUSTERS, ENDPOINTS, LISTENERS, ROUTES }; /* of lists[] */
+enum { CLUSTERS, ENDPOINTS, EDS_ENDPOINTS, LISTENERS, ROUTES }; /* of lists[] */
 
 static void
 add_element(struct dump_job *job, const struct dump_list *list, const char *name,
@@ -71,7 +76,21 @@ add_element(struct dump_job *job, const struct dump_list *list, const char *name
 		return;
 	if (job->resource.n && !str_eqz(job->resource, list->list))
 		return;
-	*vec_push(&job->elements) = (struct element){list, name, message, updated_ns};
+	*vec_push(&job->elements) = (struct element){list, name, message, updated_ns, STR("")};
+}
+
+static void
+collect_discovered(struct dump_job *job)
+{
+	const struct members *m = &job->a->members;
+
+	for (size_t i = 0; i < m->clusters.len; i++) {
+		const struct member_cluster *c = m->clusters.at[i];
+
+		if (c->message->eds_cluster_config && c->initialised)
+			add_element(job, &lists[EDS_ENDPOINTS], arena_str(&job->arena, c->name).p, NULL,
+			    c->updated_ns);
+	}
 }
 
 struct routes_walk {
@@ -110,6 +129,8 @@ collect(struct dump_job *job, bool endpoints)
 			add_element(job, &lists[ENDPOINTS], r->clusters[i]->name,
 			    r->clusters[i]->load_assignment, c ? c->updated_ns : s->accepted_wall_ns);
 	}
+	if (endpoints)
+		collect_discovered(job);
 	for (size_t i = 0; i < s->listeners.len; i++)
 		add_element(job, &lists[LISTENERS], s->listeners.at[i].message->name,
 		    s->listeners.at[i].message, s->listeners.at[i].updated_ns);
@@ -152,12 +173,16 @@ write_element(struct dump_job *job, const struct element *e, const struct mask *
 		snprintf(type, sizeof(type), ADMIN_TYPE "%s.%s", e->list->dump, e->list->element);
 		json_field(&job->json, "@type", type);
 	}
+	if (e->version.n && mask_allows(mask, "version_info"))
+		json_field_str(&job->json, "version_info", e->version);
 	if (mask_allows(mask, e->list->field)) {
 		snprintf(type, sizeof(type), "type.googleapis.com/%s", e->list->type);
 		write_message(job, e->list->field, mask, e->message, type);
 	}
 	if (mask_allows(mask, "last_updated"))
 		json_field_time(&job->json, "last_updated", e->updated_ns);
+	if (e->version.n && mask_allows(mask, "client_status"))
+		json_field(&job->json, "client_status", "ACKED");
 	json_end(&job->json);
 }
 
@@ -179,36 +204,63 @@ write_bootstrap(struct dump_job *job)
 }
 
 static void
-close_dump(struct dump_job *job)
+close_list(struct dump_job *job)
 {
-	if (job->open == NULL)
-		return;
-	if (mask_allows(&job->mask, job->open->list))
+	if (job->open && mask_allows(&job->mask, job->open->list))
 		json_end(&job->json);
-	json_end(&job->json);
-	job->open = NULL;
 }
 
 static void
-open_dump(struct dump_job *job, const struct dump_list *list)
+close_dump(struct dump_job *job)
+{
+	close_list(job);
+	if (job->open)
+		json_end(&job->json);
+	job->open = NULL;
+}
+
+/* A dump may have several lists: they follow each other. */
+static void
+open_list(struct dump_job *job, const struct dump_list *list)
 {
 	char type[64];
 
-	close_dump(job);
+	if (job->open && strcmp(job->open->dump, list->dump) == 0) {
+		close_list(job);
+	} else {
+		close_dump(job);
+		snprintf(type, sizeof(type), ADMIN_TYPE "%s", list->dump);
+		json_object(&job->json);
+		json_field(&job->json, "@type", type);
+	}
 	job->open = list;
-	snprintf(type, sizeof(type), ADMIN_TYPE "%s", list->dump);
-	json_object(&job->json);
-	json_field(&job->json, "@type", type);
 	if (mask_allows(&job->mask, list->list)) {
 		json_keyz(&job->json, list->list);
 		json_array(&job->json);
 	}
 }
 
-static void
-write_next(struct dump_job *job)
+/* The members of an EDS cluster as the model has them now; false: it is gone. */
+static bool
+compose_element(const struct dump_job *job, struct element *e, struct arena *a)
 {
-	const struct element *e = &job->elements.at[job->next++];
+	const struct member_cluster *c = members_cluster(&job->a->members, str_of(e->name));
+	struct compose compose;
+
+	if (c == NULL)
+		return false;
+	compose_begin(&compose, a);
+	for (size_t i = 0; i < c->members.len; i++)
+		compose_add(&compose, &c->members.at[i]->endpoint);
+	e->message = &compose_end(&compose, c->name, &c->policy)->base;
+	e->version = arena_str(a, strb_str(&c->version));
+	e->updated_ns = c->updated_ns;
+	return true;
+}
+
+static void
+write_one(struct dump_job *job, const struct element *e)
+{
 	struct mask below;
 
 	if (job->resource.n) {
@@ -216,12 +268,24 @@ write_next(struct dump_job *job)
 		return;
 	}
 	if (job->open != e->list)
-		open_dump(job, e->list);
+		open_list(job, e->list);
 	if (!mask_allows(&job->mask, e->list->list))
 		return;
 	mask_below(&below, &job->mask, e->list->list);
 	write_element(job, e, &below);
 	mask_fini(&below);
+}
+
+static void
+write_next(struct dump_job *job)
+{
+	struct element e = job->elements.at[job->next++];
+	struct arena arena;
+
+	arena_init(&arena);
+	if (e.message || compose_element(job, &e, &arena))
+		write_one(job, &e);
+	arena_fini(&arena);
 }
 
 static bool

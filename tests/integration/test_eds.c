@@ -83,6 +83,16 @@ begin_with_one_member(struct eds_scene *e, const char *config, struct plane_requ
 	scene_find_ports(&e->sc);
 }
 
+static bool
+admin_says(struct eds_scene *e, const char *path, const char *text)
+{
+	struct reply r = scene_admin(&e->sc, "GET", path);
+	bool found = r.status == 200 && strstr(r.body, text) != NULL;
+
+	reply_free(&r);
+	return found;
+}
+
 static void
 an_accepted_version_is_acknowledged_and_used(void **state)
 {
@@ -100,6 +110,12 @@ an_accepted_version_is_acknowledged_and_used(void **state)
 	assert_stat(&e->sc, "cluster.api.control_plane.connected_state", 1);
 	assert_stat(&e->sc, "cluster.api.control_plane.pending_requests", 0);
 	assert_stat(&e->sc, "cluster.api.init_fetch_timeout", 0);
+	assert_true(admin_says(e, "/stats?filter=api.version_text", "cluster.api.version_text: \"v1\""));
+	assert_true(admin_says(e, "/config_dump?include_eds&resource=dynamic_endpoint_configs",
+	    "\"version_info\": \"v1\""));
+	assert_true(admin_says(e, "/config_dump?include_eds", "\"cluster_name\": \"api\""));
+	assert_false(admin_says(e, "/config_dump", "dynamic_endpoint_configs"));
+	assert_true(admin_says(e, "/init_dump", "{}"));
 }
 
 /* ---- a control plane that lies */
