@@ -4,6 +4,7 @@
 #include "admin/config/store.h"
 #include "conf/defaults.h"
 #include "lib/base/assert.h"
+#include "lib/base/clock.h"
 #include "lib/base/mem.h"
 #include "lib/upstream/blocks.h"
 #include "lib/upstream/thresholds.h"
@@ -137,6 +138,8 @@ member_add(struct members *m, struct member_cluster *c, const struct endpoint *e
 	map_put(&c->by_address, x->address, x);
 	first_verdict(m, x);
 	note_status(x);
+	if (c->in_force && !x->inherited)
+		host_cell_begins(x->cell, clock_mono_ns());
 	TELL(m, added, x);
 	return x;
 }

@@ -224,29 +224,85 @@ members_written(struct members *m, bool in_force)
 
 /* ---- reading */
 
-static struct member *
-by_number(struct member_cluster *c, uint32_t number)
+/* What a journal says of one cluster: endpoints by number, those without an address are none. */
+struct said {
+	VEC(struct endpoint) at;
+	struct assignment_policy policy;
+	uint64_t serial, whole_bytes, more_bytes;
+};
+
+static void
+forget_endpoints(struct said *s)
 {
-	for (size_t i = 0; i < c->members.len; i++)
-		if (c->members.at[i]->number == number)
-			return c->members.at[i];
-	return NULL;
+	for (size_t i = 0; i < s->at.len; i++)
+		endpoint_fini(&s->at.at[i]);
+	s->at.len = 0;
+}
+
+static void
+take_endpoint(struct said *s, uint32_t number, const struct endpoint *e)
+{
+	while (s->at.len <= number)
+		vec_push(&s->at);
+	endpoint_fini(&s->at.at[number]);
+	s->at.at[number] = (struct endpoint){0};
+	if (e)
+		endpoint_copy(&s->at.at[number], e);
+}
+
+static void
+take_entry(struct said *s, const struct membership_entry *e)
+{
+	switch (e->change) {
+	case MEMBERSHIP_PUT:
+		take_endpoint(s, e->number, e->endpoint);
+		break;
+	case MEMBERSHIP_REMOVE:
+		take_endpoint(s, e->number, NULL);
+		break;
+	case MEMBERSHIP_POLICY:
+		s->policy = e->policy;
+		break;
+	}
 }
 
 static int
-load_put(struct members *m, struct member_cluster *c, const struct membership_entry *e, struct err *err)
+take_record(struct said *s, struct str bytes, struct err *err)
+{
+	struct membership_reader r;
+	struct membership_entry e = {0};
+	int more;
+
+	if (membership_open(&r, bytes, err) < 0)
+		return -1;
+	if (r.whole) {
+		forget_endpoints(s);
+		s->policy = (struct assignment_policy){.overprovisioning = OVERPROVISIONING};
+	}
+	while ((more = membership_next(&r, &e, err)) > 0) {
+		if (e.number >= MEMBERSHIP_NUMBERS)
+			return err_set(err, "members: number %u", e.number);
+		take_entry(s, &e);
+	}
+	s->serial = r.to;
+	s->whole_bytes = r.whole ? bytes.n : s->whole_bytes;
+	s->more_bytes = r.whole ? 0 : s->more_bytes + bytes.n;
+	membership_reader_fini(&r);
+	return more;
+}
+
+static int
+add_said(struct members *m, struct member_cluster *c, const struct endpoint *e, uint32_t number,
+    struct err *err)
 {
 	char text[ADDRESS_TEXT];
-	struct str address = str_make(text, address_format(&e->endpoint->address, text));
-	struct member *x = member_find(c, address);
+	struct str address = str_make(text, address_format(&e->address, text));
 	struct strb prefix = {0};
+	struct member *x;
 	int bad;
 
-	if (x) {
-		member_update(m, x, e->endpoint);
-		x->number = e->number;
+	if (member_find(c, address))
 		return 0;
-	}
 	host_prefix(&prefix, c->name, address);
 	bad = block_publish(m->segment, SCOPE_host, strb_str(&prefix), err);
 	if (bad == 0)
@@ -254,99 +310,98 @@ load_put(struct members *m, struct member_cluster *c, const struct membership_en
 	strb_fini(&prefix);
 	if (bad < 0)
 		return -1;
-	x = member_add(m, c, e->endpoint, address, e->number);
+	x = member_add(m, c, e, address, number);
 	x->leaving = (host_cell_flags(x->cell) & HOST_PENDING_REMOVAL) != 0;
 	return 0;
 }
 
-static int
-load_entry(struct members *m, struct member_cluster *c, const struct membership_entry *e, struct err *err)
+/* Numbers below the largest that nobody has. */
+static void
+find_free_numbers(struct member_cluster *c, const struct said *s)
 {
-	struct member *x;
+	c->book.next_number = (uint32_t)s->at.len;
+	c->book.free.len = 0;
+	for (uint32_t i = 0; i < s->at.len; i++)
+		if (s->at.at[i].address.len == 0)
+			*vec_push(&c->book.free) = i;
+}
 
-	switch (e->change) {
-	case MEMBERSHIP_PUT:
-		return load_put(m, c, e, err);
-	case MEMBERSHIP_REMOVE:
-		if ((x = by_number(c, e->number)) != NULL)
-			member_remove(m, x);
-		return 0;
-	case MEMBERSHIP_POLICY:
-		c->policy = e->policy;
-		return 0;
+static int
+take_said(struct members *m, struct member_cluster *c, const struct said *s, struct err *err)
+{
+	c->policy = s->policy;
+	for (uint32_t i = 0; i < s->at.len; i++)
+		if (s->at.at[i].address.len && add_said(m, c, &s->at.at[i], i, err) < 0)
+			return -1;
+	find_free_numbers(c, s);
+	c->book.known = true;
+	c->book.serial = s->serial;
+	c->book.whole_bytes = s->whole_bytes;
+	c->book.more_bytes = s->more_bytes;
+	members_said(c);
+	if (s->serial > m->serial)
+		m->serial = s->serial;
+	members_initialised(m, c);
+	return 0;
+}
+
+static int
+read_cluster(struct members *m, struct member_cluster *c, const struct journal_state *state,
+    size_t from, struct err *err)
+{
+	struct said s = {0};
+	int bad = 0;
+
+	for (size_t i = from; i < state->live.len && bad == 0; i++)
+		if (state->live.at[i].kind == RESOURCE_MEMBERS &&
+		    str_eq(state->live.at[i].name, c->name))
+			bad = take_record(&s, state->live.at[i].bytes, err);
+	if (bad == 0)
+		bad = take_said(m, c, &s, err);
+	forget_endpoints(&s);
+	vec_fini(&s.at);
+	return bad;
+}
+
+static int
+read_all(struct members *m, const struct journal_state *state, struct err *err)
+{
+	for (size_t i = 0; i < state->live.len; i++) {
+		const struct journal_record *j = &state->live.at[i];
+		struct member_cluster *c =
+		    j->kind == RESOURCE_MEMBERS && !j->more ? members_cluster(m, j->name) : NULL;
+
+		if (c && !c->initialised && read_cluster(m, c, state, i, err) < 0)
+			return err_in(err, "cluster '" STR_FMT "'", STR_ARG(c->name));
 	}
 	return 0;
 }
 
 static int
-load_record(struct members *m, const struct journal_record *j, struct err *err)
-{
-	struct member_cluster *c = members_cluster(m, j->name);
-	struct membership_reader r;
-	struct membership_entry e = {0};
-	int more = 0;
-
-	if (c == NULL)
-		return 0;
-	if (membership_open(&r, j->bytes, err) < 0)
-		return -1;
-	while ((more = membership_next(&r, &e, err)) > 0)
-		if (load_entry(m, c, &e, err) < 0)
-			break;
-	c->book.known = true;
-	c->book.serial = r.to;
-	c->book.whole_bytes = r.whole ? j->bytes.n : c->book.whole_bytes;
-	c->book.more_bytes = r.whole ? 0 : c->book.more_bytes + j->bytes.n;
-	if (r.to > m->serial)
-		m->serial = r.to;
-	membership_reader_fini(&r);
-	return more == 0 ? 0 : -1;
-}
-
-/* Numbers below the largest that nobody has. */
-static void
-find_free_numbers(struct member_cluster *c)
-{
-	struct member_book *b = &c->book;
-	bool *taken;
-
-	b->free.len = 0;
-	b->next_number = 0;
-	for (size_t i = 0; i < c->members.len; i++)
-		if (c->members.at[i]->number >= b->next_number)
-			b->next_number = c->members.at[i]->number + 1;
-	taken = mem_array(bool, b->next_number + 1);
-	for (size_t i = 0; i < c->members.len; i++)
-		taken[c->members.at[i]->number] = true;
-	for (uint32_t i = 0; i < b->next_number; i++)
-		if (!taken[i])
-			*vec_push(&b->free) = i;
-	mem_free(taken);
-}
-
-int
-members_load(struct members *m, const struct journal *j, uint64_t use, struct err *err)
+load(struct members *m, int fd, uint64_t use, struct err *err)
 {
 	struct journal_map map;
 	struct journal_state state;
 	int bad;
 
-	if (journal_map(&map, journal_fd(j), use, err) < 0)
+	if (journal_map(&map, fd, use, err) < 0)
 		return -1;
 	bad = journal_read(&map, &state, err);
-	for (size_t i = 0; bad == 0 && i < state.live.len; i++)
-		if (state.live.at[i].kind == RESOURCE_MEMBERS)
-			bad = load_record(m, &state.live.at[i], err);
-	for (size_t i = 0; bad == 0 && i < m->clusters.len; i++) {
-		struct member_cluster *c = m->clusters.at[i];
-
-		find_free_numbers(c);
-		members_said(c);
-		if (c->book.known)
-			members_initialised(m, c);
-	}
-	if (bad == 0)
+	if (bad == 0) {
+		bad = read_all(m, &state, err);
 		journal_state_fini(&state);
+	}
 	journal_unmap(&map);
+	return bad;
+}
+
+int
+members_load(struct members *m, const struct journal *j, uint64_t use, struct err *err)
+{
+	int bad = load(m, journal_fd(j), use, err);
+
+	for (size_t i = 0; i < m->clusters.len; i++)
+		if (!m->clusters.at[i]->book.known)
+			m->clusters.at[i]->book.dirty = false; /* its source has not spoken yet */
 	return bad;
 }

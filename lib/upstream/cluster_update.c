@@ -8,8 +8,7 @@
 #include "lib/upstream/membership.h"
 #include "lib/upstream/pool.h"
 
-#define STEP 64             /* entries */
-#define NUMBERS (1u << 20) /* no cluster has more */
+#define STEP 64 /* entries */
 
 /* A host in force that is to have other values. */
 struct host_change {
@@ -94,7 +93,7 @@ put(struct cluster_update *u, uint32_t number, const struct endpoint *e, struct 
 {
 	struct host *h;
 
-	if (number >= NUMBERS)
+	if (number >= MEMBERSHIP_NUMBERS)
 		return err_set(err, "members: number %u", number);
 	make_room(u, number + 1);
 	clear(u, number);

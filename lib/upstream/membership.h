@@ -32,6 +32,8 @@
 #include "lib/base/vec.h"
 #include "lib/upstream/assignment.h"
 
+#define MEMBERSHIP_NUMBERS (1u << 20) /* no cluster has more */
+
 /* ---- writing: admin */
 
 struct membership_writer {
