@@ -109,7 +109,7 @@ cluster_free(struct cluster *c)
 	mem_free(c->by_number);
 	breakers_fini(&c->breakers[0]);
 	breakers_fini(&c->breakers[1]);
-	arena_fini(&c->arena);
+	mem_free((void *)(uintptr_t)c->name.p);
 	mem_free(c);
 }
 
@@ -121,8 +121,7 @@ cluster_build(struct cluster **out, const void *cluster_msg, struct loop *l, str
 
 	c->refs = 1;
 	c->loop = l;
-	arena_init(&c->arena);
-	c->name = arena_str(&c->arena, str_of(msg->name));
+	c->name = str_of(mem_strdup(msg->name));
 	find_stats(c, msg);
 	read_connection_options(c, msg);
 	read_breakers(c, msg);

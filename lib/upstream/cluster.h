@@ -12,7 +12,6 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "lib/base/arena.h"
 #include "lib/base/err.h"
 #include "lib/base/str.h"
 #include "lib/http/codec.h"
@@ -30,8 +29,7 @@ struct loop;
 
 struct cluster {
 	uint32_t refs;
-	struct str name;
-	struct arena arena;            /* strings, codec settings */
+	struct str name;               /* owned */
 	struct loop *loop;
 	struct cluster_stats *stats;
 	struct cluster_codes_stats *codes[CODES_SETS];
