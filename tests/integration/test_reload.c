@@ -9,6 +9,7 @@
 #include "lib/base/assert.h"
 #include "lib/base/mem.h"
 #include "tests/harness/configs.h"
+#include "tests/harness/load.h"
 
 #define DIRECT(text)                                                                               \
 	"              - match: {path: /word}\n"                                                   \
@@ -185,83 +186,9 @@ reload_held_by(struct scene *sc, pid_t worker, const char *yaml)
 	return pid;
 }
 
-/* ---- clients that never stop, never retry, and count everything that is not as it should be */
-
-#define LOAD_CONNECTIONS 8
-
-struct load {
-	volatile int stop;
-	volatile uint64_t requests, failures, closes;
-	pid_t pid;
-};
-
-static void
-one_request(struct load *l, int fd, const char *path)
-{
-	struct reply r;
-
-	ask_on(fd, path);
-	r = client_reply(fd, false);
-	l->requests++;
-	if (r.status != 200 || !r.complete)
-		l->failures++;
-	if (r.closed || (r.head && reply_header(&r, "connection")))
-		l->closes++;
-	reply_free(&r);
-}
-
-static void
-run_load(struct load *l, uint16_t port)
-{
-	static const char *const paths[] = {"/", "/word", "/?size=3000"};
-	int fds[LOAD_CONNECTIONS];
-
-	for (unsigned i = 0; i < LOAD_CONNECTIONS; i++)
-		fds[i] = client_connect(port);
-	for (unsigned n = 0; !l->stop && !l->failures; n++)
-		one_request(l, fds[n % LOAD_CONNECTIONS], paths[n % ARRAY_LEN(paths)]);
-	_exit(0);
-}
-
-static struct load *
-load_start(struct scene *sc)
-{
-	struct load *l =
-	    mmap(NULL, sizeof(*l), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	pid_t pid;
-
-	assert_ptr_not_equal(l, MAP_FAILED);
-	pid = fork();
-	if (pid == 0)
-		run_load(l, sc->port);
-	l->pid = pid;
-	return l;
-}
-
-/* The clients go on for so many requests more. */
-static void
-load_more(struct load *l, uint64_t requests)
-{
-	uint64_t until = l->requests + requests;
-
-	WAIT_FOR(l->requests >= until || l->failures);
-}
-
-static uint64_t
-load_end(struct load *l)
-{
-	uint64_t requests;
-
-	l->stop = 1;
-	waitpid(l->pid, NULL, 0);
-	requests = l->requests;
-	assert_int_equal(l->failures, 0);
-	assert_int_equal(l->closes, 0);
-	munmap(l, sizeof(*l));
-	return requests;
-}
-
 /* ---- scenes */
+
+static const char *const paths[] = {"/", "/word", "/?size=3000", NULL}; /* of the load */
 
 static void
 a_changed_route_is_seen_by_everybody_and_fails_nobody(void **state)
@@ -274,7 +201,7 @@ a_changed_route_is_seen_by_everybody_and_fails_nobody(void **state)
 	proxy(&sc, CONF_WORD("one"));
 	old = client_connect(sc.port);
 	expect_word(old, "one");
-	load = load_start(&sc);
+	load = load_start(&sc, paths);
 	load_more(load, 100);
 	assert_int_equal(reload(&sc, CONF_WORD("two"), &out), 0);
 	assert_string_equal(out, "listeners: 1 changed\n");
@@ -335,7 +262,7 @@ an_added_listener_serves_and_a_removed_one_drains(void **state)
 	char *out;
 
 	proxy(&sc, CONF_WORD("one"));
-	load = load_start(&sc);
+	load = load_start(&sc, paths);
 	assert_int_equal(reload(&sc, CONF_TWO_LISTENERS("0"), &out), 0);
 	assert_string_equal(out, "listeners: 1 added\n");
 	mem_free(out);
@@ -414,7 +341,7 @@ changed_hosts_get_the_next_request(void **state)
 	char *out;
 
 	proxy(&sc, CONF_SIMPLE);
-	load = load_start(&sc);
+	load = load_start(&sc, paths);
 	load_more(load, 50);
 	assert_int_equal(scene_stat(&sc, "cluster.api.membership_total"), 1);
 	assert_int_equal(reload(&sc,
@@ -646,7 +573,7 @@ twenty_reloads_leave_nothing_behind(void **state)
 	pid_t pids[4];
 
 	proxy(&sc, CONF_WORD("a"));
-	load = load_start(&sc);
+	load = load_start(&sc, paths);
 	load_more(load, 50);
 	pids[0] = sc.proxy;
 	pids[1] = scene_child(&sc, "admin");
