@@ -204,13 +204,24 @@ check_low(struct conn *c)
 	c->events->on_low(c->arg);
 }
 
+/* Once all is written. */
+static bool
+ends_at_once(const struct conn *c)
+{
+	return c->closing && (c->eof || c->last || c->linger_ms == 0);
+}
+
 static void
 finish_shutdown(struct conn *c)
 {
 	if (!c->shut || !buf_empty(&c->out) || c->closed)
 		return;
+	if (ends_at_once(c) && !c->transport->says_goodbye) {
+		end(c, CONN_LOCAL_CLOSE, 0);
+		return;
+	}
 	c->transport->shutdown(c);
-	if (c->closing && (c->eof || c->linger_ms == 0))
+	if (ends_at_once(c))
 		end(c, CONN_LOCAL_CLOSE, 0);
 	else if (c->closing)
 		timer_set(c->loop, &c->timer, c->linger_ms);
@@ -447,6 +458,7 @@ conn_close(struct conn *c, enum conn_close_how how, uint32_t linger_ms)
 	if (c->closing)
 		return;
 	c->closing = true;
+	c->last = how == CLOSE_LAST && !c->readable && buf_empty(&c->in);
 	c->linger_ms = linger_ms;
 	c->paused = 0;
 	buf_drain(&c->in, c->in.len);

@@ -64,7 +64,8 @@ struct conn {
 	bool readable, writable, connecting, above_high;
 	bool eof;         /* FIN was seen, perhaps with bytes before it */
 	bool eof_told, shut;
-	bool closing;     /* CLOSE_FLUSH under way: input is thrown away */
+	bool closing;     /* CLOSE_FLUSH or CLOSE_LAST under way: input is thrown away */
+	bool last;        /* CLOSE_LAST: nobody waits for the peer's FIN */
 	bool closed;      /* on_closed was told or is on its way */
 	bool big;         /* the last read filled its buffer: read more at once */
 	enum conn_end why;
@@ -105,6 +106,7 @@ void conn_settle(struct conn *c);
 enum conn_close_how {
 	CLOSE_NOW,   /* drops what waits; the peer may see a reset */
 	CLOSE_FLUSH, /* writes it, FIN, lingers */
+	CLOSE_LAST,  /* writes it and closes: the other side said that it sends nothing more */
 };
 void conn_close(struct conn *c, enum conn_close_how how, uint32_t linger_ms);
 /* Closes the socket and forgets everything; no event follows.  For owners that go away. */

@@ -18,6 +18,7 @@ struct transport {
 	ssize_t (*writev)(struct conn *c, const struct iovec *iov, int n);
 	/* Ends our half: FIN, or close_notify and FIN. */
 	void (*shutdown)(struct conn *c);
+	bool says_goodbye; /* shutdown says more than close() does */
 	/* True while bytes that the kernel no longer holds can still be read. */
 	bool (*pending)(struct conn *c);
 	void (*free)(struct conn *c);

@@ -50,9 +50,19 @@ await_port() { # port, tries of half a second, who should listen
 load_of() { # row -> the load generator's command; -n and the URL follow
 	case $1 in
 	h1_1k) echo "h2load --h1 -c16" ;;
+	h1_newconn) echo "h1_newconn" ;;
 	h2_1k) echo "h2load -c4 -m32" ;;
 	*) echo "no such row: $1" >&2; return 2 ;;
 	esac
+}
+
+h1_newconn() { # -n requests url: a connection for each, 20 at a time
+	local n=0 done_=0 k
+	while [ $n -lt "$2" ]; do
+		k=$(h2load --h1 -n 20 -c 20 -H 'connection: close' "$3" | requests_done)
+		n=$((n + 20)) done_=$((done_ + k))
+	done
+	echo "requests: $2 total, $2 started, $2 done, $done_ succeeded"
 }
 
 requests_done() { # what h2load printed -> requests that succeeded

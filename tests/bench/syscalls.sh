@@ -20,7 +20,7 @@ baton_yaml "$baton_port" "$origin_port" "$admin_port" >"$dir/baton.yaml"
 pids="$pids $baton"
 await_port "$baton_port" 60 "syscalls: baton" || exit
 url=http://127.0.0.1:$baton_port/
-timeout 60 $load -n 640 "$url" >/dev/null # connections, pools and free lists
+$load -n 640 "$url" >/dev/null # connections, pools and free lists
 worker=$(pgrep -P $baton | tail -n 1)      # admin is forked first
 strace -c -f -p "$worker" -o "$dir/strace" 2>"$dir/attached" & st=$!
 n=0
@@ -28,7 +28,7 @@ until grep -q attached "$dir/attached"; do
 	n=$((n + 1)); [ $n -lt 50 ] || { echo "syscalls: strace cannot attach"; cat "$dir/attached"; exit 1; }
 	sleep 0.1
 done
-done_=$(timeout 60 $load -n "$REQUESTS" "$url" | requests_done)
+done_=$($load -n "$REQUESTS" "$url" | requests_done)
 kill -INT $st; wait $st 2>/dev/null
 [ "$done_" = "$REQUESTS" ] || { echo "syscalls: $done_ of $REQUESTS requests succeeded"; exit 1; }
 awk -v r="$row" -v n="$REQUESTS" '$NF == "total" {printf "%-12s baton: %.2f system calls a request\n", r, ($4 ~ /^[0-9]+$/ ? $4 : $3) / n}' "$dir/strace"

@@ -99,12 +99,13 @@ on_turn_end(void *arg)
 	if (c->state == HCM_CLOSED)
 		return;
 	fetch_output(c);
-	if (c->state == HCM_CLOSING)
-		conn_close(&c->conn, CLOSE_FLUSH, (uint32_t)c->config->delayed_close_ms);
-	else if (c->half_close)
+	if (c->half_close && c->state != HCM_CLOSING)
 		conn_shutdown_write(&c->conn);
 	else
 		conn_flush(&c->conn);
+	if (c->state == HCM_CLOSING)
+		conn_close(&c->conn, c->client_last ? CLOSE_LAST : CLOSE_FLUSH,
+		    (uint32_t)c->config->delayed_close_ms);
 	hcm_count_buffered(c);
 	if (c->hcm->on_idle && hcm_may_be_given(c))
 		c->hcm->on_idle(c->hcm->on_idle_arg, c);

@@ -61,6 +61,7 @@ struct hcm_conn {
 	bool reading_paused; /* HTTP/1: input waits in conn.in until the stream goes on */
 	bool behind;	     /* HTTP/1: the next request waits in conn.in, reading is paused */
 	bool client_done;    /* FIN came */
+	bool client_last;    /* HTTP/1: its request without a body says that it is the last */
 	bool half_close;     /* our side of a tunnel ended: FIN when it is written */
 	bool remote_end;     /* it was the client who ended it */
 	bool ping_pending;

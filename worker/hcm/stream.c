@@ -274,6 +274,7 @@ on_headers(void *arg, struct headers *h, bool end)
 	s->s.info.protocol = s->codec->protocol;
 	if (end)
 		request_is_complete(s);
+	s->conn->client_last = end && s->codec->close_after;
 	stream_request(s, end);
 }
 

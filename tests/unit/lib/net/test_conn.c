@@ -269,6 +269,42 @@ a_flushed_close_writes_all_and_waits_for_the_other_side(void **state)
 }
 
 static void
+a_close_after_the_last_word_writes_all_and_waits_for_nobody(void **state)
+{
+	struct fixture f;
+	char in[16];
+
+	setup(&f);
+	send_text(&f.e.c, "bye");
+	conn_close(&f.e.c, CLOSE_LAST, 5000);
+	turns(&f, 3);
+	assert_int_equal(f.e.closes, 1);
+	assert_int_equal(f.e.why, CONN_LOCAL_CLOSE);
+	assert_int_equal(read(f.peer, in, sizeof(in)), 3);
+	assert_int_equal(read(f.peer, in, sizeof(in)), 0);
+	teardown(&f);
+}
+
+static void
+a_close_waits_when_the_other_side_has_said_more(void **state)
+{
+	struct fixture f;
+
+	setup(&f);
+	f.e.keep = true;
+	assert_int_equal(write(f.peer, "more", 4), 4);
+	turns(&f, 3);
+	conn_close(&f.e.c, CLOSE_LAST, 5000);
+	turns(&f, 3);
+	assert_int_equal(f.e.closes, 0);
+	close(f.peer);
+	f.peer = -1;
+	turns(&f, 3);
+	assert_int_equal(f.e.closes, 1);
+	teardown(&f);
+}
+
+static void
 a_flushed_close_does_not_wait_for_ever(void **state)
 {
 	struct fixture f;
@@ -313,6 +349,8 @@ main(void)
 	    cmocka_unit_test(watermarks_are_told_once_each),
 	    cmocka_unit_test(bytes_before_a_fin_are_delivered_then_eof_once),
 	    cmocka_unit_test(a_flushed_close_writes_all_and_waits_for_the_other_side),
+	    cmocka_unit_test(a_close_after_the_last_word_writes_all_and_waits_for_nobody),
+	    cmocka_unit_test(a_close_waits_when_the_other_side_has_said_more),
 	    cmocka_unit_test(a_flushed_close_does_not_wait_for_ever),
 	    cmocka_unit_test(connecting_to_nobody_is_told_from_the_loop),
 	};
