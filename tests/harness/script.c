@@ -19,8 +19,8 @@ struct actor {
 	struct loop *loop;
 	bool http2;
 	uint16_t port;
-	int listener;          /* -1: none */
-	int fill[DEAF_FILL];   /* connections that fill a deaf listener */
+	int listener;	     /* -1: none */
+	int fill[DEAF_FILL]; /* connections that fill a deaf listener */
 	struct io io;
 	struct timer look;
 	struct list parts;
@@ -50,8 +50,8 @@ struct line {
 	struct arena arena;
 	struct timer delay;
 	struct rule rule;
-	bool begun;             /* its rule was found and is played */
-	bool read;              /* the request is complete */
+	bool begun; /* its rule was found and is played */
+	bool read;  /* the request is complete */
 };
 
 /* ---- rules */
@@ -62,7 +62,7 @@ fits(struct script *sc, unsigned i, struct str path)
 	const struct rule *r = &sc->rules[i];
 
 	return (r->times == 0 || sc->used[i] < r->times) &&
-	    (r->path == NULL || str_starts(path, str_of(r->path)));
+	       (r->path == NULL || str_starts(path, str_of(r->path)));
 }
 
 static struct rule
@@ -122,8 +122,7 @@ send_head(struct line *t)
 	headers_init(&h, &t->arena);
 	headers_set_status(&h, r->status ? r->status : 200);
 	if (!r->bare)
-		headers_add_id(
-		    &h, HDR_CONTENT_LENGTH, str_of(arena_printf(&t->arena, "%zu", n)));
+		headers_add_id(&h, HDR_CONTENT_LENGTH, str_of(arena_printf(&t->arena, "%zu", n)));
 	add_lines(&h, &t->arena, r->headers);
 	codec_send_headers(t->s, &h, r->bare);
 }
@@ -558,7 +557,7 @@ static void
 drop_all(struct actor *a)
 {
 	list_for_each(n, &a->parts)
-		conn_close(&list_entry(n, struct part, node)->conn, CLOSE_NOW, 0);
+	    conn_close(&list_entry(n, struct part, node)->conn, CLOSE_NOW, 0);
 }
 
 static void
@@ -611,8 +610,8 @@ scene_scripted(struct scene *sc, const char *name, bool http2)
 {
 	unsigned host = sc->hosts++;
 	int reserved = bind_port(&sc->host_port[host]);
-	struct script *s = mmap(
-	    NULL, sizeof(*s), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	struct script *s =
+	    mmap(NULL, sizeof(*s), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	pid_t pid;
 
 	assert_true(reserved >= 0 && s != MAP_FAILED);

@@ -456,6 +456,35 @@ a_retry_prefers_a_host_that_was_not_tried(void **state)
 	scene_fini(&sc);
 }
 
+static void
+the_next_priority_is_tried_when_told_so(void **state)
+{
+	struct scene sc;
+
+	scene_init(&sc);
+	for (unsigned i = 0; i < 4; i++)
+		scene_scripted(&sc, (const char *[]){"one", "two", "three", "other"}[i], false);
+	run(&sc,
+	    CONF_ADMIN CONF_LISTENER_WITH("", LOG, "",
+		ROUTE("/plain", "api", POLICY("retry_on: 5xx, num_retries: 2"))
+		    ROUTE("/", "api",
+			POLICY("retry_on: 5xx, num_retries: 2, retry_priority: {name: "
+			       "envoy.retry_priorities.previous_priorities, typed_config: {'@type': "
+			       "type.googleapis.com/envoy.extensions.retry.priority.previous_priorities."
+			       "v3.PreviousPrioritiesConfig, update_frequency: 2}}")))
+		CONF_CLUSTERS CONF_CLUSTER("api", TWO_HOSTS CONF_HOST("@HOST2@"), "")
+		"      - priority: 1\n        lb_endpoints:\n" CONF_HOST("@HOST3@"));
+	for (unsigned i = 0; i < 3; i++)
+		script_add(&sc, i, (struct rule){.status = 503});
+	assert_int_equal(scene_status(&sc, "/plain"), 503);
+	assert_int_equal(seen(&sc, 3), 0);
+	for (int i = 0; i < 5; i++)
+		assert_int_equal(scene_status(&sc, "/"), 200);
+	assert_int_equal(seen(&sc, 3), 5);
+	assert_int_equal(seen(&sc, 0) + seen(&sc, 1) + seen(&sc, 2), 3 + 10);
+	scene_fini(&sc);
+}
+
 #define LABELLED(port, meta)                                                                       \
 	"        - {endpoint: {address: {socket_address: {address: 127.0.0.1, port_value: " port   \
 	"}}}, metadata: {filter_metadata: {envoy.lb: {" meta "}}}}\n"
@@ -655,6 +684,7 @@ main(void)
 	    cmocka_unit_test(a_budget_is_a_share_of_what_goes_on),
 	    cmocka_unit_test(high_priority_has_its_own_limits),
 	    cmocka_unit_test(a_retry_prefers_a_host_that_was_not_tried),
+	    cmocka_unit_test(the_next_priority_is_tried_when_told_so),
 	    cmocka_unit_test(canaries_and_labels_are_left_out),
 	    cmocka_unit_test(retries_count_over_workers_and_die_with_them),
 	    cmocka_unit_test(hosts_that_fail_in_every_way_leave_nothing_behind),

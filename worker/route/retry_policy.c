@@ -110,7 +110,8 @@ read_reset_headers(struct retry_policy *p, const ResetBackOff *m, struct arena *
 	p->reset_headers = arena_zalloc(a, m->n_reset_headers * sizeof(*p->reset_headers));
 	for (size_t i = 0; i < m->n_reset_headers; i++) {
 		p->reset_headers[i].name = lower(a, str_of(m->reset_headers[i]->name));
-		p->reset_headers[i].unix_time = m->reset_headers[i]->format ==
+		p->reset_headers[i].unix_time =
+		    m->reset_headers[i]->format ==
 		    ENVOY__CONFIG__ROUTE__V3__RETRY_POLICY__RESET_HEADER_FORMAT__UNIX_TIMESTAMP;
 	}
 }

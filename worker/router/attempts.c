@@ -44,8 +44,7 @@ void
 router_try(struct router *r, bool fresh)
 {
 	struct stream_info *info = &r->stream->info;
-	struct lb_context ctx = {
-	    .request = r->request, .hash = r->hash, .has_hash = r->has_hash};
+	struct lb_context ctx = {.request = r->request, .hash = r->hash, .has_hash = r->has_hash};
 	struct host *h;
 
 	if (r->retry && r->tried_n)
@@ -66,8 +65,7 @@ void
 router_say_attempt(struct router *r)
 {
 	if (route_attempt_headers(r->route)->count_in_request)
-		headers_set_number(
-		    r->request, HDR_X_ENVOY_ATTEMPT_COUNT, r->stream->info.attempts);
+		headers_set_number(r->request, HDR_X_ENVOY_ATTEMPT_COUNT, r->stream->info.attempts);
 }
 
 void

@@ -22,8 +22,7 @@ count_items(struct str list)
 static void
 read_codes(struct retry *t, struct arena *a, struct str list)
 {
-	uint32_t *codes = arena_alloc(
-	    a, (t->policy->n_codes + count_items(list)) * sizeof(*codes));
+	uint32_t *codes = arena_alloc(a, (t->policy->n_codes + count_items(list)) * sizeof(*codes));
 	struct str item;
 	uint64_t code;
 
@@ -237,8 +236,7 @@ retry_would_on_answer(const struct retry *t, const struct headers *answer)
 	if (headers_has(answer, HDR_X_ENVOY_RATELIMITED))
 		return t->on & RETRY_ON_ENVOY_RATELIMITED;
 	return status_asks(t, headers_status(answer)) ||
-	       ((t->on & RETRY_ON_HEADERS) && headers_ask(t, answer)) ||
-	       grpc_asks(t->on, answer);
+	       ((t->on & RETRY_ON_HEADERS) && headers_ask(t, answer)) || grpc_asks(t->on, answer);
 }
 
 /* Milliseconds until the host wants to be asked again; 0: it does not say, or something absurd. */

@@ -180,7 +180,8 @@ upstream_request_start(
 {
 	enter(u, UPSTREAM_WAITING);
 	u->router = r;
-	u->host = host_keep(h, &r->stream->arena); /* it may be removed from the cluster meanwhile */
+	u->host =
+	    host_keep(h, &r->stream->arena); /* it may be removed from the cluster meanwhile */
 	u->finish.fn = on_finish;
 	u->finish.arg = u;
 	pool_ask(&u->ask, r->cluster, h, high_priority, fresh, &pool_events, u);
