@@ -43,6 +43,8 @@ on_stale(void *arg)
 	Assignment empty = ENVOY__CONFIG__ENDPOINT__V3__CLUSTER_LOAD_ASSIGNMENT__INIT;
 	struct err err = {""};
 
+	if (xds_is_stopped(e->admin->xds)) /* it drains: nobody tells it any more */
+		return;
 	stat_inc(&c->stats->assignment_stale);
 	log_warning(LOG_UPSTREAM, "cluster '" STR_FMT "': no update within endpoint_stale_after, its members are dropped",
 	    STR_ARG(c->name));

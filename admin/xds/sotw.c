@@ -449,6 +449,7 @@ sotw_stop(struct source *s)
 	timer_stop(&t->again);
 	flush_cancel(&t->flush);
 	grpc_call_cancel(&t->call);
+	cluster_unref(&t->cluster);
 	t->connected = false;
 	enter(t, SOTW_STOPPED);
 	count_state(t);
@@ -487,7 +488,6 @@ sotw_free(struct source **sp)
 
 	*sp = NULL;
 	sotw_stop(&t->source);
-	cluster_unref(&t->cluster);
 	for (unsigned i = 0; i < XDS_TYPES; i++)
 		sotw_state_fini(&t->types[i]);
 	source_fini(&t->source);

@@ -230,6 +230,7 @@ xds_stop(struct xds *x)
 
 		s->kind->stop(s);
 	}
+	own_clusters_fini(&x->clusters); /* connections, too */
 }
 
 void

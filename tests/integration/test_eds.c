@@ -1,5 +1,6 @@
 /* Members from a control plane: what is asked, what is answered, what stays when it lies or dies. */
 #include <stdlib.h>
+#include <sys/stat.h>
 
 #include "lib/base/mem.h"
 #include "tests/harness/configs.h"
@@ -458,6 +459,40 @@ members_come_from_a_file_when_it_is_moved_into_place(void **state)
 	mem_free(none);
 }
 
+/* As kubelet swaps the directory behind a volume. */
+static void
+a_watched_directory_tells_of_a_swap(void **state)
+{
+	struct eds_scene *e = *state;
+	char *one = members_text("f1", e->sc.host_port[scene_origin(&e->sc, "one")]);
+	char *none = members_text("f2", 0);
+	char path[128];
+
+	for (unsigned i = 0; i < 2; i++) {
+		snprintf(path, sizeof(path), "%s/v%u", e->sc.dir, i);
+		assert_int_equal(mkdir(path, 0700), 0);
+		write_file(&e->sc, i ? "v1/eds.yaml" : "v0/eds.yaml", i ? none : one);
+	}
+	snprintf(path, sizeof(path), "%s/data", e->sc.dir);
+	assert_int_equal(symlink("v0", path), 0);
+	scene_proxy(&e->sc,
+	    CONF_ADMIN CONF_LISTENER("", CONF_ROUTE_ALL) CONF_CLUSTERS
+	    "  - name: api\n"
+	    "    type: EDS\n"
+	    "    eds_cluster_config:\n"
+	    "      eds_config:\n"
+	    "        path_config_source:\n"
+	    "          path: \"@DIR@/data/eds.yaml\"\n"
+	    "          watched_directory: {path: \"@DIR@\"}\n");
+	assert_int_equal(scene_status(&e->sc, "/"), 200);
+	snprintf(path, sizeof(path), "%s/data.new", e->sc.dir);
+	assert_int_equal(symlink("v1", path), 0);
+	move_file(&e->sc, "data.new", "data");
+	WAIT_FOR(scene_status(&e->sc, "/") == 503);
+	mem_free(one);
+	mem_free(none);
+}
+
 /* ---- while clients are served */
 
 static void
@@ -685,6 +720,33 @@ a_reload_waits_for_the_members_of_what_it_brings(void **state)
 	assert_int_equal(scene_status(&e->sc, "/"), 200);
 }
 
+static void
+a_reload_that_moves_the_control_plane_moves_the_stream(void **state)
+{
+	struct eds_scene *e = *state;
+	struct plane_request r;
+	struct plane second;
+	char *out;
+
+	begin_with_one_member(e, CONF_API, &r);
+	plane_start(&e->sc, &second);
+	assert_int_equal(second.host, 2);
+	scene_write_config(&e->sc,
+	    CONF_ADMIN CONF_LISTENER("", CONF_ROUTE_ALL) CONF_CLUSTERS
+	        CONF_CLUSTER("plane", CONF_HOST("@HOST2@"), "    http2_protocol_options: {}\n")
+	            CONF_EDS("api", ""));
+	assert_int_equal(scene_run_tool(&e->sc, &out, "batonctl", "reload", NULL), 0);
+	mem_free(out);
+	plane_next(&second, &r);
+	assert_string_equal(r.version, "v1");
+	assert_string_equal(r.nonce, "");
+	assert_int_equal(scene_status(&e->sc, "/"), 200);
+	plane_members(&second, r.stream, "v2", "n2", "api", NULL, 0);
+	plane_wait(&second, &r, "v2", "n2");
+	WAIT_FOR(scene_status(&e->sc, "/") == 503);
+	close(second.fd);
+}
+
 int
 main(void)
 {
@@ -701,6 +763,7 @@ main(void)
 	    cmocka_unit_test_setup_teardown(ads_asks_for_all_names_on_one_stream, setup, teardown),
 	    cmocka_unit_test_setup_teardown(
 	        members_come_from_a_file_when_it_is_moved_into_place, setup, teardown),
+	    cmocka_unit_test_setup_teardown(a_watched_directory_tells_of_a_swap, setup, teardown),
 	    cmocka_unit_test_setup_teardown(updates_fail_no_request, setup, teardown),
 	    cmocka_unit_test_setup_teardown(members_that_nobody_confirms_are_dropped, setup, teardown),
 	    cmocka_unit_test_setup_teardown(
@@ -711,6 +774,8 @@ main(void)
 	        the_next_generation_knows_the_members_without_asking, setup, teardown),
 	    cmocka_unit_test_setup_teardown(a_draining_generation_leaves_the_control_plane, setup, teardown),
 	    cmocka_unit_test_setup_teardown(a_reload_waits_for_the_members_of_what_it_brings, setup, teardown),
+	    cmocka_unit_test_setup_teardown(
+	        a_reload_that_moves_the_control_plane_moves_the_stream, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
