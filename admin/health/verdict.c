@@ -12,6 +12,14 @@ has(const struct verdict *v, uint32_t flag)
 	return host_cell_flags(v->cell) & flag;
 }
 
+/* All at once: a worker that sets some of them does so too, before this or after it. */
+static void
+clear(struct verdict *v, uint32_t flags)
+{
+	if (has(v, flags))
+		__atomic_fetch_and(&v->cell->flags, ~flags, __ATOMIC_RELAXED);
+}
+
 void
 verdict_init(struct verdict *v, struct host_cell *cell, enum verdict_begin how)
 {
@@ -27,8 +35,7 @@ verdict_init(struct verdict *v, struct host_cell *cell, enum verdict_begin how)
 void
 verdict_forget(struct verdict *v)
 {
-	if (has(v, SAID))
-		__atomic_fetch_and(&v->cell->flags, ~(uint32_t)SAID, __ATOMIC_RELAXED);
+	clear(v, SAID);
 }
 
 /* Something was said of the host: whoever waited for that may count it in. */
@@ -53,9 +60,7 @@ pass_failed_host(struct verdict *v, const struct verdict_rules *r, struct verdic
 		x->change = VERDICT_PENDING;
 		return;
 	}
-	host_cell_set(v->cell, HOST_ACTIVE_HC_TIMEOUT, false);
-	host_cell_set(v->cell, HOST_EXCLUDED_IMMEDIATE_HC_FAIL, false);
-	host_cell_set(v->cell, HOST_FAILED_ACTIVE_HC, false);
+	clear(v, HOST_FAILED_ACTIVE_HC | HOST_EXCLUDED_IMMEDIATE_HC_FAIL | HOST_ACTIVE_HC_TIMEOUT);
 	v->passed = 0;
 	x->change = VERDICT_CHANGED;
 	x->events |= EVENT_ADDED;

@@ -583,6 +583,30 @@ verdicts_outlive_the_admin_process(void **state)
 	scene_fini(&sc);
 }
 
+/* Asleep in the middle of checks, again and again: what was missed is our fault. */
+static void
+an_admin_that_was_stopped_blames_no_host(void **state)
+{
+	struct scene sc;
+	pid_t admin;
+
+	start_two(&sc, CONF(TWO_HOSTS, CHECK("0.1s", "1", "1", HTTP_CHECK)));
+	script_add(&sc, 0, (struct rule){.path = "/health", .delay_ms = 30});
+	script_add(&sc, 1, (struct rule){.path = "/health", .delay_ms = 60});
+	admin = scene_child(&sc, "admin");
+	for (int i = 0; i < 10; i++) {
+		unsigned asked = script_of(&sc, 1)->requests;
+
+		WAIT_FOR(script_of(&sc, 1)->requests > asked);
+		kill(admin, SIGSTOP);
+		usleep(250000);
+		kill(admin, SIGCONT);
+	}
+	assert_stat(&sc, "cluster.api.health_check.failure", 0);
+	assert_stat(&sc, HEALTHY, 2);
+	scene_fini(&sc);
+}
+
 static void
 a_hot_restart_keeps_verdicts_and_does_not_wait(void **state)
 {
@@ -702,6 +726,7 @@ main(void)
 	    cmocka_unit_test(bytes_are_sent_and_others_expected),
 	    cmocka_unit_test(a_connection_alone_may_be_enough),
 	    cmocka_unit_test(verdicts_outlive_the_admin_process),
+	    cmocka_unit_test(an_admin_that_was_stopped_blames_no_host),
 	    cmocka_unit_test(a_hot_restart_keeps_verdicts_and_does_not_wait),
 	    cmocka_unit_test(a_reload_changes_how_hosts_are_checked),
 	    cmocka_unit_test(a_reload_waits_for_the_checks_of_a_new_cluster),
