@@ -1,4 +1,6 @@
 /* Checks of load balancing: policies, ring and table sizes. */
+#include <string.h>
+
 #include "conf/check_private.h"
 #include "conf/defaults.h"
 #include "lib/base/assert.h"
@@ -123,4 +125,38 @@ check_maglev(struct checked *k)
 	const Envoy__Extensions__LoadBalancingPolicies__Maglev__V3__Maglev *m = (const void *)k->m;
 
 	check_table(k, m->table_size);
+}
+
+static bool
+is_key(
+    const Envoy__Config__Cluster__V3__Cluster__LbSubsetConfig__LbSubsetSelector *s, const char *key)
+{
+	for (size_t i = 0; i < s->n_keys; i++)
+		if (strcmp(s->keys[i], key) == 0)
+			return true;
+	return false;
+}
+
+/* With KEYS_SUBSET each step has fewer keys, so it ends. */
+void
+check_subset_selector(struct checked *k)
+{
+	const Envoy__Config__Cluster__V3__Cluster__LbSubsetConfig__LbSubsetSelector *s =
+	    (const void *)k->m;
+	bool by_keys =
+	    s->fallback_policy ==
+	    ENVOY__CONFIG__CLUSTER__V3__CLUSTER__LB_SUBSET_CONFIG__LB_SUBSET_SELECTOR__LB_SUBSET_SELECTOR_FALLBACK_POLICY__KEYS_SUBSET;
+
+	if (by_keys && s->n_fallback_keys_subset == 0)
+		fail(k, "fallback_policy", "KEYS_SUBSET needs fallback_keys_subset");
+	if (!by_keys && s->n_fallback_keys_subset)
+		fail(k, "fallback_keys_subset", "only KEYS_SUBSET has it");
+	if (s->n_fallback_keys_subset >= s->n_keys && by_keys && s->n_keys)
+		fail(k, "fallback_keys_subset", "must have fewer keys than the selector");
+	for (size_t i = 0; i < s->n_fallback_keys_subset; i++)
+		if (!is_key(s, s->fallback_keys_subset[i]))
+			fail_item(k, "fallback_keys_subset", (int)i,
+			    "'%s' is not a key of the selector", s->fallback_keys_subset[i]);
+	if (s->single_host_per_subset && s->n_keys > 1)
+		fail(k, "single_host_per_subset", "needs a selector of one key");
 }

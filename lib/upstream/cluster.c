@@ -7,6 +7,7 @@
 #include "lib/upstream/host_set.h"
 #include "lib/upstream/lb_config.h"
 #include "lib/upstream/pool.h"
+#include "lib/upstream/subset.h"
 #include "lib/upstream/thresholds.h"
 
 #include "envoy/config/cluster/v3/cluster.pb-c.h"
@@ -78,6 +79,21 @@ read_breakers(struct cluster *c, const Cluster *msg)
 	}
 }
 
+void
+cluster_make_sets(struct cluster *c)
+{
+	c->set = host_set_new(c->loop, c->hosts, c->hosts_n, c->policy, &c->lb, c->stats);
+	if (c->subset_config)
+		c->subsets = subsets_new(c);
+}
+
+void
+cluster_free_sets(struct cluster *c)
+{
+	subsets_free(&c->subsets);
+	host_set_free(&c->set);
+}
+
 static int
 read_members(struct cluster *c, const Cluster *msg, struct err *err)
 {
@@ -95,14 +111,15 @@ read_members(struct cluster *c, const Cluster *msg, struct err *err)
 	lb_config_set_members(&c->lb, &m.policy);
 	c->policy_of_members = m.policy;
 	assignment_fini(&m);
-	c->set = host_set_new(c->loop, c->hosts, c->hosts_n, c->policy, &c->lb, c->stats);
+	cluster_make_sets(c);
 	return 0;
 }
 
 static void
 cluster_free(struct cluster *c)
 {
-	host_set_free(&c->set);
+	cluster_free_sets(c);
+	subset_config_free(&c->subset_config);
 	for (uint32_t i = 0; i < c->hosts_n; i++)
 		host_unref(&c->hosts[i]);
 	mem_free(c->hosts);
@@ -126,6 +143,7 @@ cluster_build(struct cluster **out, const void *cluster_msg, struct loop *l, str
 	read_connection_options(c, msg);
 	read_breakers(c, msg);
 	outlier_rules_read(&c->outlier, msg);
+	c->subset_config = subset_config_read(msg);
 	if (cluster_http_read(c, msg, err) < 0 || lb_choose(&c->policy, &c->lb, msg, err) < 0 ||
 	    read_members(c, msg, err) < 0) {
 		cluster_free(c);
@@ -192,7 +210,7 @@ cluster_connection_gone(struct cluster *c)
 struct host *
 cluster_pick(struct cluster *c, const struct lb_context *ctx)
 {
-	return host_set_pick(c->set, ctx);
+	return c->subsets ? subsets_pick(c->subsets, ctx) : host_set_pick(c->set, ctx);
 }
 
 struct cluster_health

@@ -25,6 +25,8 @@
 #include "shm/block.h"
 
 struct host_set;
+struct subset_config;
+struct subsets;
 struct loop;
 
 struct cluster {
@@ -52,6 +54,8 @@ struct cluster {
 	uint64_t members_serial;       /* of the record they come from; 0: none yet */
 	struct assignment_policy policy_of_members;
 	struct host_set *set;
+	struct subset_config *subset_config; /* owned; NULL: no subsets */
+	struct subsets *subsets;
 	struct outlier_rules outlier;
 	struct limit_others rq_others;
 	uint32_t connections;          /* not closed yet */
@@ -85,6 +89,11 @@ void cluster_count_retried(struct cluster *c, unsigned status, bool dynamic);
 /* upstream_rq_time of a response that a host completed. */
 void cluster_count_time(
     struct cluster *c, uint64_t ms, bool dynamic, bool internal, bool canary);
+
+/* The hosts are there, or others than before: their sets are made.  Freed first, with the old hosts
+ * still there. */
+void cluster_make_sets(struct cluster *c);
+void cluster_free_sets(struct cluster *c);
 
 /* The pool: one of the connections is gone for good. */
 void cluster_connection_gone(struct cluster *c);

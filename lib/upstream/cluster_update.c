@@ -3,7 +3,6 @@
 #include "lib/base/assert.h"
 #include "lib/base/mem.h"
 #include "lib/upstream/cluster.h"
-#include "lib/upstream/host_set.h"
 #include "lib/upstream/lb_config.h"
 #include "lib/upstream/membership.h"
 #include "lib/upstream/pool.h"
@@ -230,7 +229,7 @@ cluster_update_use(struct cluster_update *u)
 	for (size_t i = 0; i < u->changes.len; i++)
 		host_update(u->changes.at[i].host, &u->changes.at[i].endpoint);
 	forget_changes(u);
-	host_set_free(&c->set);
+	cluster_free_sets(c);
 	c->hosts_n = dense(u, &c->hosts);
 	mem_free(c->by_number);
 	c->by_number = u->hosts;
@@ -238,7 +237,7 @@ cluster_update_use(struct cluster_update *u)
 	c->policy_of_members = u->policy;
 	lb_config_set_members(&c->lb, &u->policy);
 	c->members_serial = u->serial;
-	c->set = host_set_new(c->loop, c->hosts, c->hosts_n, c->policy, &c->lb, c->stats);
+	cluster_make_sets(c);
 	let_others_go(u, old, old_n);
 	mem_free(old);
 	u->hosts = NULL;

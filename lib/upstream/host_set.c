@@ -410,6 +410,25 @@ pick_as_seen(struct host_set *s, const struct lb_context *ctx)
 	return g ? group_pick(g, ctx) : NULL;
 }
 
+/* Of all hosts of the cluster the index is the place; a subset is searched. */
+static uint32_t
+place_of(const struct host_set *s, const struct host *h)
+{
+	uint32_t low = 0, high = s->n;
+
+	if (h->index < s->n && s->hosts[h->index] == h)
+		return h->index;
+	while (low < high) {
+		uint32_t mid = (low + high) / 2;
+
+		if (s->hosts[mid]->index < h->index)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return low;
+}
+
 struct host *
 host_set_pick(struct host_set *s, const struct lb_context *ctx)
 {
@@ -418,7 +437,7 @@ host_set_pick(struct host_set *s, const struct lb_context *ctx)
 	if (loop_now_ns(s->loop) >= s->scan_at_ns)
 		scan(s);
 	h = pick_as_seen(s, ctx);
-	if (h == NULL || verdict(h) == s->seen[h->index])
+	if (h == NULL || verdict(h) == s->seen[place_of(s, h)])
 		return h;
 	scan(s);
 	return pick_as_seen(s, ctx);

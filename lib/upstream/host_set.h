@@ -22,7 +22,7 @@ struct cluster_stats;
 struct host_set;
 struct loop;
 
-/* hosts and config: borrowed; h->index of the i-th is i. */
+/* hosts and config: borrowed; all hosts of a cluster, or some of them, by their index. */
 struct host_set *host_set_new(struct loop *l, struct host *const *hosts, uint32_t n,
     const struct lb_policy *policy, const struct lb_config *config, struct cluster_stats *stats);
 void host_set_free(struct host_set **sp);

@@ -10,6 +10,7 @@
 #include "envoy/extensions/load_balancing_policies/random/v3/random.pb-c.h"
 #include "envoy/extensions/load_balancing_policies/ring_hash/v3/ring_hash.pb-c.h"
 #include "envoy/extensions/load_balancing_policies/round_robin/v3/round_robin.pb-c.h"
+#include "envoy/extensions/load_balancing_policies/subset/v3/subset.pb-c.h"
 #include "envoy/extensions/load_balancing_policies/wrr_locality/v3/wrr_locality.pb-c.h"
 #include "lib/upstream/lb_config.h"
 
@@ -17,6 +18,7 @@ typedef Envoy__Config__Cluster__V3__Cluster Cluster;
 typedef Envoy__Config__Cluster__V3__LoadBalancingPolicy Policies;
 typedef Envoy__Config__Cluster__V3__LoadBalancingPolicy__Policy Policy;
 typedef Envoy__Extensions__LoadBalancingPolicies__WrrLocality__V3__WrrLocality WrrLocality;
+typedef Envoy__Extensions__LoadBalancingPolicies__Subset__V3__Subset Subset;
 
 #define MESSAGE_OF(message) envoy__extensions__load_balancing_policies__##message##__descriptor
 
@@ -46,31 +48,62 @@ open_policy(struct arena *a, const Policy *p, struct err *err)
 	return type && type->descriptor ? message_new(a, type->descriptor) : NULL;
 }
 
-/* The first policy of the list that we know; wrr_locality has a list of its own. */
+static bool
+is_known(const ProtobufCMessage *m)
+{
+	for (size_t k = 0; k < ARRAY_LEN(rows); k++)
+		if (m->descriptor == rows[k].message)
+			return true;
+	return m->descriptor == &MESSAGE_OF(wrr_locality__v3__wrr_locality) ||
+	       m->descriptor == &MESSAGE_OF(subset__v3__subset);
+}
+
+const void *
+lb_first_policy(const void *load_balancing_policy, struct arena *a)
+{
+	const Policies *list = load_balancing_policy;
+
+	for (size_t i = 0; i < list->n_policies; i++) {
+		const ProtobufCMessage *m = open_policy(a, list->policies[i], NULL);
+
+		if (m && is_known(m))
+			return m;
+	}
+	return NULL;
+}
+
+/* The first policy of the list that we know; wrr_locality and subset have lists of their own. */
 static int
 choose_from_list(const struct lb_policy **out, struct lb_config *config, struct arena *a,
     const Policies *list, struct err *err)
 {
-	for (size_t i = 0; i < list->n_policies; i++) {
-		const ProtobufCMessage *m = open_policy(a, list->policies[i], err);
+	const ProtobufCMessage *m = lb_first_policy(list, a);
+	const Policies *inner = NULL;
+	bool weighs = false;
+	int rc;
 
-		if (m && m->descriptor == &MESSAGE_OF(wrr_locality__v3__wrr_locality) &&
-		    ((const WrrLocality *)m)->endpoint_picking_policy) {
-			int rc = choose_from_list(out, config, a,
-			    ((const WrrLocality *)m)->endpoint_picking_policy, err);
-
-			config->weighted_localities = true;
-			return rc;
-		}
-		for (size_t k = 0; m && k < ARRAY_LEN(rows); k++) {
-			if (m->descriptor != rows[k].message)
-				continue;
-			*out = rows[k].policy;
-			lb_config_read_extension(config, m);
-			return 0;
-		}
+	if (m == NULL)
+		return err_set(err, "load_balancing_policy: none of its policies is supported");
+	if (m->descriptor == &MESSAGE_OF(wrr_locality__v3__wrr_locality)) {
+		inner = ((const WrrLocality *)m)->endpoint_picking_policy;
+		weighs = true;
+	} else if (m->descriptor == &MESSAGE_OF(subset__v3__subset)) {
+		inner = ((const Subset *)m)->subset_lb_policy;
+		weighs = ((const Subset *)m)->locality_weight_aware;
 	}
-	return err_set(err, "load_balancing_policy: none of its policies is supported");
+	if (inner) {
+		rc = choose_from_list(out, config, a, inner, err);
+		config->weighted_localities |= weighs;
+		return rc;
+	}
+	for (size_t k = 0; k < ARRAY_LEN(rows); k++) {
+		if (m->descriptor != rows[k].message)
+			continue;
+		*out = rows[k].policy;
+		lb_config_read_extension(config, m);
+		return 0;
+	}
+	return err_set(err, "load_balancing_policy: a policy without the one within it");
 }
 
 int

@@ -13,6 +13,7 @@
 #include "lib/base/err.h"
 #include "lib/upstream/host.h"
 
+struct criteria;
 struct headers;
 
 /* What a request tells the balancer.  Zero is fine. */
@@ -21,6 +22,7 @@ struct lb_context {
 	uint64_t hash; /* of the route's hash policies */
 	bool has_hash;
 	unsigned attempt; /* how often a host was picked and refused for this try */
+	const struct criteria *criteria; /* metadata that the host must have; NULL: none */
 	/* of a further attempt of the same request; all zero at the first */
 	struct host *const *tried; /* hosts that it has tried, in order */
 	unsigned tried_len;

@@ -126,6 +126,8 @@ lb_config_read_cluster(struct lb_config *config, const void *msg)
 	const Cluster *c = msg;
 
 	read_common(config, c->common_lb_config);
+	if (c->lb_subset_config && c->lb_subset_config->n_subset_selectors)
+		config->weighted_localities &= c->lb_subset_config->locality_weight_aware;
 	switch (c->lb_config_case) {
 	case LB_CONFIG(ROUND_ROBIN):
 		READ_SLOW_START(config, c->round_robin_lb_config->slow_start_config);

@@ -5,6 +5,7 @@
 #include "conf/message.h"
 #include "envoy/config/route/v3/route.pb-c.h"
 #include "lib/base/vec.h"
+#include "lib/upstream/criteria.h"
 #include "worker/route/hash_policy.h"
 #include "worker/route/retry_policy.h"
 #include "worker/route/table_private.h"
@@ -50,6 +51,15 @@ build_match(struct route_entry *r, const RouteMatch *m, struct arena *a, struct 
 	    &r->queries, (void *const *)m->query_parameters, m->n_query_parameters, a, err);
 }
 
+static const struct criteria *
+build_criteria(const Envoy__Config__Core__V3__Metadata *m, struct arena *a)
+{
+	for (size_t i = 0; m && i < m->n_filter_metadata; i++)
+		if (strcmp(m->filter_metadata[i]->key, "envoy.lb") == 0)
+			return criteria_build(m->filter_metadata[i]->value, a);
+	return NULL;
+}
+
 static void
 build_cluster_action(struct route_entry *r, const RouteAction *m, struct arena *a)
 {
@@ -71,6 +81,7 @@ build_cluster_action(struct route_entry *r, const RouteAction *m, struct arena *
 		p->grpc_timeout_offset_ms =
 		    conf_duration_ms(m->max_stream_duration->grpc_timeout_header_offset, 0);
 	}
+	p->criteria = build_criteria(m->metadata_match, a);
 	p->hash_policies =
 	    hash_policies_build((void *const *)m->hash_policy, m->n_hash_policy, a);
 	r->prefix_rewrite = arena_str(a, str_of(m->prefix_rewrite));

@@ -14,6 +14,7 @@
 #include "lib/base/err.h"
 #include "lib/http/headers.h"
 
+struct criteria;
 struct hash_policies;
 struct header_ops;
 struct retry_policy;
@@ -47,6 +48,7 @@ struct route {
 	uint64_t grpc_timeout_max_ms, grpc_timeout_offset_ms;
 	bool high_priority;
 	const struct hash_policies *hash_policies; /* NULL: none */
+	const struct criteria *criteria; /* metadata_match, envoy.lb; NULL: none */
 	const struct retry_policy *retry;     /* of the route, else of its virtual host; NULL: none */
 	bool hedge;                           /* on per-try timeout */
 	uint32_t request_buffer_limit;        /* per_request_buffer_limit_bytes; UINT32_MAX: none */

@@ -44,7 +44,12 @@ void
 router_try(struct router *r, bool fresh)
 {
 	struct stream_info *info = &r->stream->info;
-	struct lb_context ctx = {.request = r->request, .hash = r->hash, .has_hash = r->has_hash};
+	struct lb_context ctx = {
+	    .request = r->request,
+	    .hash = r->hash,
+	    .has_hash = r->has_hash,
+	    .criteria = r->route->criteria,
+	};
 	struct host *h;
 
 	if (r->retry && r->tried_n)
