@@ -24,6 +24,7 @@ struct eds;
 struct flushes;
 struct health;
 struct message_view;
+struct names;
 struct orphan;
 struct outliers;
 struct reload;
@@ -55,6 +56,7 @@ struct admin {
 	struct announce *announce;
 	struct xds *xds;
 	struct eds *eds;
+	struct names *names;
 	struct admin_stats stats;
 	struct flushes *flushes;
 	struct folds *folds;

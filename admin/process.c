@@ -12,6 +12,7 @@
 #include "admin/control.h"
 #include "admin/discovery/announce.h"
 #include "admin/discovery/eds.h"
+#include "admin/discovery/names.h"
 #include "admin/flush.h"
 #include "admin/folds.h"
 #include "admin/health/health.h"
@@ -451,6 +452,7 @@ admin_init(struct admin *a, const struct process_start *start)
 	a->outliers = outliers_new(a);
 	a->xds = xds_new(a);
 	a->eds = eds_new(a);
+	a->names = names_new(a->loop, &a->members);
 	a->publish = publish_new(&events, a);
 	a->flushes = flushes_new(a);
 	a->folds = folds_new(a->loop, a->settings);
@@ -486,6 +488,7 @@ admin_fini(struct admin *a)
 	outliers_free(&a->outliers);
 	eds_free(&a->eds);
 	xds_free(&a->xds);
+	names_free(&a->names);
 	settle(a);
 	files_fini(&a->files);
 	store_fini(&a->store);

@@ -5,7 +5,6 @@
 #include "admin/config/diff.h"
 #include "admin/config/load.h"
 #include "admin/discovery/announce.h"
-#include "admin/discovery/resolve.h"
 #include "admin/health/outlier.h"
 #include "admin/listen.h"
 #include "admin/startup.h"
@@ -19,8 +18,7 @@
 #include "lib/ipc/journal.h"
 
 #define RELOAD_STATES(STATE)                                                                       \
-	STATE(RELOAD_IDLE, "idle", TO(RELOAD_RESOLVING))                                           \
-	STATE(RELOAD_RESOLVING, "resolving", TO(RELOAD_LISTENING) | TO(RELOAD_IDLE))               \
+	STATE(RELOAD_IDLE, "idle", TO(RELOAD_LISTENING))                                           \
 	STATE(RELOAD_LISTENING, "listening", TO(RELOAD_WARMING) | TO(RELOAD_IDLE))                 \
 	STATE(RELOAD_WARMING, "warming", TO(RELOAD_PUBLISHING) | TO(RELOAD_IDLE))                  \
 	STATE(RELOAD_PUBLISHING, "publishing", TO(RELOAD_IDLE))
@@ -37,7 +35,6 @@ struct reload {
 	enum reload_state state;
 	VEC(struct reload_asker) now;	/* answered at the end of this one */
 	VEC(struct reload_asker) later; /* of the next */
-	struct resolve *resolve;
 	struct strb cannot_listen; /* the first reason */
 	struct store next;	   /* becomes the store in force, or nothing */
 	struct files files;
@@ -94,7 +91,6 @@ static void begin_if_asked(void *arg);
 static void
 forget(struct reload *r)
 {
-	resolve_free(&r->resolve);
 	turns_leave(&r->a->turns, &r->turn);
 	members_drop(&r->a->members);
 	files_fini(&r->files);
@@ -365,7 +361,7 @@ reload_on_listened(struct reload *r, struct str key, bool ok, struct str text)
 	return true;
 }
 
-/* ---- RESOLVING */
+/* ---- what can be refused without a socket */
 
 static int
 prepare_parts(struct reload *r, struct err *err)
@@ -388,12 +384,10 @@ compare(struct reload *r)
 }
 
 static void
-on_resolved(void *arg)
+prepare(struct reload *r)
 {
-	struct reload *r = arg;
 	struct err err = {""};
 
-	resolve_free(&r->resolve);
 	if (members_prepare(&r->a->members, &r->next, &err) < 0) {
 		refuse(r, err.text);
 		return;
@@ -469,10 +463,7 @@ begin(struct reload *r)
 		refuse(r, err.text);
 		return;
 	}
-	reload_enter(r, RELOAD_RESOLVING);
-	r->resolve = resolve_start(r->a->loop, &r->next, &r->a->store, on_resolved, r, &err);
-	if (r->resolve == NULL)
-		refuse(r, err.text);
+	prepare(r);
 }
 
 static void

@@ -8,7 +8,6 @@
 #include "admin/config/load.h"
 #include "admin/discovery/announce.h"
 #include "admin/discovery/inherit.h"
-#include "admin/discovery/resolve.h"
 #include "admin/health/outlier.h"
 #include "admin/listen.h"
 #include "admin/reload.h"
@@ -24,8 +23,7 @@
 
 #define STARTUP_STATES(STATE)                                                                      \
 	STATE(STARTUP_LOADING, "loading",                                                          \
-	    TO(STARTUP_RESOLVING) | TO(STARTUP_LISTENING) | TO(STARTUP_FAILED))                    \
-	STATE(STARTUP_RESOLVING, "resolving", TO(STARTUP_LISTENING) | TO(STARTUP_FAILED))          \
+	    TO(STARTUP_LISTENING) | TO(STARTUP_FAILED))                                            \
 	STATE(STARTUP_LISTENING, "listening",                                                      \
 	    TO(STARTUP_WARMING) | TO(STARTUP_DONE) | TO(STARTUP_FAILED))                           \
 	STATE(STARTUP_WARMING, "warming", TO(STARTUP_GATHERING) | TO(STARTUP_FAILED))              \
@@ -43,7 +41,6 @@ struct startup {
 	struct admin *a;
 	enum startup_state state;
 	bool again; /* what is in force came from the journal */
-	struct resolve *resolve;
 	struct timer gather;
 	struct turn turn;                  /* at the barrier */
 	struct strb admin_key;             /* empty: no admin port */
@@ -364,7 +361,7 @@ listen_all(struct startup *s)
 	listening_if_all(s);
 }
 
-/* ---- between RESOLVING and LISTENING: everything that can be refused without a socket */
+/* ---- between LOADING and LISTENING: everything that can be refused without a socket */
 
 static int
 load_members(struct admin *a, struct err *err)
@@ -425,12 +422,10 @@ write_journal(struct startup *s, struct err *err)
 }
 
 static void
-on_resolved(void *arg)
+prepare(struct startup *s)
 {
-	struct startup *s = arg;
 	struct err err = {""};
 
-	resolve_free(&s->resolve);
 	if (prepare_parts(s, &err) < 0 || write_journal(s, &err) < 0) {
 		fail(s, err.text);
 		return;
@@ -470,11 +465,8 @@ begin_first(struct startup *s)
 		return;
 	}
 	block_filter_all(s->a->segment);
-	startup_enter(s, STARTUP_RESOLVING);
 	set_state(SERVER_INITIALIZING);
-	s->resolve = resolve_start(s->a->loop, &s->a->store, NULL, on_resolved, s, &err);
-	if (s->resolve == NULL)
-		fail(s, err.text);
+	prepare(s);
 }
 
 /* What is in force is the journal; blocks, sockets and workers are there. */
@@ -534,7 +526,6 @@ startup_free(struct startup **sp)
 	if (s == NULL)
 		return;
 	timer_stop(&s->gather);
-	resolve_free(&s->resolve);
 	if (s->admin_fd >= 0)
 		close(s->admin_fd);
 	strb_fini(&s->admin_key);

@@ -5,11 +5,13 @@
 #include "conf/defaults.h"
 #include "envoy/config/accesslog/v3/accesslog.pb-c.h"
 #include "envoy/config/cluster/v3/cluster.pb-c.h"
+#include "envoy/config/core/v3/resolver.pb-c.h"
 #include "envoy/extensions/access_loggers/file/v3/file.pb-c.h"
 #include "envoy/extensions/filters/http/health_check/v3/health_check.pb-c.h"
 #include "envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager.pb-c.h"
 #include "google/protobuf/duration.pb-c.h"
 
+#define DNS_SERVERS 16 /* lib/net/dns.h */
 #define Cluster Envoy__Config__Cluster__V3__Cluster
 #define STATIC ENVOY__CONFIG__CLUSTER__V3__CLUSTER__DISCOVERY_TYPE__STATIC
 #define STRICT_DNS ENVOY__CONFIG__CLUSTER__V3__CLUSTER__DISCOVERY_TYPE__STRICT_DNS
@@ -102,6 +104,21 @@ check_eds(struct checked *k, const Cluster *c)
 		warn(k, "load_assignment", "load_assignment has no effect: members come from eds_config");
 }
 
+/* A resolver is asked before any name is known. */
+static void
+check_resolvers(struct checked *k, const char *field,
+    Envoy__Config__Core__V3__Address *const *list, size_t n)
+{
+	bool v6;
+
+	if (n > DNS_SERVERS)
+		fail(k, field, "at most %d resolvers, not %zu", DNS_SERVERS, n);
+	for (size_t i = 0; i < n; i++)
+		if (list[i]->address_case != ENVOY__CONFIG__CORE__V3__ADDRESS__ADDRESS_SOCKET_ADDRESS ||
+		    !is_ip(list[i]->socket_address->address, &v6))
+			fail_item(k, field, (int)i, "must be an IP address and a port");
+}
+
 static void
 check_dns_fields(struct checked *k, const Cluster *c)
 {
@@ -110,23 +127,22 @@ check_dns_fields(struct checked *k, const Cluster *c)
 	    "dns_resolution_config", "use_tcp_for_dns_lookups"};
 	bool dns = type_of_cluster(c) == STRICT_DNS || type_of_cluster(c) == LOGICAL_DNS;
 
-	if (dns)
-		warn(k, "type", "names are resolved once, at start; refreshing them comes later");
-	for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++) {
-		const ProtobufCFieldDescriptor *f =
-		    message_field_named(k->m->descriptor, str_of(fields[i]));
-
-		if (!message_has(k->m, f))
-			continue;
-		if (!dns)
+	for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]) && !dns; i++)
+		if (message_has(k->m, message_field_named(k->m->descriptor, str_of(fields[i]))))
 			warn(k, fields[i], "%s has no effect: the cluster resolves no names",
 			    fields[i]);
-		else if (i >= 5)
-			fail(k, fields[i], NOT_YET);
-		else if (i < 4)
-			warn(k, fields[i], "%s has no effect yet: names are resolved once",
-			    fields[i]);
-	}
+	check_resolvers(k, "dns_resolvers", c->dns_resolvers, c->n_dns_resolvers);
+	if (c->dns_resolution_config && (c->n_dns_resolvers || c->use_tcp_for_dns_lookups))
+		warn(k, "dns_resolution_config",
+		    "dns_resolution_config wins over dns_resolvers and use_tcp_for_dns_lookups");
+}
+
+void
+check_dns_resolution(struct checked *k)
+{
+	const Envoy__Config__Core__V3__DnsResolutionConfig *r = (const void *)k->m;
+
+	check_resolvers(k, "resolvers", r->resolvers, r->n_resolvers);
 }
 
 static bool

@@ -1,8 +1,10 @@
 #include "admin/config/store.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "admin/config/address.h"
+#include "admin/config/names.h"
 #include "conf/load.h"
 #include "conf/resource.h"
 #include "lib/ipc/journal.h"
@@ -32,14 +34,6 @@ store_fini(struct store *s)
 	s->bootstrap = NULL;
 }
 
-void
-store_take(struct store *s, struct conf *conf, uint64_t wall_ns)
-{
-	s->conf = conf;
-	s->bootstrap = conf_bootstrap(conf);
-	s->accepted_wall_ns = wall_ns;
-}
-
 /* ---- clusters */
 
 static uint64_t
@@ -65,8 +59,42 @@ without_members(struct store *s, const Cluster *m)
 	return copy;
 }
 
-void
-store_add_cluster(struct store *s, const Cluster *m)
+static const Cluster *
+written_cluster(const struct store *s, const char *name)
+{
+	const Envoy__Config__Bootstrap__V3__Bootstrap__StaticResources *r =
+	    s->bootstrap->static_resources;
+
+	for (size_t i = 0; r && i < r->n_clusters; i++)
+		if (strcmp(r->clusters[i]->name, name) == 0)
+			return r->clusters[i];
+	return NULL;
+}
+
+/* written: with the names, as the bootstrap has it. */
+static void
+read_names(struct store *s, struct store_cluster *c, const Cluster *written)
+{
+	c->names = names_config_read(&s->arena, s->bootstrap, written);
+	c->assignment = NULL;
+	c->version = version_of(RESOURCE_CLUSTER, str_of(written->name), written) ^
+	    names_config_hash(c->names);
+}
+
+/* Clusters come from the journal without them. */
+static void
+find_names(struct store *s, struct store_cluster *c)
+{
+	const Cluster *written;
+
+	if (!names_are_in(c->message))
+		return;
+	written = written_cluster(s, c->message->name);
+	read_names(s, c, written ? written : c->message);
+}
+
+static struct store_cluster *
+add_cluster(struct store *s, const Cluster *m)
 {
 	struct store_cluster *c = vec_push(&s->clusters);
 
@@ -78,6 +106,24 @@ store_add_cluster(struct store *s, const Cluster *m)
 	m = c->message;
 	c->version = version_of(RESOURCE_CLUSTER, str_of(m->name), m);
 	c->updated_ns = s->accepted_wall_ns;
+	return c;
+}
+
+void
+store_take(struct store *s, struct conf *conf, uint64_t wall_ns)
+{
+	const Envoy__Config__Bootstrap__V3__Bootstrap__StaticResources *r;
+
+	s->conf = conf;
+	s->bootstrap = conf_bootstrap(conf);
+	s->accepted_wall_ns = wall_ns;
+	r = s->bootstrap->static_resources;
+	for (size_t i = 0; r && i < r->n_clusters; i++) {
+		struct store_cluster *c = add_cluster(s, r->clusters[i]);
+
+		if (names_are_in(r->clusters[i]))
+			read_names(s, c, r->clusters[i]);
+	}
 }
 
 struct store_cluster *
@@ -241,7 +287,7 @@ take_record(struct store *s, const struct journal_record *record, struct err *er
 		s->bootstrap = (const Bootstrap *)m;
 		return 0;
 	case RESOURCE_CLUSTER:
-		store_add_cluster(s, (const Cluster *)m);
+		add_cluster(s, (const Cluster *)m);
 		return 0;
 	case RESOURCE_LISTENER:
 		return add_listener(s, (const Listener *)m, err);
@@ -269,5 +315,7 @@ store_read(struct store *s, uint64_t use, uint64_t wall_ns, struct err *err)
 	journal_unmap(&map);
 	if (bad == 0 && s->bootstrap == NULL)
 		return err_set(err, "journal: no bootstrap in it");
+	for (size_t i = 0; bad == 0 && i < s->clusters.len; i++)
+		find_names(s, &s->clusters.at[i]);
 	return bad;
 }

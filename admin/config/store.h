@@ -22,14 +22,15 @@
 
 struct conf;
 struct journal;
-
+struct names_config;
 
 /* One cluster as workers see it. */
 struct store_cluster {
 	const Envoy__Config__Cluster__V3__Cluster *message;
 	/* Its members with their addresses, or NULL: they are discovered. */
 	const Envoy__Config__Endpoint__V3__ClusterLoadAssignment *assignment;
-	uint64_t version;    /* hash of the message */
+	const struct names_config *names; /* NULL: it resolves none */
+	uint64_t version;    /* hash of the message, and of its names */
 	uint64_t updated_ns; /* wall clock: since when it is like this */
 };
 
@@ -60,9 +61,8 @@ struct store {
 void store_init(struct store *s);
 void store_fini(struct store *s);
 
-/* Takes conf; resolved clusters are added by the caller before store_write(). */
+/* Takes conf; makes the list of clusters. */
 void store_take(struct store *s, struct conf *conf, uint64_t wall_ns);
-void store_add_cluster(struct store *s, const Envoy__Config__Cluster__V3__Cluster *m);
 /* Makes the list of listeners from the bootstrap; -1 when an address makes no sense. */
 int store_listeners(struct store *s, struct err *err);
 /* One record; m NULL: it is gone. */

@@ -415,6 +415,7 @@ take_message(struct members *m, struct member_cluster *c, const struct store_clu
 	c->prefix = owned(strb_str(&prefix));
 	strb_fini(&prefix);
 	c->message = s->message;
+	c->names = s->names;
 	c->version_hash = s->version;
 	c->stats = block_stats(SCOPE_cluster, c->prefix);
 	thresholds_publish(c->stats, c->message);

@@ -33,6 +33,7 @@
 
 struct journal;
 struct member_cluster;
+struct names_config;
 struct segment;
 struct store;
 
@@ -68,6 +69,7 @@ struct member_book {
 struct member_cluster {
 	/* Without load_assignment; borrowed from the store in force: read it anew, keep no pointer. */
 	const Envoy__Config__Cluster__V3__Cluster *message;
+	const struct names_config *names; /* NULL: it resolves none; borrowed as message is */
 	struct str name;
 	struct str prefix; /* "cluster.<stat name>." */
 	struct cluster_stats *stats;

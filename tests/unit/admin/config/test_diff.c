@@ -42,8 +42,6 @@ load(struct store *s, const char *yaml, uint64_t wall_ns)
 	diag_fini(&diag);
 	store_take(s, conf, wall_ns);
 	assert_int_equal(store_listeners(s, NULL), 0);
-	for (size_t i = 0; i < s->bootstrap->static_resources->n_clusters; i++)
-		store_add_cluster(s, s->bootstrap->static_resources->clusters[i]);
 }
 
 static void

@@ -157,8 +157,6 @@ store_of(struct stage *s, const char *clusters, bool discovered)
 	store = vec_push(&s->stores);
 	store_init(store);
 	store_take(store, parse(clusters), 1);
-	for (size_t i = 0; i < store->bootstrap->static_resources->n_clusters; i++)
-		store_add_cluster(store, store->bootstrap->static_resources->clusters[i]);
 	for (size_t i = 0; discovered && i < store->clusters.len; i++)
 		store->clusters.at[i].assignment = NULL;
 	return store;

@@ -100,8 +100,6 @@ prepare(void **state)
 	diag_fini(&diag);
 	store_take(&a->store, conf, 1700000000123456789ull);
 	assert_int_equal(store_listeners(&a->store, &err), 0);
-	for (size_t i = 0; i < a->store.bootstrap->static_resources->n_clusters; i++)
-		store_add_cluster(&a->store, a->store.bootstrap->static_resources->clusters[i]);
 	a->members.segment = a->segment;
 	assert_int_equal(blocks_publish_own(a->segment, &p->settings, &err), 0);
 	assert_int_equal(
