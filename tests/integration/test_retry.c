@@ -306,6 +306,66 @@ a_dead_kept_connection_is_free_when_that_is_harmless(void **state)
 	scene_fini(&sc);
 }
 
+/* ---- a deploy of the hosts */
+
+#define KEPT 30
+
+/* One request on each of the clients' connections; all must be answered well. */
+static void
+ask_all(struct scene *sc, const int *fds)
+{
+	for (unsigned i = 0; i < KEPT; i++)
+		client_send(fds[i], "GET / HTTP/1.1\r\nhost: a\r\n\r\n");
+	for (unsigned i = 0; i < KEPT; i++) {
+		struct reply r = client_reply(fds[i], false);
+
+		if (r.status != 200)
+			fail_msg("a request failed: %s%s", r.head, r.body);
+		reply_free(&r);
+	}
+}
+
+/* Three hosts go and come back one after another, without a word, under thirty clients at once: Envoy
+ * would let three of them try again at a time. */
+static void
+hosts_come_and_go_without_a_failed_request(void **state)
+{
+	struct scene sc;
+	int fds[KEPT];
+
+	scene_init(&sc);
+	for (unsigned i = 0; i < 3; i++)
+		scene_scripted(&sc, (const char *[]){"one", "two", "three"}[i], false);
+	run(&sc,
+	    CONF_ADMIN CONF_LISTENER_WITH("", LOG, "",
+		ROUTE("/", "api",
+		    "retry_policy: {retry_on: 'cancelled,connect-failure,gateway-error,refused-stream,"
+		    "reset,resource-exhausted,unavailable', num_retries: 2, "
+		    "host_selection_retry_max_attempts: 5}"))
+		CONF_CLUSTERS CONF_CLUSTER("api", TWO_HOSTS CONF_HOST("@HOST2@"), ""));
+	for (unsigned i = 0; i < KEPT; i++)
+		fds[i] = client_connect(sc.port);
+	for (unsigned round = 0; round < 12; round++) {
+		unsigned host = round / 2 % 3;
+
+		for (unsigned i = 0; i < 3; i++)
+			ask_all(&sc, fds);
+		if (round % 2 == 0) {
+			script_listen(&sc, host, LISTEN_REFUSE);
+			script_drop(&sc, host);
+		} else {
+			script_listen(&sc, host, LISTEN_YES);
+		}
+	}
+	assert_stat(&sc, "http.ingress.downstream_rq_5xx", 0);
+	assert_stat(&sc, "http.ingress.downstream_rq_2xx", 12 * 3 * KEPT);
+	assert_stat(&sc, "cluster.api.upstream_rq_retry_overflow", 0);
+	assert_true(scene_stat(&sc, "cluster.api.upstream_rq_retry") > 50);
+	for (unsigned i = 0; i < KEPT; i++)
+		close(fds[i]);
+	scene_fini(&sc);
+}
+
 /* ---- limits */
 
 static void
@@ -678,6 +738,7 @@ main(void)
 	    cmocka_unit_test(reset_before_request_means_what_it_says),
 	    cmocka_unit_test(three_at_once_pass_a_dead_host),
 	    cmocka_unit_test(a_dead_kept_connection_is_free_when_that_is_harmless),
+	    cmocka_unit_test(hosts_come_and_go_without_a_failed_request),
 	    cmocka_unit_test(num_retries_end_in_URX),
 	    cmocka_unit_test(no_policy_no_retry),
 	    cmocka_unit_test(retries_at_once_are_limited),

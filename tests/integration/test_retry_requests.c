@@ -302,6 +302,30 @@ those_inside_may_ask_by_headers(void **state)
 }
 
 static void
+a_route_may_ask_by_headers_too(void **state)
+{
+	struct scene sc;
+
+	scene_init(&sc);
+	scene_scripted(&sc, "one", false);
+	scene_scripted(&sc, "two", false);
+	run(&sc,
+	    CONF_ADMIN CONF_LISTENER_WITH("", LOG, "",
+		"              - match: {prefix: /}\n"
+		"                route: {cluster: api}\n"
+		"                request_headers_to_add:\n"
+		"                - header: {key: x-envoy-retry-on, value: 5xx}\n"
+		"                - header: {key: x-envoy-upstream-rq-timeout-ms, value: '77'}\n")
+		CONF_CLUSTERS CONF_CLUSTER("api", TWO_HOSTS, ""));
+	both(&sc, (struct rule){.status = 503});
+	assert_int_equal(scene_status(&sc, "/"), 503);
+	expect_log(&sc, "/ 503 URX 2 via_upstream\n");
+	assert_null(strstr(script_of(&sc, 0)->last, "x-envoy-retry-on"));
+	assert_non_null(strstr(script_of(&sc, 0)->last, "x-envoy-upstream-rq-timeout-ms: 77\n"));
+	scene_fini(&sc);
+}
+
+static void
 only_requests_that_match_are_tried_again(void **state)
 {
 	struct scene sc;
@@ -370,6 +394,7 @@ main(void)
 	    cmocka_unit_test(a_body_that_is_too_long_is_sent_once),
 	    cmocka_unit_test(nothing_is_tried_again_once_the_answer_began),
 	    cmocka_unit_test(those_inside_may_ask_by_headers),
+	    cmocka_unit_test(a_route_may_ask_by_headers_too),
 	    cmocka_unit_test(only_requests_that_match_are_tried_again),
 	    cmocka_unit_test(attempts_are_counted_for_host_and_client),
 	};

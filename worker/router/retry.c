@@ -342,19 +342,20 @@ retry_choose(const struct retry *t, struct lb_context *ctx)
 
 /* ---- life */
 
-struct retry *
-retry_new(struct router *r)
-{
-	static const struct retry_policy none = {
-	    .num_retries = 1, .base_ms = 25, .max_ms = 250, .host_attempts = 1};
-	const struct retry_policy *p = r->route->retry ? r->route->retry : &none;
-	const struct headers *h = r->request;
-	struct retry *t;
+/* For us alone. */
+#define STRIPPED(ID)                                                                               \
+	ID(X_ENVOY_RETRY_ON)                                                                       \
+	ID(X_ENVOY_RETRY_GRPC_ON)                                                                  \
+	ID(X_ENVOY_MAX_RETRIES)                                                                    \
+	ID(X_ENVOY_RETRIABLE_STATUS_CODES)                                                         \
+	ID(X_ENVOY_RETRIABLE_HEADER_NAMES)
+static const struct header_set stripped = HEADER_SET(STRIPPED);
 
-	if (p->on == 0 && !headers_has(h, HDR_X_ENVOY_RETRY_ON) &&
-	    !headers_has(h, HDR_X_ENVOY_RETRY_GRPC_ON))
-		return NULL;
-	t = arena_new(&r->stream->arena, struct retry);
+static struct retry *
+retry_begin(struct router *r, const struct retry_policy *p)
+{
+	struct retry *t = arena_new(&r->stream->arena, struct retry);
+
 	t->router = r;
 	t->policy = p;
 	t->on = p->on;
@@ -365,8 +366,24 @@ retry_new(struct router *r)
 	timer_init(&t->timer, on_time, t);
 	t->at_once.fn = on_time;
 	t->at_once.arg = t;
-	read_headers(t, &r->stream->arena, h);
+	read_headers(t, &r->stream->arena, r->request);
 	return t->on ? t : NULL;
+}
+
+struct retry *
+retry_new(struct router *r)
+{
+	static const struct retry_policy none = {
+	    .num_retries = 1, .base_ms = 25, .max_ms = 250, .host_attempts = 1};
+	const struct retry_policy *p = r->route->retry ? r->route->retry : &none;
+	struct headers *h = r->request;
+	struct retry *t = NULL;
+
+	if (p->on || headers_has(h, HDR_X_ENVOY_RETRY_ON) ||
+	    headers_has(h, HDR_X_ENVOY_RETRY_GRPC_ON))
+		t = retry_begin(r, p);
+	headers_remove_set(h, &stripped);
+	return t;
 }
 
 void

@@ -58,7 +58,7 @@ struct retry {
 	struct flush at_once;
 };
 
-/* Reads the route's policy and the request's headers.  NULL: sent once. */
+/* Reads the route's policy and the request's headers, which it takes out.  NULL: sent once. */
 struct retry *retry_new(struct router *r);
 /* Nothing is tried again from now on: lets go of the breaker, orders nothing. */
 void retry_end(struct retry **rp);

@@ -204,20 +204,6 @@ end_request(struct router *r)
 		router_start_try_timers(r->attempt);
 }
 
-/* For us alone. */
-#define STRIPPED(ID)                                                                               \
-	ID(X_ENVOY_UPSTREAM_RQ_TIMEOUT_MS)                                                         \
-	ID(X_ENVOY_UPSTREAM_RQ_PER_TRY_TIMEOUT_MS)                                                 \
-	ID(X_ENVOY_UPSTREAM_RQ_TIMEOUT_ALT_RESPONSE)                                               \
-	ID(X_ENVOY_UPSTREAM_STREAM_DURATION_MS)                                                    \
-	ID(X_ENVOY_HEDGE_ON_PER_TRY_TIMEOUT)                                                       \
-	ID(X_ENVOY_MAX_RETRIES)                                                                    \
-	ID(X_ENVOY_RETRY_ON)                                                                       \
-	ID(X_ENVOY_RETRY_GRPC_ON)                                                                  \
-	ID(X_ENVOY_RETRIABLE_STATUS_CODES)                                                         \
-	ID(X_ENVOY_RETRIABLE_HEADER_NAMES)
-static const struct header_set stripped = HEADER_SET(STRIPPED);
-
 static void
 route_to_cluster(struct router *r)
 {
@@ -234,11 +220,10 @@ route_to_cluster(struct router *r)
 		r->has_hash = hash_policies_apply(r->route->hash_policies, r->request, &s->info,
 		    &s->arena, &r->hash, &r->cookies);
 	router_read_timeouts(r);
-	r->retry = retry_new(r);
-	headers_remove_set(r->request, &stripped);
 	s->info.attempts = 1;
 	router_say_attempt(r);
 	route_rewrite_request(r->route, r->request, &s->info, r->config->suppress_envoy_headers);
+	r->retry = retry_new(r); /* a route may add headers that ask for retries */
 	if (r->request_ended)
 		router_start_timeout(r);
 	router_try(r, false);

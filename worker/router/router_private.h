@@ -123,7 +123,7 @@ void router_give_up(struct router *r, const struct router_reply *reply);
 
 /* ---- timeout.c */
 
-/* Finds the timeouts in force and says what to expect. */
+/* Finds the timeouts in force, takes their headers out and says what to expect. */
 void router_read_timeouts(struct router *r);
 void router_start_timeout(struct router *r);  /* the request is complete */
 /* Of another attempt: what is left of the time goes to the host. */

@@ -50,6 +50,15 @@ read_attempt_timeouts(struct router *r)
 		r->hedge = str_eqz(hedge, "true");
 }
 
+/* For us alone. */
+#define STRIPPED(ID)                                                                               \
+	ID(X_ENVOY_UPSTREAM_RQ_TIMEOUT_MS)                                                         \
+	ID(X_ENVOY_UPSTREAM_RQ_PER_TRY_TIMEOUT_MS)                                                 \
+	ID(X_ENVOY_UPSTREAM_RQ_TIMEOUT_ALT_RESPONSE)                                               \
+	ID(X_ENVOY_UPSTREAM_STREAM_DURATION_MS)                                                    \
+	ID(X_ENVOY_HEDGE_ON_PER_TRY_TIMEOUT)
+static const struct header_set stripped = HEADER_SET(STRIPPED);
+
 /* What is left for this attempt; at the end 1, since 0 would be for ever. */
 static uint64_t
 expected_ms(const struct router *r)
@@ -87,6 +96,7 @@ router_read_timeouts(struct router *r)
 	r->timeout_status =
 	    headers_has(h, HDR_X_ENVOY_UPSTREAM_RQ_TIMEOUT_ALT_RESPONSE) ? 204 : 504;
 	read_attempt_timeouts(r);
+	headers_remove_set(h, &stripped);
 	if (!expected_stands)
 		router_say_expected(r);
 }

@@ -281,6 +281,7 @@ headers_add_conditions_codes_and_names(void **state)
 	headers_set_id(&w->request, HDR_X_ENVOY_RETRIABLE_STATUS_CODES, STR("418,x, 500,99999"));
 	headers_set_id(&w->request, HDR_X_ENVOY_RETRIABLE_HEADER_NAMES, STR("X-Again,,"));
 	t = retry_new(&w->router);
+	assert_int_equal(w->request.len, 0);
 	assert_int_equal(t->left, 7);
 	assert_int_equal(t->n_codes, 3);
 	assert_true(retry_would_on_answer(t, answer(w, 404)));
