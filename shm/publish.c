@@ -3,6 +3,7 @@
  * writer; killed anywhere it leaves a directory that readers and the next
  * admin understand: memory first, record next, its end last.
  */
+#include <stdlib.h>
 #include <string.h>
 
 #include "lib/base/assert.h"
@@ -113,6 +114,15 @@ let_go_by_all(const struct segment *seg)
 	return lowest;
 }
 
+static int
+by_retirement(const void *a, const void *b)
+{
+	uint64_t x = (*(struct seg_record *const *)a)->retired;
+	uint64_t y = (*(struct seg_record *const *)b)->retired;
+
+	return x < y ? -1 : x > y;
+}
+
 /* What an admin before us retired, once; later ones are added as they are retired. */
 static void
 know_retired(struct segment *seg)
@@ -126,23 +136,45 @@ know_retired(struct segment *seg)
 	while (seg->h->retired && (r = record_next(seg, &off)) != NULL)
 		if (record_state(r) != RECORD_LIVE)
 			*vec_push(&seg->retired[r->scope]) = r;
+	for (int i = 0; i < STAT_SCOPES; i++)
+		if (seg->retired[i].len)
+			qsort(seg->retired[i].at, seg->retired[i].len, sizeof(seg->retired[i].at[0]),
+			    by_retirement);
 }
 
+/* Drops what was taken from the front, now and then. */
+static void
+close_gap(struct segment *seg, enum stat_scope scope)
+{
+	size_t n = seg->retired_first[scope];
+
+	if (n < 64 || n < seg->retired[scope].len / 2)
+		return;
+	seg->retired[scope].len -= n;
+	memmove(seg->retired[scope].at, seg->retired[scope].at + n,
+	    seg->retired[scope].len * sizeof(seg->retired[scope].at[0]));
+	seg->retired_first[scope] = 0;
+}
+
+/* The first that is let go and has room for the name; behind one that is not let go, none is. */
 static struct seg_record *
 take_reusable(struct segment *seg, enum stat_scope scope, struct str prefix)
 {
 	uint64_t let_go;
 
 	know_retired(seg);
-	if (seg->retired[scope].len == 0)
+	if (seg->retired_first[scope] == seg->retired[scope].len)
 		return NULL;
 	let_go = let_go_by_all(seg);
-	for (size_t i = 0; i < seg->retired[scope].len; i++) {
+	for (size_t i = seg->retired_first[scope]; i < seg->retired[scope].len; i++) {
 		struct seg_record *r = seg->retired[scope].at[i];
 
-		if (r->name_room < prefix.n || r->retired > let_go)
+		if (r->retired > let_go)
+			break;
+		if (r->name_room < prefix.n)
 			continue;
-		seg->retired[scope].at[i] = seg->retired[scope].at[--seg->retired[scope].len];
+		seg->retired[scope].at[i] = seg->retired[scope].at[seg->retired_first[scope]++];
+		close_gap(seg, scope);
 		return r;
 	}
 	return NULL;

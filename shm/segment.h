@@ -38,7 +38,8 @@ struct segment {
 	struct map index[STAT_SCOPES];
 	uint64_t seen_end, seen_version, seen_reused;
 	/* admin: records that wait for a new name, by scope */
-	VEC(struct seg_record *) retired[STAT_SCOPES];
+	VEC(struct seg_record *) retired[STAT_SCOPES]; /* in the order of their retirement */
+	size_t retired_first[STAT_SCOPES];             /* those before it are taken again */
 	bool retired_known;
 };
 
