@@ -11,6 +11,7 @@
 #include "master/launch.h"
 #include "master/line.h"
 #include "master/master_private.h"
+#include "master/sockets.h"
 #include "shm/block.h"
 
 #define HELLO_MS 10000 /* from the start of the process to its hello */
@@ -61,8 +62,10 @@ restart_refused(struct master *m, struct str why)
 		return;
 	log_warning(LOG_MASTER, "hot restart: refused: " STR_FMT, STR_ARG(why));
 	stat_inc(&m->stats->handovers_refused);
-	if (m->state == MASTER_SERVING) /* it may have died between taking the names and "drain" */
+	if (m->state == MASTER_SERVING) { /* it may have died between taking the names and "drain" */
 		master_take_names(m);
+		sockets_reopen(m->sockets);
+	}
 	forget_process(&m->restart);
 	m->restart.running = false;
 	control_done(m->control, WAITS_FOR_RESTART, CONTROL_REFUSED, why);

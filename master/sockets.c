@@ -31,7 +31,9 @@ struct socket_row {
 	bool shared;  /* one socket for all workers */
 	bool asked;   /* by the admin that is here */
 	int backlog;
+	uint32_t mode; /* of a Unix socket's file */
 	bool claimed; /* admin asked for it; else it was only inherited */
+	bool given_up; /* the heir does not listen there: opened again if we are to serve again */
 	unsigned n;
 	struct one_socket *at;
 };
@@ -236,7 +238,7 @@ add_sockets(struct socket_row *row, unsigned want)
 	    .backlog = row->backlog};
 	struct err err;
 
-	if (row->shared || !row->claimed || want <= row->n)
+	if (row->shared || !row->claimed || row->given_up || want <= row->n)
 		return;
 	row->at = mem_resize(row->at, want * sizeof(*row->at));
 	memset(row->at + row->n, 0, (want - row->n) * sizeof(*row->at));
@@ -366,6 +368,15 @@ take_handed(struct sockets *s, struct socket_row *row, const struct socket_optio
 }
 
 static void
+close_all(struct socket_row *row)
+{
+	for (unsigned i = 0; i < row->n; i++)
+		close(row->at[i].fd);
+	row->n = 0;
+	MEM_CLEAR(row->at);
+}
+
+static void
 announce(struct sockets *s, struct socket_row *row)
 {
 	for (unsigned w = 1; w <= s->workers; w++)
@@ -383,6 +394,24 @@ format_bound(const struct socket_row *row, struct strb *bound)
 	strb_addz(bound, text);
 }
 
+/* One whose sockets were given up. */
+static int
+open_again(struct sockets *s, struct socket_row *row, struct err *err)
+{
+	struct socket_options o = {.ipv4_compat = (row->flags & LISTEN_IPV4_COMPAT) != 0,
+	    .backlog = row->backlog,
+	    .mode = row->mode};
+
+	row->given_up = false;
+	if (open_sockets(row, s->workers, &o, err) < 0) {
+		close_all(row);
+		return -1;
+	}
+	announce(s, row); /* while we rest: sockets_go() does it */
+	sockets_give_admin(s, str_of(row->key));
+	return 0;
+}
+
 /* An inherited row is wanted by this generation too. */
 static void
 claim(struct sockets *s, struct socket_row *row, const struct listen_request *q)
@@ -395,6 +424,7 @@ claim(struct sockets *s, struct socket_row *row, const struct listen_request *q)
 	for (unsigned i = 0; i < row->n; i++)
 		socket_listen(row->at[i].fd, &o, NULL); /* the backlog of this configuration */
 	row->backlog = (int)q->backlog;
+	row->mode = (uint32_t)q->mode;
 	if (!s->stopped)
 		add_sockets(row, s->workers);
 	announce(s, row);
@@ -411,6 +441,8 @@ sockets_listen(
 	row = find_row(s, q->key, &at);
 	if (row) {
 		row->asked = true;
+		if (row->n == 0 && !row->given_up && open_again(s, row, err) < 0)
+			return -1;
 		if (row->flags != q->flags)
 			log_warning(LOG_MASTER,
 			    "listener address %s: changed options apply when it is next opened", row->key);
@@ -427,6 +459,7 @@ sockets_listen(
 	row->flags = q->flags;
 	row->asked = true;
 	row->backlog = (int)q->backlog;
+	row->mode = (uint32_t)q->mode;
 	row->claimed = true;
 	row->shared = shares_one(q, &row->address);
 	if (!take_handed(s, row, &o) && open_sockets(row, s->workers, &o, err) < 0) {
@@ -476,17 +509,42 @@ sockets_unlisten(struct sockets *s, struct str key)
 }
 
 void
-sockets_disown(struct sockets *s, struct str key)
+sockets_disown(struct sockets *s)
 {
 	for (size_t i = s->rows.len; i-- > 0;) {
 		struct socket_row *row = s->rows.at[i];
 
-		if (key.n && !str_eqz(key, row->key))
-			continue;
 		vec_remove(&s->rows, i);
 		if (!(row->flags & LISTEN_ADMIN))
 			take_from_workers(s, row);
 		row_free(row, false);
+	}
+}
+
+void
+sockets_give_up(struct sockets *s, struct str key)
+{
+	size_t at;
+	struct socket_row *row = find_row(s, key, &at);
+
+	if (row == NULL)
+		return;
+	if (!(row->flags & LISTEN_ADMIN))
+		take_from_workers(s, row);
+	close_all(row);
+	row->given_up = true;
+}
+
+void
+sockets_reopen(struct sockets *s)
+{
+	for (size_t i = 0; i < s->rows.len; i++) {
+		struct socket_row *row = s->rows.at[i];
+		struct err err;
+
+		if (row->given_up && open_again(s, row, &err) < 0)
+			log_error(LOG_MASTER, "listener address %s: cannot be opened again: %s", row->key,
+			    err.text);
 	}
 }
 
@@ -511,7 +569,7 @@ sockets_give_admin(struct sockets *s, struct str key)
 	size_t at;
 	struct socket_row *row = find_row(s, key, &at);
 
-	if (row && (row->flags & LISTEN_ADMIN) && row->claimed && !s->stopped)
+	if (row && (row->flags & LISTEN_ADMIN) && row->claimed && row->n && !s->stopped)
 		give(s, row, 0, 0, false);
 }
 

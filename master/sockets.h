@@ -83,8 +83,11 @@ void sockets_drop_handed(struct sockets *s);
 int sockets_inherit(struct sockets *s, struct str key, uint64_t flags, int fd, struct err *err);
 /* The nth socket of all rows; false: there is none. */
 bool sockets_each(const struct sockets *s, size_t n, struct socket_at *out);
-/* Another generation has this address (key empty: all of them): closed here and in the workers. */
-void sockets_disown(struct sockets *s, struct str key);
+/* We shall not serve again: closed here and in the workers. */
+void sockets_disown(struct sockets *s);
+/* The heir does not listen at this address: closed here and in the workers until sockets_reopen(). */
+void sockets_give_up(struct sockets *s, struct str key);
+void sockets_reopen(struct sockets *s); /* we are to serve again */
 /* Closes a row that was inherited in vain and gives its key in `key`; empty: there is none. */
 struct str sockets_forget_unclaimed(struct sockets *s, struct strb *key);
 
