@@ -13,6 +13,7 @@
 #include "lib/ipc/listen.h"
 #include "master/master_private.h"
 #include "master/sockets.h"
+#include "master/successor.h"
 #include "shm/lane.h"
 
 #define CUT_MS 1000   /* orphans end what is held too long by themselves */
@@ -32,6 +33,7 @@ struct adopted {
 	uint64_t holding[DRAIN_KINDS];
 	char *who; /* some of its connections by name; owned, NULL: none */
 	pid_t pid; /* 0: has not answered */
+	unsigned way;	  /* number of our worker that takes its idle connections; 0: none yet */
 	uint64_t indexes; /* its sockets have lower ones */
 	bool admin, told, ending, gone;
 };
@@ -67,6 +69,25 @@ adopt_late(void *arg)
 
 /* ---- telling */
 
+/* Where its idle connections go. */
+static void
+give_way(struct adopted *a)
+{
+	struct master *m = a->master;
+	struct message out;
+	int fd;
+
+	if (a->way == 0)
+		a->way = m->ways_given++ % m->children.n + 1;
+	fd = successor_way(&m->children.at[a->way]);
+	if (fd < 0)
+		return;
+	message_init(&out, MSG_HAND_TO);
+	out.fd = fd;
+	channel_send(a->channel, &out);
+	close(fd);
+}
+
 static void
 tell_drain(struct adopted *a)
 {
@@ -76,6 +97,8 @@ tell_drain(struct adopted *a)
 	if (a->told || a->gone || a->pid == 0)
 		return;
 	a->told = true;
+	if (!a->admin)
+		give_way(a);
 	message_init(&out, a->admin ? MSG_DRAIN_ADMIN : MSG_DRAIN);
 	master_order(a->master, &order);
 	drain_order_put(&out, &order);
@@ -369,6 +392,18 @@ adopted_drain(struct master *m)
 	list_for_each(n, &m->adopted) tell_drain(list_entry(n, struct adopted, node));
 	list_for_each(n, &m->adopted)
 	    stop_idle_admin(m, list_entry(n, struct adopted, node)->generation);
+}
+
+void
+adopted_worker_came(struct master *m, const struct child *c)
+{
+	list_for_each(n, &m->adopted)
+	{
+		struct adopted *a = list_entry(n, struct adopted, node);
+
+		if (a->told && !a->gone && a->way == c->index)
+			give_way(a);
+	}
 }
 
 void

@@ -13,6 +13,7 @@
 
 #include "lib/base/str.h"
 
+struct child;
 struct master;
 
 /* Asks so many processes of the generation; what answers is ours. */
@@ -35,6 +36,8 @@ struct adopted_view {
 bool adopted_each(const struct master *m, size_t n, struct adopted_view *out);
 /* All of them drain from now on. */
 void adopted_drain(struct master *m);
+/* One of our workers was started anew: those whose connections went to it get another way. */
+void adopted_worker_came(struct master *m, const struct child *c);
 /* This address is not listened on any more: they accept who waits and let go of it. */
 void adopted_removed(struct master *m, struct str key);
 /* Our end is theirs: at once, or after a drain of so many seconds. */

@@ -332,6 +332,7 @@ master_take_back(struct master *m)
 		else
 			child_start(c);
 	}
+	sockets_reopen(m->sockets);
 	sockets_go(m->sockets);
 }
 

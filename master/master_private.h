@@ -56,6 +56,7 @@ struct master {
 	struct list links; /* to other generations */
 	struct restart restart;
 	struct supervisor supervisor;
+	unsigned ways_given; /* to adopted workers: ours take turns */
 	struct list adopted; /* orphans that are ours now, adopt.c */
 	struct timer adoption;
 	void (*adoption_done)(struct master *m);

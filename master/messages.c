@@ -120,6 +120,7 @@ on_worker_ready(struct master *m, struct child *c, struct message_view *v)
 		return;
 	child_became_ready(c);
 	sockets_worker_came(m->sockets, c->index);
+	successor_worker_came(m, c);
 	successor_look(m);
 }
 

@@ -9,6 +9,7 @@
 #include "master/master_private.h"
 #include "master/report.h"
 #include "master/sockets.h"
+#include "master/successor.h"
 #include "shm/block.h"
 #include "shm/flags.h"
 
@@ -115,6 +116,7 @@ predecessor_hello(struct master *m, int fd, const struct handover_packet *p)
 	l->pid = handover_u(p, FIELD_PID);
 	l->epoch = handover_u(p, FIELD_EPOCH);
 	l->generation = handover_u(p, FIELD_ID);
+	l->workers = handover_u(p, FIELD_WORKERS);
 	if (bad) {
 		refuse_hello(m, l, str_of(err.text));
 		return;
@@ -166,10 +168,8 @@ on_removed(struct master *m, struct link *l, const struct handover_packet *p)
 {
 	struct str key = handover_s(p, FIELD_KEY);
 
-	if (key.n && m->state == MASTER_HANDED_OVER)
-		sockets_disown(m->sockets, key);
-	else if (key.n)
-		sockets_unlisten(m->sockets, key);
+	if (key.n)
+		sockets_give_up(m->sockets, key);
 }
 
 /* It drains too, so its end is not ours to mend: we turn to the one that serves now. */
@@ -178,7 +178,7 @@ on_forget(struct master *m, struct link *l, const struct handover_packet *p)
 {
 	if (l->state != LINK_SERVES || m->state != MASTER_HANDED_OVER)
 		return;
-	sockets_disown(m->sockets, STR(""));
+	sockets_disown(m->sockets);
 	link_leave(l);
 	predecessor_report(m);
 }
@@ -236,7 +236,7 @@ on_goodbye(struct master *m, struct link *l, const struct handover_packet *p)
 	if (m->state != MASTER_HANDED_OVER || !handover_u(p, FIELD_ENDING))
 		return;
 	m->line_ends = true;
-	sockets_disown(m->sockets, STR(""));
+	sockets_disown(m->sockets);
 	master_end_by(m, handover_u(p, FIELD_SECONDS));
 }
 
@@ -258,6 +258,7 @@ on_take_back(struct master *m, struct link *l, const struct handover_packet *p)
 	master_order(m, &order);
 	drain_order_pack(&b, &order);
 	link_send(l, &b, -1);
+	successor_pairs(m, l);
 	l->deadline_ns = loop_now_ns(m->loop) + drain_order_last_s(&order) * NS_PER_S;
 }
 
@@ -327,6 +328,7 @@ join(struct master *m)
 	handover_put_u(&b, FIELD_PID, (uint64_t)getpid());
 	handover_put_u(&b, FIELD_EPOCH, m->settings->restart_epoch);
 	handover_put_u(&b, FIELD_ID, m->dir.generation);
+	handover_put_u(&b, FIELD_WORKERS, m->children.n);
 	sent = handover_send(fd, &b, -1);
 	strb_fini(&b);
 	if (sent <= 0) {

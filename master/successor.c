@@ -9,6 +9,7 @@
 #include "lib/base/log.h"
 #include "lib/ipc/control.h"
 #include "lib/ipc/listen.h"
+#include "master/adopt.h"
 #include "master/control.h"
 #include "master/master_private.h"
 #include "master/options.h"
@@ -235,27 +236,68 @@ successor_gives_up(struct master *m, const char *why)
 
 /* ---- step 4: we serve */
 
-/* One pair of connected sockets for each of its workers; ours are shared out evenly. */
-static void
-make_pairs(struct master *m, struct link *l)
+static struct child *
+taker_of(struct master *m, uint64_t worker)
 {
-	for (unsigned w = 1; w <= l->workers && w <= 1024; w++) {
-		struct child *ours = &m->children.at[(w - 1) % m->children.n + 1];
-		struct message out;
-		struct strb b = {0};
-		int fds[2];
+	return &m->children.at[(worker - 1) % m->children.n + 1];
+}
 
-		if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds) < 0)
+int
+successor_way(struct child *ours)
+{
+	struct message out;
+	int fds[2];
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds) < 0)
+		return -1;
+	message_init(&out, MSG_HAND_FROM);
+	out.fd = fds[0];
+	child_send(ours, &out);
+	close(fds[0]);
+	return fds[1];
+}
+
+/* One pair of connected sockets for each of its workers; ours are shared out evenly.  `only` that
+ * one of ours takes part; NULL: all. */
+static void
+make_pairs(struct master *m, struct link *l, const struct child *only)
+{
+	for (uint64_t w = 1; w <= l->workers && w <= 1024; w++) {
+		struct child *ours = taker_of(m, w);
+		struct strb b = {0};
+		int fd;
+
+		if (only && ours != only)
+			continue;
+		fd = successor_way(ours);
+		if (fd < 0)
 			return;
-		message_init(&out, MSG_HAND_FROM);
-		out.fd = fds[0];
-		child_send(ours, &out);
 		handover_begin(&b, HANDOVER_PAIR);
 		handover_put_u(&b, FIELD_INDEX, w);
-		link_send(l, &b, fds[1]);
-		close(fds[0]);
-		close(fds[1]);
+		link_send(l, &b, fd);
+		close(fd);
 	}
+}
+
+void
+successor_pairs(struct master *m, struct link *l)
+{
+	make_pairs(m, l, NULL);
+}
+
+void
+successor_worker_came(struct master *m, struct child *c)
+{
+	if (m->state != MASTER_SERVING)
+		return;
+	list_for_each(n, &m->links)
+	{
+		struct link *l = list_entry(n, struct link, node);
+
+		if (l->state == LINK_DRAINS)
+			make_pairs(m, l, c);
+	}
+	adopted_worker_came(m, c);
 }
 
 static void
@@ -290,7 +332,7 @@ on_go(struct master *m, struct link *l)
 		return;
 	link_enter(l, LINK_DRAINS);
 	master_go(m);
-	make_pairs(m, l);
+	make_pairs(m, l, NULL);
 	handover_begin(&b, HANDOVER_DRAIN);
 	master_order(m, &order);
 	drain_order_pack(&b, &order);
@@ -392,11 +434,14 @@ successor_joined(struct master *m, int fd, const struct handover_packet *p)
 	l->pid = handover_u(p, FIELD_PID);
 	l->epoch = handover_u(p, FIELD_EPOCH);
 	l->generation = handover_u(p, FIELD_ID);
+	l->workers = handover_u(p, FIELD_WORKERS);
 	l->forgot = true;
 	log_info(LOG_MASTER, "generation %u: pid %d drains on, its successor does not serve",
 	    (unsigned)l->generation, (int)l->pid);
 	if (m->state != MASTER_SERVING)
 		link_goodbye(l, true, master_seconds_left(m));
+	else
+		make_pairs(m, l, NULL);
 }
 
 /* It may have died between taking the names and telling us to drain. */

@@ -10,6 +10,7 @@
 #include "lib/ipc/handover.h"
 #include "master/link.h"
 
+struct child;
 struct master;
 struct options;
 struct settings;
@@ -26,6 +27,13 @@ void successor_gives_up(struct master *m, const char *why);
 
 /* A reload gave up an address: draining generations close theirs, so that it can be opened again. */
 void successor_removed(struct master *m, struct str key);
+
+/* The other end of a new way on which idle connections come to this worker of ours; -1. */
+int successor_way(struct child *ours);
+/* Ways for the workers of a generation that drains: all, or those that led to a worker which was
+ * started anew. */
+void successor_pairs(struct master *m, struct link *l);
+void successor_worker_came(struct master *m, struct child *c);
 
 /* From link.c. */
 void successor_hears(struct master *m, struct link *l, struct handover_packet *p);

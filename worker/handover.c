@@ -3,15 +3,18 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "lib/base/clock.h"
 #include "lib/base/log.h"
 #include "lib/base/mem.h"
 #include "lib/event/loop.h"
 #include "lib/ipc/handover.h"
+#include "worker/drain.h"
 #include "worker/hcm/hcm.h"
 #include "worker/listener/listener.h"
 
 #define UNANSWERED_MOST 64u
 #define PACKET_MOST 2048u
+#define ANOTHER_WAY_NS (3 * NS_PER_S)
 
 struct offered {
 	struct list node;
@@ -21,7 +24,7 @@ struct offered {
 };
 
 struct handover_way {
-	struct list node; /* of handover->from */
+	struct list node; /* of handover->from, or ->before */
 	struct handover *all;
 	struct io io;
 	int fd;
@@ -45,11 +48,12 @@ write_offer(struct strb *b, const struct hcm_place *place, const struct hcm_give
 	handover_put_u(b, FIELD_HTTP1, g->http1);
 }
 
+/* `refused`: not to be offered again. */
 static void
-keep(struct handover *h, struct offered *o)
+keep(struct handover *h, struct offered *o, bool refused)
 {
 	list_remove(&o->node);
-	o->given.kept = true;
+	o->given.kept = refused;
 	if (o->place->config)
 		hcm_take(h->hcm, o->place, o->fd, &o->given);
 	else
@@ -78,7 +82,7 @@ offer(struct handover_way *w, struct hcm_conn *c)
 		w->unanswered++;
 		return true;
 	}
-	keep(w->all, o);
+	keep(w->all, o, true);
 	return sent < 0;
 }
 
@@ -115,7 +119,7 @@ on_answer(struct handover_way *w, bool yes)
 	o = list_entry(n, struct offered, node);
 	w->unanswered--;
 	if (!yes) {
-		keep(w->all, o);
+		keep(w->all, o, true);
 		return;
 	}
 	list_remove(&o->node);
@@ -183,10 +187,11 @@ way_free(struct handover_way *w)
 	close(w->fd);
 	list_remove(&w->node);
 	while ((n = list_first(&w->offered)) != NULL)
-		keep(w->all, list_entry(n, struct offered, node));
+		keep(w->all, list_entry(n, struct offered, node), false);
 	mem_free(w);
 }
 
+/* Whoever serves now gives us another way soon; our idle connections wait a moment for it. */
 static void
 on_way_ended(struct handover_way *w)
 {
@@ -194,6 +199,8 @@ on_way_ended(struct handover_way *w)
 
 	if (h->to == w) {
 		h->to = NULL;
+		if (h->hcm->drain->draining)
+			h->hcm->hold_until_ns = loop_now_ns(h->hcm->loop) + ANOTHER_WAY_NS;
 		handover_stop(h);
 	}
 	way_free(w);
@@ -241,9 +248,11 @@ way_new(struct handover *h, int fd)
 void
 handover_to(struct handover *h, int fd)
 {
-	if (h->to)
-		way_free(h->to);
+	if (h->to) /* it may have said yes to some already */
+		list_push_back(&h->before, &h->to->node);
 	h->to = way_new(h, fd);
+	if (h->hcm->drain->draining)
+		handover_start(h);
 }
 
 void
@@ -260,6 +269,7 @@ handover_start(struct handover *h)
 	if (h->to == NULL)
 		return;
 	h->offering = true;
+	h->hcm->hold_until_ns = 0;
 	hcm_on_idle(h->hcm, on_idle, h);
 	offer_all(h);
 }
@@ -276,7 +286,10 @@ handover_stop(struct handover *h)
 unsigned
 handover_unanswered(const struct handover *h)
 {
-	return h->to ? h->to->unanswered : 0;
+	unsigned n = h->to ? h->to->unanswered : 0;
+
+	list_for_each(at, &h->before) n += list_entry(at, struct handover_way, node)->unanswered;
+	return n;
 }
 
 void
@@ -284,6 +297,7 @@ handover_init(struct handover *h, struct hcm *hcm, struct listeners *ls)
 {
 	*h = (struct handover){.hcm = hcm, .listeners = ls};
 	list_init(&h->from);
+	list_init(&h->before);
 }
 
 void
@@ -295,5 +309,7 @@ handover_fini(struct handover *h)
 		way_free(h->to);
 	h->to = NULL;
 	while ((n = list_first(&h->from)) != NULL)
+		way_free(list_entry(n, struct handover_way, node));
+	while ((n = list_first(&h->before)) != NULL)
 		way_free(list_entry(n, struct handover_way, node));
 }

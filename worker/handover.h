@@ -22,13 +22,15 @@ struct handover {
 	struct hcm *hcm;
 	struct listeners *listeners;
 	struct handover_way *to; /* where ours go; NULL: nowhere */
+	struct list before;	 /* ways of `to` before: only their answers count */
 	struct list from;	 /* ways on which others come */
 	bool offering;
 };
 
 void handover_init(struct handover *h, struct hcm *hcm, struct listeners *ls);
 void handover_fini(struct handover *h);
-void handover_to(struct handover *h, int fd);	/* takes fd */
+/* Takes fd.  While we drain, a new way replaces the last one: its other end went, or drains too. */
+void handover_to(struct handover *h, int fd);
 void handover_from(struct handover *h, int fd); /* takes fd */
 /* The drain began: idle ones go now, busy ones when their response is written. */
 void handover_start(struct handover *h);

@@ -332,6 +332,179 @@ an_address_that_a_start_does_not_want_is_refused_at_once(void **state)
 	scene_fini(&sc);
 }
 
+static void
+a_removed_address_comes_back_with_the_old_generation(void **state)
+{
+	struct scene sc;
+	struct generation g;
+	pid_t first;
+	uint16_t second;
+	int fd;
+
+	serve_two(&sc);
+	first = sc.proxy;
+	second = port_of(&sc, "second");
+	fd = generation_hold(&sc, 4000);
+	scene_write_config(&sc, CONF_SIMPLE);
+	assert_int_equal(generation_restart(&sc), 0);
+	WAIT_FOR(is_refused(second));
+	g = generation_of(&sc);
+	generation_kill(&g);
+	WAIT_FOR(generation_serving(&sc) == first);
+	sc.proxy = first;
+	WAIT_FOR(!is_refused(second));
+	assert_serves(&sc);
+	generation_let_go(fd);
+	scene_fini(&sc);
+}
+
+/* ---- idle connections find their way */
+
+static void
+assert_answers(int fd)
+{
+	struct reply r;
+
+	client_send(fd, "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+	r = client_reply(fd, false);
+	assert_int_equal(r.status, 200);
+	assert_null(reply_header(&r, "connection"));
+	reply_free(&r);
+}
+
+static void
+idle_connections_of_orphans_go_to_who_adopts_them(void **state)
+{
+	struct scene sc;
+	struct generation g;
+	int fd[20];
+
+	serve(&sc);
+	for (int i = 0; i < 20; i++) {
+		fd[i] = client_connect(sc.port);
+		assert_answers(fd[i]);
+	}
+	g = generation_of(&sc);
+	process_kill(g.master);
+	generation_start(&sc, NULL);
+	WAIT_FOR(process_is_gone(g.worker[0])); /* they hold nothing more */
+	WAIT_FOR(process_is_gone(g.worker[1]));
+	assert_stat(&sc, "baton.cx_handed_over", 20);
+	for (int i = 0; i < 20; i++) {
+		assert_answers(fd[i]);
+		close(fd[i]);
+	}
+	scene_fini(&sc);
+}
+
+/* The direct heir has gone; what becomes idle only then goes to the one that serves. */
+static void
+a_busy_connection_finds_the_youngest_when_its_heir_has_gone(void **state)
+{
+	struct scene sc;
+	struct reply r;
+	pid_t first, second;
+	int fd;
+
+	serve(&sc);
+	first = sc.proxy;
+	fd = client_connect(sc.port);
+	client_send(fd, "GET /?delay_ms=2500 HTTP/1.1\r\nHost: a\r\n\r\n");
+	scene_wait_stat(&sc, "cluster.api.upstream_rq_active", 1);
+	assert_int_equal(generation_restart(&sc), 0);
+	second = sc.proxy;
+	assert_int_equal(generation_restart(&sc), 0);
+	WAIT_FOR(process_is_gone(second));
+	assert_false(process_is_gone(first));
+	r = client_reply(fd, false);
+	assert_int_equal(r.status, 200);
+	assert_null(reply_header(&r, "connection"));
+	reply_free(&r);
+	WAIT_FOR(process_is_gone(first));
+	assert_answers(fd);
+	close(fd);
+	scene_fini(&sc);
+}
+
+static void
+idle_connections_follow_a_rollback(void **state)
+{
+	struct scene sc;
+	pid_t first, second;
+	char *out;
+	int fd, held;
+
+	serve(&sc);
+	first = sc.proxy;
+	held = generation_hold(&sc, 2500);
+	assert_int_equal(generation_restart(&sc), 0);
+	second = sc.proxy;
+	fd = client_connect(sc.port);
+	assert_answers(fd);
+	assert_int_equal(scene_run_tool(&sc, &out, "batonctl", "rollback", NULL), 0);
+	mem_free(out);
+	sc.proxy = first;
+	WAIT_FOR(process_is_gone(second)); /* it holds nothing more */
+	assert_answers(fd);
+	generation_let_go(held);
+	assert_answers(fd);
+	close(fd);
+	scene_fini(&sc);
+}
+
+/* ---- an old generation that is stopped */
+
+static int
+exit_status(pid_t pid)
+{
+	int status;
+
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+static void
+one_that_is_stopped_before_go_is_given_up(void **state)
+{
+	struct scene sc;
+	pid_t pid;
+
+	serve(&sc);
+	pid = generation_spawn(&sc, "auto");
+	scene_wait_log(&sc, "taking over from");
+	kill(sc.proxy, SIGSTOP); /* it has given everything, and will not say "go" */
+	assert_int_equal(exit_status(pid), 1);
+	assert_serves(&sc); /* its workers do */
+	kill(sc.proxy, SIGCONT);
+	assert_serves(&sc);
+	assert_stat(&sc, "baton.handovers_refused", 1);
+	assert_int_equal(generation_restart(&sc), 0);
+	assert_serves(&sc);
+	scene_fini(&sc);
+}
+
+static void
+one_that_is_stopped_after_go_is_done_without(void **state)
+{
+	struct scene sc;
+	struct generation old;
+	pid_t pid;
+
+	serve(&sc);
+	old = generation_of(&sc);
+	pid = generation_spawn(&sc, "auto");
+	scene_wait_log(&sc, "starting -> serving");
+	WAIT_FOR(generation_serving(&sc) == pid);
+	kill(old.master, SIGSTOP); /* with "drain" read or not */
+	sc.proxy = pid;
+	WAIT_FOR(scene_stat(&sc, "server.hot_restart_epoch") == 1);
+	assert_serves(&sc);
+	kill(old.master, SIGCONT);
+	WAIT_FOR(process_is_gone(old.master));
+	assert_serves(&sc);
+	scene_fini(&sc);
+}
+
 int
 main(void)
 {
@@ -346,6 +519,12 @@ main(void)
 	    cmocka_unit_test(adopted_orphans_outlive_their_adopter),
 	    cmocka_unit_test(an_orphan_serves_until_it_is_told_to_end),
 	    cmocka_unit_test(an_address_that_a_start_does_not_want_is_refused_at_once),
+	    cmocka_unit_test(a_removed_address_comes_back_with_the_old_generation),
+	    cmocka_unit_test(idle_connections_of_orphans_go_to_who_adopts_them),
+	    cmocka_unit_test(a_busy_connection_finds_the_youngest_when_its_heir_has_gone),
+	    cmocka_unit_test(idle_connections_follow_a_rollback),
+	    cmocka_unit_test(one_that_is_stopped_before_go_is_given_up),
+	    cmocka_unit_test(one_that_is_stopped_after_go_is_done_without),
 	};
 
 	generations_adopt();

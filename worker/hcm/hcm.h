@@ -37,6 +37,7 @@ struct hcm {
 	/* Draining with a successor: who takes idle HTTP/1 connections. */
 	void (*on_idle)(void *arg, struct hcm_conn *c);
 	void *on_idle_arg;
+	uint64_t hold_until_ns; /* nobody takes them just now: idle HTTP/1 ones are not closed before */
 };
 
 struct hcm_place {

@@ -72,7 +72,9 @@ window_end_ns(const struct hcm_conn *c)
 {
 	uint64_t end_ns = drain_end_ns(c->hcm->drain), place_end_ns = c->place->end_ns;
 
-	return place_end_ns ? earlier(end_ns, place_end_ns) : end_ns;
+	if (place_end_ns)
+		end_ns = earlier(end_ns, place_end_ns);
+	return hcm_is_http2(c) || end_ns > c->hcm->hold_until_ns ? end_ns : c->hcm->hold_until_ns;
 }
 
 static uint64_t
