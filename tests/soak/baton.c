@@ -359,10 +359,13 @@ baton_stat(const char *name)
 	char *argv[] = {program("batonstat"), "-1", "-r", runtime_path, "-f", (char *)name, NULL};
 	struct strb b = {0};
 	int64_t value = -1;
-	const char *colon;
+	int code = process_run(argv, &b);
+	const char *colon = code == 0 ? strrchr(strb_z(&b), ':') : NULL;
 
-	if (process_run(argv, &b) == 0 && (colon = strrchr(strb_z(&b), ':')) != NULL)
+	if (colon)
 		value = atoll(colon + 1);
+	else
+		printf("batonstat: exit %d, %s\n", code, strb_z(&b));
 	strb_fini(&b);
 	return value;
 }

@@ -649,6 +649,20 @@ is_alone(void)
 	return n_all == FULL + 2 && generations() == 1;
 }
 
+/* The restarts before may have left another number of workers. */
+void
+points_begin(void)
+{
+	uint64_t until = clock_mono_ns() + SETTLE_NS;
+	pid_t pid = baton_spawn("2", "auto");
+
+	snprintf(what, sizeof(what), "before the first point");
+	while (baton_master() != pid && clock_mono_ns() < until)
+		loop_turn(5);
+	if (baton_master() != pid)
+		FAULT("a restart does not serve");
+}
+
 void
 points_quiet(void)
 {

@@ -306,6 +306,7 @@ run(const struct plan *plan)
 	if (plan->subject == &subject_baton)
 		repeat(PHASE_KILLS, plan->kills, kill_one, "workers killed");
 	if (plan->subject == &subject_baton && plan->points) {
+		points_begin();
 		be_quiet();
 		repeat(PHASE_POINTS, plan->points, kill_anything, "kill points");
 	}
