@@ -1,5 +1,6 @@
 #include "master/sockets.h"
 
+#include <fcntl.h>
 #include <inttypes.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -642,6 +643,7 @@ sockets_inherit(struct sockets *s, struct str key, uint64_t flags, int fd, struc
 	address_local(&a, fd);
 	if (a.len == 0)
 		return err_set(err, "'" STR_FMT "': not a socket", STR_ARG(key));
+	fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK); /* no worker ever waits in accept */
 	if (row == NULL) {
 		row = mem_new(struct socket_row);
 		row->key = str_dupz(key);

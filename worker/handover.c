@@ -1,5 +1,6 @@
 #include "worker/handover.h"
 
+#include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -149,6 +150,16 @@ answer(struct handover_way *w, enum handover_word word)
 	strb_fini(&b);
 }
 
+/* The partner should have done so; a worker that blocks is a worker that hangs. */
+static void
+never_block(int fd)
+{
+	int flags = fcntl(fd, F_GETFL);
+
+	if (flags >= 0 && !(flags & O_NONBLOCK))
+		fcntl(fd, F_SETFL, flags | O_NONBLOCK);
+}
+
 /* Aligned copies: the packet's bytes lie anywhere. */
 static void
 on_connection(struct handover_way *w, struct handover_packet *p)
@@ -171,6 +182,7 @@ on_connection(struct handover_way *w, struct handover_packet *p)
 	memcpy(room, local.p, local.n);
 	read_address(&g.local, str_make(room, local.n));
 	answer(w, HANDOVER_YES);
+	never_block(p->fd);
 	hcm_count_handed_over();
 	hcm_take(w->all->hcm, place, p->fd, &g);
 	p->fd = -1;
@@ -240,6 +252,7 @@ way_new(struct handover *h, int fd)
 
 	w->all = h;
 	w->fd = fd;
+	never_block(fd);
 	list_init(&w->offered);
 	io_add_level(h->hcm->loop, &w->io, fd, IO_READ, on_way, w);
 	return w;
