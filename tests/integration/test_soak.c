@@ -9,7 +9,8 @@
 
 /* Its own output says what went wrong; run-tests.sh shows it. */
 static void
-soak(const char *restarts, const char *reloads, const char *kills, const char *seconds)
+soak(const char *restarts, const char *reloads, const char *kills, const char *points,
+    const char *seconds)
 {
 	const char *path = scene_program("soak");
 	int status;
@@ -21,9 +22,11 @@ soak(const char *restarts, const char *reloads, const char *kills, const char *s
 		setenv("RESTARTS", restarts, 1);
 		setenv("RELOADS", reloads, 1);
 		setenv("KILLS", kills, 1);
+		setenv("KILLPOINTS", points, 1);
 		setenv("SECONDS", seconds, 1);
-		setenv("SLOW_S", "4", 1);
+		setenv("SLOW_S", points[0] == '0' ? "4" : "2", 1);
 		setenv("GAP_MS", "0", 1); /* a machine under test has gaps of its own */
+		setenv("START_MS", "0", 1);
 		execl(path, "soak", "baton", NULL);
 		_exit(127);
 	}
@@ -35,25 +38,32 @@ soak(const char *restarts, const char *reloads, const char *kills, const char *s
 static void
 no_client_notices_a_quiet_day(void **state)
 {
-	soak("0", "0", "0", "5");
+	soak("0", "0", "0", "0", "5");
 }
 
 static void
 killed_workers_take_only_their_connections(void **state)
 {
-	soak("0", "0", "2", "1");
+	soak("0", "0", "2", "0", "1");
 }
 
 static void
 no_client_notices_a_reload(void **state)
 {
-	soak("0", "5", "0", "1");
+	soak("0", "5", "0", "0", "1");
 }
 
 static void
 no_client_notices_a_hot_restart(void **state)
 {
-	soak("3", "0", "0", "1");
+	soak("3", "0", "0", "0", "1");
+}
+
+/* The choices follow from the seed that the soak prints first: SEED=n repeats them. */
+static void
+anything_may_be_killed_at_any_moment(void **state)
+{
+	soak("0", "0", "0", "25", "1");
 }
 
 int
@@ -64,6 +74,7 @@ main(void)
 	    cmocka_unit_test(no_client_notices_a_reload),
 	    cmocka_unit_test(no_client_notices_a_hot_restart),
 	    cmocka_unit_test(killed_workers_take_only_their_connections),
+	    cmocka_unit_test(anything_may_be_killed_at_any_moment),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

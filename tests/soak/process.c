@@ -155,6 +155,8 @@ process_run(char *const *argv, struct strb *out)
 	}
 	if (out)
 		read_file(log, out);
+	if (WIFSIGNALED(status))
+		printf("%s was killed by signal %d\n", argv[0], WTERMSIG(status));
 	mem_free(log);
 	return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
