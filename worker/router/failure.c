@@ -74,6 +74,7 @@ note_failure(struct router *r, const struct router_reply *reply)
 struct decoration {
 	struct router *router;
 	bool overloaded;
+	struct str mark;
 };
 
 static void
@@ -84,6 +85,8 @@ decorate(void *arg, struct headers *h)
 
 	if (d->overloaded && !r->config->suppress_envoy_headers)
 		headers_set_id(h, HDR_X_ENVOY_OVERLOADED, STR("true"));
+	if (d->mark.n && !r->config->suppress_envoy_headers)
+		headers_set(h, d->mark, STR("true"));
 	router_add_attempts(r, h);
 }
 
@@ -99,7 +102,7 @@ router_charge(struct router *r, struct host *host, unsigned status)
 void
 router_reply(struct router *r, const struct router_reply *reply)
 {
-	struct decoration d = {r, reply->overloaded};
+	struct decoration d = {r, reply->overloaded, reply->mark};
 
 	router_end(r);
 	note_failure(r, reply);

@@ -1,6 +1,7 @@
 #include "worker/router/router.h"
 
 #include "conf/defaults.h"
+#include "lib/base/rand.h"
 #include "worker/hcm/config.h"
 #include "worker/route/hash_policy.h"
 #include "worker/router/router_private.h"
@@ -204,6 +205,27 @@ end_request(struct router *r)
 		router_start_try_timers(r->attempt);
 }
 
+/* ClusterLoadAssignment.policy.drop_overloads */
+static bool
+is_dropped(struct router *r)
+{
+	uint32_t share = r->cluster->policy_of_members.drop_per_million;
+	bool all = share >= 1000000;
+
+	if (share == 0 || (!all && rand_below(1000000) >= share))
+		return false;
+	router_charge(r, NULL, 503);
+	router_reply(r, &(struct router_reply){
+			    .status = 503,
+			    .body = all ? STR("unconditional drop overload") : STR("drop overload"),
+			    .flag = all ? FLAG_UDO : FLAG_DO,
+			    .details = all ? STR("unconditional_drop_overload") : STR("drop_overload"),
+			    .mark = all ? STR("x-envoy-unconditional-drop-overload")
+					: STR("x-envoy-drop-overload"),
+			});
+	return true;
+}
+
 static void
 route_to_cluster(struct router *r)
 {
@@ -216,6 +238,8 @@ route_to_cluster(struct router *r)
 		return;
 	}
 	r->cluster = cluster_ref(c);
+	if (is_dropped(r))
+		return;
 	if (r->route->hash_policies && c->policy->by_hash)
 		r->has_hash = hash_policies_apply(r->route->hash_policies, r->request, &s->info,
 		    &s->arena, &r->hash, &r->cookies);

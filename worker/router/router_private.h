@@ -116,6 +116,7 @@ struct router_reply {
 	uint32_t flag;
 	struct str details; /* static or in the stream's arena */
 	bool overloaded;    /* x-envoy-overloaded: true */
+	struct str mark;    /* another header that says true */
 };
 void router_reply(struct router *r, const struct router_reply *reply);
 /* The same when a response was begun: the stream is reset. */

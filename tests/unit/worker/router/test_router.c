@@ -386,6 +386,32 @@ an_unknown_cluster_is_503(void **state)
 }
 
 static void
+an_overloaded_cluster_drops_its_share(void **state)
+{
+	static const struct {
+		uint32_t per_million;
+		const char *header, *body, *status;
+	} rows[] = {
+	    {1000000, "x-envoy-unconditional-drop-overload: true\r\n", "unconditional drop overload", "HTTP/1.1 503 "},
+	    {999999, "x-envoy-drop-overload: true\r\n", "\r\n\r\ndrop overload", "HTTP/1.1 503 "},
+	    {1, "no healthy", "no healthy upstream", "HTTP/1.1 503 "},
+	};
+	struct world w;
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		open_with(&w, false, "", true, false);
+		snapshot_cluster(w.place.snapshot, STR("api"))->policy_of_members.drop_per_million =
+		    rows[i].per_million;
+		get(&w, "/api");
+		WAIT_FOR(&w, rows[i].body);
+		EXPECT(&w, rows[i].status, rows[i].header);
+		assert_int_equal(VALUE(w.cluster->upstream_rq_total), 0);
+		assert_int_equal(VALUE(w.cluster->upstream_rq_5xx), 1);
+		close_world(&w);
+	}
+}
+
+static void
 a_cluster_without_hosts_is_503(void **state)
 {
 	struct world w;
@@ -709,6 +735,7 @@ main(void)
 	    cmocka_unit_test(routes_answer_themselves),
 	    cmocka_unit_test(an_unknown_cluster_is_503),
 	    cmocka_unit_test(a_cluster_without_hosts_is_503),
+	    cmocka_unit_test(an_overloaded_cluster_drops_its_share),
 	    cmocka_unit_test(a_refused_connection_says_so),
 	    cmocka_unit_test(a_full_circuit_breaker_says_overloaded),
 	    cmocka_unit_test(a_host_that_hangs_up_is_503),
