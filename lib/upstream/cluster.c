@@ -12,6 +12,7 @@
 
 #include "envoy/config/cluster/v3/cluster.pb-c.h"
 
+#define LOOK_MS 1000 /* how often verdicts are looked at without a request */
 #define CONNECT_TIMEOUT_MS 5000
 #define BUFFER_LIMIT (1u << 20)
 
@@ -118,6 +119,7 @@ read_members(struct cluster *c, const Cluster *msg, struct err *err)
 static void
 cluster_free(struct cluster *c)
 {
+	timer_stop(&c->look);
 	cluster_free_sets(c);
 	subset_config_free(&c->subset_config);
 	for (uint32_t i = 0; i < c->hosts_n; i++)
@@ -130,6 +132,29 @@ cluster_free(struct cluster *c)
 	mem_free(c);
 }
 
+/*
+ * A host that failed must be able to end in peace: its idle connections
+ * close though nobody sends a request, which is when verdicts are looked
+ * at otherwise.
+ */
+static void
+on_look(void *arg)
+{
+	struct cluster *c = arg;
+
+	for (uint32_t i = 0; i < c->hosts_n; i++) {
+		struct host *h = c->hosts[i];
+		bool unhealthy = host_health(h) == HOST_UNHEALTHY;
+
+		for (unsigned k = 0; k < 2 && unhealthy && !h->was_unhealthy; k++)
+			if (h->pool[k])
+				pool_drain(h->pool[k]);
+		h->was_unhealthy = unhealthy;
+	}
+	if (c->connections > 0)
+		timer_set(c->loop, &c->look, LOOK_MS);
+}
+
 int
 cluster_build(struct cluster **out, const void *cluster_msg, struct loop *l, struct err *err)
 {
@@ -138,6 +163,7 @@ cluster_build(struct cluster **out, const void *cluster_msg, struct loop *l, str
 
 	c->refs = 1;
 	c->loop = l;
+	timer_init(&c->look, on_look, c);
 	c->name = str_of(mem_strdup(msg->name));
 	find_stats(c, msg);
 	read_connection_options(c, msg);
@@ -195,6 +221,14 @@ cluster_unref(struct cluster **cp)
 		return;
 	upstream_departed++;
 	loop_defer(c->loop, close_pools, c);
+}
+
+void
+cluster_connection_comes(struct cluster *c)
+{
+	c->connections++;
+	if (!timer_armed(&c->look))
+		timer_set(c->loop, &c->look, LOOK_MS);
 }
 
 void

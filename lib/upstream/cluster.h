@@ -14,6 +14,7 @@
 
 #include "lib/base/err.h"
 #include "lib/base/str.h"
+#include "lib/event/timer.h"
 #include "lib/http/codec.h"
 #include "lib/net/socket.h"
 #include "lib/upstream/assignment.h"
@@ -59,6 +60,7 @@ struct cluster {
 	struct outlier_rules outlier;
 	struct limit_others rq_others;
 	uint32_t connections;          /* not closed yet */
+	struct timer look;             /* while there are connections */
 	bool closed;                   /* no reference is left */
 };
 
@@ -95,7 +97,8 @@ void cluster_count_time(
 void cluster_make_sets(struct cluster *c);
 void cluster_free_sets(struct cluster *c);
 
-/* The pool: one of the connections is gone for good. */
+/* The pool: a connection is being made; one of them is gone for good. */
+void cluster_connection_comes(struct cluster *c);
 void cluster_connection_gone(struct cluster *c);
 
 #endif

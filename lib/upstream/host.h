@@ -33,6 +33,7 @@ struct host {
 	uint8_t eds_status;      /* envoy.config.core.v3.HealthStatus of the endpoint */
 	bool canary;             /* metadata envoy.lb {canary: true} */
 	bool removed;            /* not a member any more: picked never, its pools drain */
+	bool was_unhealthy;      /* when cluster.c last looked */
 	struct cluster *cluster; /* borrowed: it lives until its last connection is gone */
 	struct address address;
 	struct hostname *hostname; /* these may be NULL */

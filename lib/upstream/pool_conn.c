@@ -440,7 +440,7 @@ pool_conn_open(struct pool *p, struct err *err)
 	list_push_back(&p->others, &pc->node);
 	p->conns++;
 	p->connecting++;
-	c->connections++;
+	cluster_connection_comes(c);
 	count_open(pc);
 	conn_connect(&pc->conn, p->loop, fd, &to->sa, to->len, c->connect_timeout_ms,
 	    &plain_transport, c->buffer_limit, &conn_events, pc);

@@ -84,6 +84,24 @@ a_host_that_fails_gets_nothing_until_it_passes_again(void **state)
 	scene_fini(&sc);
 }
 
+/* So that it may end in peace: nobody sends anything, and its connections go. */
+static void
+a_host_that_fails_loses_its_idle_connections(void **state)
+{
+	struct scene sc;
+
+	scene_init(&sc);
+	scene_scripted(&sc, "one", false);
+	scene_proxy(&sc, CONF(ONE_HOST, CHECK("1s", "1", "1", HTTP_CHECK)));
+	assert_true(all_reach(&sc, "one", 10));
+	assert_true(script_of(&sc, 0)->open >= 2); /* the check's, and those of workers */
+	script_add(&sc, 0, (struct rule){.path = "/health", .status = 503});
+	WAIT_FOR(script_of(&sc, 0)->open <= 1);
+	script_clear(&sc, 0);
+	WAIT_FOR(all_reach(&sc, "one", 1));
+	scene_fini(&sc);
+}
+
 static void
 serving_begins_when_the_first_round_is_over(void **state)
 {
@@ -711,6 +729,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(a_host_that_fails_gets_nothing_until_it_passes_again),
+	    cmocka_unit_test(a_host_that_fails_loses_its_idle_connections),
 	    cmocka_unit_test(serving_begins_when_the_first_round_is_over),
 	    cmocka_unit_test(the_network_has_a_threshold),
 	    cmocka_unit_test(a_host_that_hangs_is_shown_as_timed_out),
