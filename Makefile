@@ -2,6 +2,7 @@
 #
 #   make            optimised programs: build/baton build/batonctl build/batonstat
 #   make run        install what is missing, build, start the quickstart
+#   make demo-hitless  a service is deployed three times behind baton, under load: no request fails
 #   make test       install what is missing, build with ASan+UBSan, run every test
 #   make check      unit tests only (no installing)
 #   make fuzz       each fuzzer for FUZZ_SECONDS on its corpus (clang)
@@ -209,13 +210,18 @@ layers:
 	@tools/layers.sh
 
 # ---- set-up, demo, bench, install
-.PHONY: deps run bench install clean
+.PHONY: deps run demo-hitless bench install clean
 deps:
 	@tools/install-deps.sh test
 run:
 	@tools/install-deps.sh build
 	@$(MAKE) --no-print-directory all $(B)/origin
 	@B=$(B) tools/quickstart.sh
+demo-hitless:
+	@tools/install-deps.sh demo
+	@$(MAKE) --no-print-directory all
+	@B=$(B) node examples/hitless-deploy/run.js
+	@B=$(B) node examples/hitless-deploy/run.js --restarts
 bench:
 	@tools/install-deps.sh bench
 	@$(MAKE) --no-print-directory all $(B)/origin
@@ -230,7 +236,7 @@ install: all docs
 	install -m 644 $(B)/doc/baton.8 $(DESTDIR)$(PREFIX)/share/man/man8/
 	install -m 644 $(B)/doc/batonctl.1 $(B)/doc/batonstat.1 $(DESTDIR)$(PREFIX)/share/man/man1/
 	install -m 644 README.md LICENSE docs/*.md $(B)/doc/stats.md $(DESTDIR)$(PREFIX)/share/doc/baton/
-	cp -R examples/. $(DESTDIR)$(PREFIX)/share/baton/examples/
+	tar -C examples --exclude=node_modules -cf - . | tar -C $(DESTDIR)$(PREFIX)/share/baton/examples -xf -
 	sed 's|/usr/local/|$(PREFIX)/|' examples/systemd/baton.service \
 	    >$(DESTDIR)$(PREFIX)/lib/systemd/system/baton.service
 	chmod 644 $(DESTDIR)$(PREFIX)/lib/systemd/system/baton.service

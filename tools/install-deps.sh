@@ -1,17 +1,20 @@
 #!/bin/sh
 # Installs what is missing to build (install-deps.sh build), to test (test) or to compare (bench):
-# Debian packages, and for tests the npm packages of tests/interop.  Prints one line and exits 1
+# Debian packages, and npm packages for tests and for the demo (demo).  Prints one line and exits 1
 # when it cannot.
 set -eu
 
 build="gcc make pkg-config libevent-dev libhttp-parser-dev libnghttp2-dev libssl-dev libyaml-dev
 libcmocka-dev libprotobuf-c-dev protobuf-c-compiler protobuf-compiler libprotobuf-dev libc-ares-dev
 libpcre2-dev libjansson-dev libxxhash-dev libcap-ng-dev libncurses-dev"
-test="systemd clang libclang-rt-14-dev curl nghttp2-client wrk prometheus openssl procps strace valgrind"
+demo="hey"
+test="$demo systemd clang libclang-rt-14-dev curl nghttp2-client wrk prometheus openssl procps strace valgrind"
 peers="nginx-light haproxy"
 case ${1:-build} in
-build) test= peers= ;;
-test) peers= ;;
+build) demo= test= peers= npm= ;;
+demo) test=$demo peers= npm=examples/hitless-deploy ;;
+test) peers= npm="tests/interop examples/hitless-deploy" ;;
+*) npm="tests/interop examples/hitless-deploy" ;;
 esac
 
 install_packages() {
@@ -52,8 +55,9 @@ fi
 if [ -n "$missing" ]; then
 	install_packages
 fi
-if [ -n "$test" ] && [ ! -d tests/interop/node_modules ]; then
-	echo "baton: installing the packages of tests/interop"
-	(cd tests/interop && npm ci --no-audit --no-fund --silent)
-fi
+for folder in $npm; do
+	[ -d "$folder/node_modules" ] && continue
+	echo "baton: installing the packages of $folder"
+	(cd "$folder" && npm ci --no-audit --no-fund --silent)
+done
 
