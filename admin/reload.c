@@ -5,6 +5,7 @@
 #include "admin/config/diff.h"
 #include "admin/config/load.h"
 #include "admin/discovery/announce.h"
+#include "admin/health/health.h"
 #include "admin/health/outlier.h"
 #include "admin/listen.h"
 #include "admin/startup.h"
@@ -368,7 +369,8 @@ prepare_parts(struct reload *r, struct err *err)
 {
 	struct admin *a = r->a;
 
-	if (files_prepare(&r->files, &a->files, &r->next, err) < 0)
+	if (files_prepare(&r->files, &a->files, &r->next, err) < 0 ||
+	    health_try_logs(a->health, &r->next, err) < 0)
 		return -1;
 	return blocks_publish_listeners(a->segment, a->settings, &r->next, err);
 }

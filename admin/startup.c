@@ -8,6 +8,7 @@
 #include "admin/config/load.h"
 #include "admin/discovery/announce.h"
 #include "admin/discovery/inherit.h"
+#include "admin/health/health.h"
 #include "admin/health/outlier.h"
 #include "admin/listen.h"
 #include "admin/reload.h"
@@ -387,6 +388,8 @@ prepare_parts(struct startup *s, struct err *err)
 {
 	struct admin *a = s->a;
 
+	if (!s->again && health_try_logs(a->health, &a->store, err) < 0)
+		return -1;
 	a->members.keep_verdicts = s->again;
 	if (!s->again && a->start->elder_generation)
 		verdicts_inherit(a);

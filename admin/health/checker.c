@@ -271,7 +271,7 @@ on_answer(struct probe *p, struct probe_verdict v)
 	struct check *k = container_of(p, struct check, probe);
 	bool newer = was_failed_meanwhile(k);
 
-	if (v.leave_alone)
+	if (v.leave_alone && v.result == PROBE_FAILED)
 		host_cell_set(k->verdict.cell, HOST_EXCLUDED_IMMEDIATE_HC_FAIL, true);
 	switch (v.result) {
 	case PROBE_PASSED:
@@ -514,33 +514,65 @@ read_codec(struct checker *c, struct codec_config *codec)
 	codec->h2_stats = codec_stats(c, SCOPE_http2_codec, "http2.");
 }
 
+/* The i-th event log that m names: 0 and its path, NULL behind the last one. */
 static int
-open_log(struct checker *c, const char *path, struct err *err)
+log_path(const char **path, const HealthCheck *m, size_t i, struct arena *a, struct err *err)
 {
-	struct event_log *f = path ? event_log_open(&c->all->logs, path, err) : NULL;
+	const ProtobufCMessage *sink;
 
-	if (path && f == NULL)
+	*path = NULL;
+	if (m->event_log_path[0] && i-- == 0) {
+		*path = m->event_log_path;
+		return 0;
+	}
+	if (i >= m->n_event_logger)
+		return 0;
+	sink = any_open(a, &m->event_logger[i]->typed_config->base,
+	    &envoy__extensions__health_check__event_sinks__file__v3__health_check_event_file_sink__descriptor,
+	    err);
+	if (sink == NULL)
 		return -1;
-	if (f)
-		*vec_push(&c->logs) = f;
+	*path = ((const FileSink *)sink)->event_log_path;
 	return 0;
 }
 
 static int
 open_logs(struct checker *c, const HealthCheck *m, struct err *err)
 {
-	if (open_log(c, conf_string(m->event_log_path), err) < 0)
-		return -1;
-	for (size_t i = 0; i < m->n_event_logger; i++) {
-		const ProtobufCMessage *sink = any_open(&c->arena, &m->event_logger[i]->typed_config->base,
-		    &envoy__extensions__health_check__event_sinks__file__v3__health_check_event_file_sink__descriptor,
-		    err);
+	struct event_log *f;
+	const char *path;
 
-		if (sink == NULL ||
-		    open_log(c, conf_string(((const FileSink *)sink)->event_log_path), err) < 0)
+	for (size_t i = 0;; i++) {
+		if (log_path(&path, m, i, &c->arena, err) < 0)
 			return -1;
+		if (path == NULL)
+			return 0;
+		f = event_log_open(&c->all->logs, path, err);
+		if (f == NULL)
+			return -1;
+		*vec_push(&c->logs) = f;
 	}
-	return 0;
+}
+
+int
+checker_try_logs(struct checks *s, const HealthCheck *m, struct err *err)
+{
+	struct event_log *f;
+	const char *path = "";
+	struct arena a;
+	int bad = 0;
+
+	arena_init(&a);
+	for (size_t i = 0; path && bad == 0; i++) {
+		bad = log_path(&path, m, i, &a, err);
+		if (bad < 0 || path == NULL)
+			break;
+		f = event_log_open(&s->logs, path, err);
+		bad = f ? 0 : -1;
+		event_log_close(&f);
+	}
+	arena_fini(&a);
+	return bad;
 }
 
 static int

@@ -63,6 +63,9 @@ struct checker_source {
 	bool hide_new;                   /* ignore_new_hosts_until_first_hc */
 };
 
+/* Can its event logs be opened? */
+int checker_try_logs(struct checks *s, const Envoy__Config__Core__V3__HealthCheck *m, struct err *err);
+
 struct checker *checker_new(struct checks *s, const struct checker_source *src, struct err *err);
 void checker_free(struct checker **cp); /* without checks */
 /* Is this what it does already? */

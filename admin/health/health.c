@@ -256,6 +256,19 @@ health_attach(struct health *h)
 	h->checks.delay = &h->a->stats.baton->check_delay_ms;
 }
 
+int
+health_try_logs(struct health *h, const struct store *s, struct err *err)
+{
+	for (size_t i = 0; i < s->clusters.len; i++) {
+		const Cluster *c = s->clusters.at[i].message;
+
+		if (c->n_health_checks &&
+		    checker_try_logs(&h->checks, c->health_checks[0], err) < 0)
+			return err_in(err, "cluster '%s': health_checks", c->name);
+	}
+	return 0;
+}
+
 void
 health_reopen_logs(struct health *h)
 {

@@ -12,12 +12,16 @@
 #define ADMIN_HEALTH_HEALTH_H
 
 struct admin;
+struct err;
 struct health;
+struct store;
 
 struct health *health_new(struct admin *a); /* before the members have a cluster */
 void health_free(struct health **hp);       /* after the members are gone */
 /* Blocks are published: numbers that are not of one cluster are found. */
 void health_attach(struct health *h);
+/* Before a configuration is accepted: its event logs can be opened. */
+int health_try_logs(struct health *h, const struct store *s, struct err *err);
 void health_reopen_logs(struct health *h);
 
 #endif

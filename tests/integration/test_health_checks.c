@@ -724,6 +724,25 @@ events_are_written_down(void **state)
 	scene_fini(&sc);
 }
 
+/* Nobody should believe in checks that are not made. */
+static void
+an_event_log_that_cannot_be_opened_is_refused(void **state)
+{
+	struct scene sc;
+	char *out;
+
+	start_two(&sc, CONF(TWO_HOSTS, CHECK("1s", "1", "1", HTTP_CHECK)));
+	scene_write_config(&sc,
+	    CONF(TWO_HOSTS, CHECK("1s", "1", "1",
+				HTTP_CHECK "      event_log_path: @DIR@/missing/events.log\n")));
+	assert_int_not_equal(scene_run_tool(&sc, &out, "batonctl", "reload", NULL), 0);
+	assert_non_null(strstr(out, "cluster 'api': health_checks: event log"));
+	mem_free(out);
+	assert_true(flags_are(&sc, 0, "healthy"));
+	wait_for_passes(&sc, 2);
+	scene_fini(&sc);
+}
+
 int
 main(void)
 {
@@ -750,6 +769,7 @@ main(void)
 	    cmocka_unit_test(a_reload_changes_how_hosts_are_checked),
 	    cmocka_unit_test(a_reload_waits_for_the_checks_of_a_new_cluster),
 	    cmocka_unit_test(events_are_written_down),
+	    cmocka_unit_test(an_event_log_that_cannot_be_opened_is_refused),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
