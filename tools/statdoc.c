@@ -25,6 +25,8 @@ static const struct {
     [SCOPE_cluster] = {"cluster.<name>.", "one cluster"},
     [SCOPE_cluster_codes] = {"cluster.<name>.retry., canary., internal., external.",
 	"responses of one cluster counted apart"},
+    [SCOPE_subscription] = {"cluster.<name>.", "what an EDS cluster is subscribed to"},
+    [SCOPE_control_plane] = {"cluster.<name>.control_plane.`, of ADS `control_plane.", "a stream to a control plane"},
     [SCOPE_cluster_manager] = {"cluster_manager.", "clusters as a set"},
     [SCOPE_host] = {"/clusters, batonstat --hosts", "one upstream host; not in /stats"},
     [SCOPE_host_outcome] = {"nowhere", "what outlier detection counts of one upstream host"},

@@ -76,6 +76,15 @@ take_record(struct heritage *h, struct str bytes, struct err *err)
 
 /* ---- giving them to the model */
 
+static bool
+has_members(const struct heritage *h)
+{
+	for (size_t i = 0; i < h->by_number.len; i++)
+		if (h->by_number.at[i].address.len)
+			return true;
+	return false;
+}
+
 static int
 hand_over(struct members *m, struct heritage *h, struct err *err)
 {
@@ -156,7 +165,6 @@ inherit_cluster(
     struct admin *a, const struct elder *from, struct member_cluster *c, struct err *err)
 {
 	struct heritage h = {.cluster = c};
-	bool known = false;
 	int bad = 0;
 
 	for (size_t i = 0; i < from->state.live.len && bad == 0; i++) {
@@ -164,10 +172,9 @@ inherit_cluster(
 
 		if (r->kind != RESOURCE_MEMBERS || !str_eq(r->name, c->name))
 			continue;
-		known = true;
 		bad = take_record(&h, r->bytes, err);
 	}
-	if (known && bad == 0)
+	if (bad == 0 && has_members(&h)) /* none may also mean that nobody has told it any */
 		bad = hand_over(&a->members, &h, err);
 	forget_all(&h);
 	return bad;
