@@ -5,13 +5,11 @@
 #include "conf/defaults.h"
 #include "envoy/config/accesslog/v3/accesslog.pb-c.h"
 #include "envoy/config/cluster/v3/cluster.pb-c.h"
-#include "envoy/config/core/v3/resolver.pb-c.h"
 #include "envoy/extensions/access_loggers/file/v3/file.pb-c.h"
 #include "envoy/extensions/filters/http/health_check/v3/health_check.pb-c.h"
 #include "envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager.pb-c.h"
 #include "google/protobuf/duration.pb-c.h"
 
-#define DNS_SERVERS 16 /* lib/net/dns.h */
 #define Cluster Envoy__Config__Cluster__V3__Cluster
 #define STATIC ENVOY__CONFIG__CLUSTER__V3__CLUSTER__DISCOVERY_TYPE__STATIC
 #define STRICT_DNS ENVOY__CONFIG__CLUSTER__V3__CLUSTER__DISCOVERY_TYPE__STRICT_DNS
@@ -21,12 +19,16 @@
 #define LB_LEAST_REQUEST ENVOY__CONFIG__CLUSTER__V3__CLUSTER__LB_POLICY__LEAST_REQUEST
 
 static Envoy__Config__Cluster__V3__Cluster__DiscoveryType
-type_of_cluster(const Cluster *c)
+type_of_cluster(struct checked *k, const Cluster *c)
 {
-	return c->cluster_discovery_type_case ==
-		       ENVOY__CONFIG__CLUSTER__V3__CLUSTER__CLUSTER_DISCOVERY_TYPE_TYPE
-		   ? c->type
-		   : STATIC;
+	switch (c->cluster_discovery_type_case) {
+	case ENVOY__CONFIG__CLUSTER__V3__CLUSTER__CLUSTER_DISCOVERY_TYPE_TYPE:
+		return c->type;
+	case ENVOY__CONFIG__CLUSTER__V3__CLUSTER__CLUSTER_DISCOVERY_TYPE_CLUSTER_TYPE:
+		return is_logical_dns(k, c) ? LOGICAL_DNS : STRICT_DNS;
+	default:
+		return STATIC;
+	}
 }
 
 static const Envoy__Config__Core__V3__SocketAddress *
@@ -76,13 +78,13 @@ static void
 check_members(struct checked *k, const Cluster *c)
 {
 	if (!c->load_assignment) {
-		if (!checked_written(k, "load_assignment") && type_of_cluster(c) <= LOGICAL_DNS)
+		if (!checked_written(k, "load_assignment") && type_of_cluster(k, c) <= LOGICAL_DNS)
 			fail(k, NULL, "needs a load_assignment");
 		return;
 	}
-	if (type_of_cluster(c) == STATIC)
+	if (type_of_cluster(k, c) == STATIC)
 		check_static_members(k, c);
-	if (type_of_cluster(c) == LOGICAL_DNS &&
+	if (type_of_cluster(k, c) == LOGICAL_DNS &&
 	    (c->load_assignment->n_endpoints != 1 ||
 		c->load_assignment->endpoints[0]->n_lb_endpoints != 1))
 		fail(k, "load_assignment",
@@ -93,7 +95,7 @@ check_members(struct checked *k, const Cluster *c)
 static void
 check_eds(struct checked *k, const Cluster *c)
 {
-	if (type_of_cluster(c) != EDS) {
+	if (type_of_cluster(k, c) != EDS) {
 		if (c->eds_cluster_config)
 			fail(k, "eds_cluster_config", "eds_cluster_config in a cluster that is not of type EDS");
 		return;
@@ -102,47 +104,6 @@ check_eds(struct checked *k, const Cluster *c)
 		fail(k, "type", "an EDS cluster needs eds_cluster_config");
 	if (c->load_assignment)
 		warn(k, "load_assignment", "load_assignment has no effect: members come from eds_config");
-}
-
-/* A resolver is asked before any name is known. */
-static void
-check_resolvers(struct checked *k, const char *field,
-    Envoy__Config__Core__V3__Address *const *list, size_t n)
-{
-	bool v6;
-
-	if (n > DNS_SERVERS)
-		fail(k, field, "at most %d resolvers, not %zu", DNS_SERVERS, n);
-	for (size_t i = 0; i < n; i++)
-		if (list[i]->address_case != ENVOY__CONFIG__CORE__V3__ADDRESS__ADDRESS_SOCKET_ADDRESS ||
-		    !is_ip(list[i]->socket_address->address, &v6))
-			fail_item(k, field, (int)i, "must be an IP address and a port");
-}
-
-static void
-check_dns_fields(struct checked *k, const Cluster *c)
-{
-	static const char *const fields[] = {"dns_refresh_rate", "dns_failure_refresh_rate",
-	    "respect_dns_ttl", "dns_jitter", "dns_lookup_family", "dns_resolvers",
-	    "dns_resolution_config", "use_tcp_for_dns_lookups"};
-	bool dns = type_of_cluster(c) == STRICT_DNS || type_of_cluster(c) == LOGICAL_DNS;
-
-	for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]) && !dns; i++)
-		if (message_has(k->m, message_field_named(k->m->descriptor, str_of(fields[i]))))
-			warn(k, fields[i], "%s has no effect: the cluster resolves no names",
-			    fields[i]);
-	check_resolvers(k, "dns_resolvers", c->dns_resolvers, c->n_dns_resolvers);
-	if (c->dns_resolution_config && (c->n_dns_resolvers || c->use_tcp_for_dns_lookups))
-		warn(k, "dns_resolution_config",
-		    "dns_resolution_config wins over dns_resolvers and use_tcp_for_dns_lookups");
-}
-
-void
-check_dns_resolution(struct checked *k)
-{
-	const Envoy__Config__Core__V3__DnsResolutionConfig *r = (const void *)k->m;
-
-	check_resolvers(k, "resolvers", r->resolvers, r->n_resolvers);
 }
 
 static bool
@@ -180,7 +141,7 @@ check_cluster(struct checked *k)
 		fail_item(k, "health_checks", 1, "a cluster has at most one health check");
 	check_members(k, c);
 	check_eds(k, c);
-	check_dns_fields(k, c);
+	check_cluster_dns(k, type_of_cluster(k, c) == STRICT_DNS || type_of_cluster(k, c) == LOGICAL_DNS);
 	check_protocol(k, c);
 	check_cluster_lb(k);
 }
@@ -194,16 +155,6 @@ check_circuit_breakers(struct checked *k)
 		for (size_t j = 0; j < i; j++)
 			if (b->thresholds[j]->priority == b->thresholds[i]->priority)
 				warn(k, "thresholds", "only the first of a priority count");
-}
-
-void
-check_refresh_rate(struct checked *k)
-{
-	const Envoy__Config__Cluster__V3__Cluster__RefreshRate *r = (const void *)k->m;
-
-	if (r->base_interval && r->max_interval &&
-	    conf_duration_ms(r->max_interval, 0) < conf_duration_ms(r->base_interval, 0))
-		fail(k, "max_interval", "must not be less than base_interval");
 }
 
 void

@@ -6,6 +6,7 @@
 #include "conf/diag.h"
 #include "conf/message.h"
 #include "conf/where.h"
+#include "envoy/config/cluster/v3/cluster.pb-c.h"
 #include "lib/base/err.h"
 
 /* The message under the check's hands, and its place. */
@@ -47,6 +48,10 @@ bool is_header_value(struct str value);
 int format_check(struct str format, const char **near, struct err *err);
 
 void check_cluster_lb(struct checked *k); /* conf/check_lb.c; a part of check_cluster() */
+
+/* conf/check_dns.c; parts of it too.  The first: of a cluster with a cluster_type. */
+bool is_logical_dns(struct checked *k, const Envoy__Config__Cluster__V3__Cluster *c);
+void check_cluster_dns(struct checked *k, bool resolves_names);
 
 #define CHECK(message, function) void function(struct checked *k);
 #include "conf/checks.def"

@@ -39,7 +39,9 @@ check_grpc_cluster(struct checked *k, int index, const char *name)
 		return;
 	if (!c)
 		fail_item(k, "grpc_services", index, "unknown cluster '%s'", name);
-	else if (c->type == EDS)
+	else if (c->cluster_discovery_type_case ==
+		     ENVOY__CONFIG__CLUSTER__V3__CLUSTER__CLUSTER_DISCOVERY_TYPE_TYPE &&
+		 c->type == EDS)
 		fail_item(k, "grpc_services", index,
 		    "cluster '%s' is of type EDS: a control plane's cluster must be static or resolved by name",
 		    name);

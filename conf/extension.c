@@ -32,6 +32,10 @@ extension_category(const struct where *w)
 		return TYPE_LB_POLICY;
 	if (w->type == TYPED_EXTENSION && w->up && w->up->type == HEALTH_CHECK)
 		return TYPE_HEALTH_EVENT_SINK;
+	if (w->type == &envoy__config__cluster__v3__cluster__custom_cluster_type__descriptor)
+		return TYPE_CLUSTER;
+	if (w->type == TYPED_EXTENSION && w->up && str_eqz(w->field, "typed_dns_resolver_config"))
+		return TYPE_DNS_RESOLVER;
 	if (w->type == &envoy__config__route__v3__retry_policy__retry_host_predicate__descriptor)
 		return TYPE_RETRY_HOST;
 	if (w->type == &envoy__config__route__v3__retry_policy__retry_priority__descriptor)

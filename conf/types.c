@@ -7,6 +7,7 @@
 #include "envoy/config/endpoint/v3/endpoint.pb-c.h"
 #include "envoy/extensions/access_loggers/file/v3/file.pb-c.h"
 #include "envoy/extensions/access_loggers/stream/v3/stream.pb-c.h"
+#include "envoy/extensions/clusters/dns/v3/dns_cluster.pb-c.h"
 #include "envoy/extensions/filters/http/health_check/v3/health_check.pb-c.h"
 #include "envoy/extensions/filters/http/router/v3/router.pb-c.h"
 #include "envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager.pb-c.h"
@@ -22,6 +23,7 @@
 #include "envoy/extensions/retry/host/omit_host_metadata/v3/omit_host_metadata_config.pb-c.h"
 #include "envoy/extensions/retry/host/previous_hosts/v3/previous_hosts.pb-c.h"
 #include "envoy/extensions/retry/priority/previous_priorities/v3/previous_priorities_config.pb-c.h"
+#include "envoy/extensions/network/dns_resolver/cares/v3/cares_dns_resolver.pb-c.h"
 #include "envoy/extensions/upstreams/http/v3/http_protocol_options.pb-c.h"
 #include "envoy/service/discovery/v3/discovery.pb-c.h"
 #include "lib/base/assert.h"
@@ -110,6 +112,8 @@ type_category_name(enum type_category category)
 	    [TYPE_LB_POLICY] = "load balancing policy",
 	    [TYPE_HTTP_OPTIONS] = "protocol extension",
 	    [TYPE_HEALTH_EVENT_SINK] = "health check event sink",
+	    [TYPE_CLUSTER] = "cluster type",
+	    [TYPE_DNS_RESOLVER] = "DNS resolver",
 	    [TYPE_RETRY_HOST] = "retry host predicate",
 	    [TYPE_RETRY_PRIORITY] = "retry priority",
 	    [TYPE_RETRY_POLICY] = "retry policy",

@@ -1,6 +1,7 @@
 /*
- * What a cluster of type STRICT_DNS or LOGICAL_DNS says of its names: the
- * names themselves, how often they are asked, and whom.  Read once when a
+ * What a cluster of type STRICT_DNS or LOGICAL_DNS (or, in another
+ * spelling, envoy.clusters.dns) says of its names: the names themselves,
+ * how often they are asked, and whom.  Read once when a
  * configuration comes; lives in its store.
  */
 #ifndef ADMIN_CONFIG_NAMES_H

@@ -99,7 +99,9 @@ add_cluster(struct store *s, const Cluster *m)
 	struct store_cluster *c = vec_push(&s->clusters);
 
 	c->message = m;
-	if (m->type != ENVOY__CONFIG__CLUSTER__V3__CLUSTER__DISCOVERY_TYPE__EDS)
+	if (m->cluster_discovery_type_case !=
+		ENVOY__CONFIG__CLUSTER__V3__CLUSTER__CLUSTER_DISCOVERY_TYPE_TYPE ||
+	    m->type != ENVOY__CONFIG__CLUSTER__V3__CLUSTER__DISCOVERY_TYPE__EDS)
 		c->assignment = m->load_assignment;
 	if (m->load_assignment)
 		c->message = without_members(s, m);

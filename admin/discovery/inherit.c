@@ -1,6 +1,7 @@
 #include "admin/discovery/inherit.h"
 
 #include "admin/admin.h"
+#include "admin/config/names.h"
 #include "admin/discovery/compose.h"
 #include "conf/message.h"
 #include "conf/resource.h"
@@ -149,13 +150,22 @@ same_message(const void *a, const void *b)
 }
 
 static bool
+same_source(const Cluster *a, const Cluster *b)
+{
+	if (names_are_in(a))
+		return names_are_in(b);
+	return a->cluster_discovery_type_case == b->cluster_discovery_type_case &&
+	       a->type == b->type;
+}
+
+static bool
 may_inherit(const struct elder *e, struct admin *a, struct str name)
 {
 	const struct store_cluster *s = store_cluster(&a->store, name);
 	const Cluster *now = cluster_of(a->store.bootstrap, name);
 	const Cluster *then = cluster_of(e->bootstrap, name);
 
-	return s && s->assignment == NULL && now && then && now->type == then->type &&
+	return s && s->assignment == NULL && now && then && same_source(now, then) &&
 	       same_message(now->eds_cluster_config, then->eds_cluster_config) &&
 	       same_message(now->load_assignment, then->load_assignment);
 }

@@ -32,6 +32,7 @@ struct dns {
 	struct timer timer;
 	struct timespec resolv_conf; /* when it was changed, as the channel read it */
 	size_t open;                 /* parts of questions that c-ares has */
+	size_t asked;                /* of this channel */
 	bool broken;                 /* a server refused: a new channel for the next question */
 	bool stale;                  /* servers were silent: a new one when nothing is open */
 	bool ending;
@@ -193,6 +194,7 @@ open_channel(struct dns *d)
 	o.flags = (s->tcp ? ARES_FLAG_USEVC : 0) | (s->no_search ? ARES_FLAG_NOSEARCH : 0);
 	d->resolv_conf = resolv_conf_time();
 	d->broken = d->stale = false;
+	d->asked = 0;
 	rc = ares_init_options(&d->channel, &o,
 	    ARES_OPT_SOCK_STATE_CB | ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES |
 	        (o.flags ? ARES_OPT_FLAGS : 0) | (s->rotate ? ARES_OPT_ROTATE : 0));
@@ -211,6 +213,8 @@ refresh_channel(struct dns *d)
 	struct timespec now = resolv_conf_time();
 	bool other = now.tv_sec != d->resolv_conf.tv_sec || now.tv_nsec != d->resolv_conf.tv_nsec;
 
+	if (d->settings.channel_questions && d->asked >= d->settings.channel_questions)
+		d->stale = true;
 	if (!(d->broken || other || (d->stale && d->open == 0)))
 		return;
 	if (open_channel(d) != ARES_SUCCESS) {
@@ -378,6 +382,7 @@ ask(struct dns_question *q, struct part *p, const char *host)
 	service[u64_write(service, q->port)] = '\0';
 	q->open++;
 	q->dns->open++;
+	q->dns->asked++;
 	ares_getaddrinfo(q->dns->channel, host, service, &hints, on_answer, p);
 }
 

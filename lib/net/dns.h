@@ -42,6 +42,7 @@ struct dns_settings {
 	size_t servers_n;
 	uint64_t try_ms;       /* the first try; each later one waits twice as long; 0: 2000 */
 	unsigned tries;        /* 0: 3 */
+	unsigned channel_questions; /* after so many other sockets ask, once nothing is open; 0: never */
 	bool fallback;         /* servers count only when the system has none */
 	bool tcp;              /* always */
 	bool no_search;        /* no search domains */
