@@ -61,14 +61,15 @@ is_full(struct breakers *b, struct breaker *one)
 	return in_use(one, limit, now_ns) >= limit;
 }
 
-/* Says whether it is open now; the gauge is written when that changed. */
+/* Says whether it is open now.  While it is, the gauge is written again: the breaker of a cluster that
+ * a reload replaced may have cleared it. */
 static bool
 look(struct breakers *b, struct breaker *one)
 {
 	bool full = is_full(b, one);
 
-	if (full == one->is_open)
-		return full;
+	if (!full && !one->is_open)
+		return false;
 	one->is_open = full;
 	stat_set(one->open, full);
 	if (full && !timer_armed(&b->recheck))
@@ -136,6 +137,7 @@ breaker_allows(struct breakers *b, enum breaker_kind k)
 void
 breaker_add(struct breakers *b, enum breaker_kind k)
 {
+	b->at[k].held++;
 	stat_up(b->at[k].used);
 	note_remaining(&b->at[k]);
 	look(b, &b->at[k]);
@@ -144,7 +146,8 @@ breaker_add(struct breakers *b, enum breaker_kind k)
 void
 breaker_remove(struct breakers *b, enum breaker_kind k)
 {
-	ASSERT(stat_gauge_value(b->at[k].used->raw) > 0);
+	ASSERT(b->at[k].held > 0);
+	b->at[k].held--;
 	stat_down(b->at[k].used);
 	note_remaining(&b->at[k]);
 	if (b->at[k].is_open)

@@ -31,8 +31,8 @@ enum breaker_kind {
 #define BREAKER_MAX_RETRIES 3
 
 struct breaker {
-	uint64_t max;
-	struct stat_gauge *used; /* ours; other workers have theirs in their lanes */
+	uint64_t max, held;      /* held: by this object's cluster; a reload may have two of a name */
+	struct stat_gauge *used; /* by this worker; others have theirs in their lanes */
 	struct limit_others others;
 	struct stat_gauge *open, *remaining; /* remaining: NULL unless track_remaining */
 	bool is_open;

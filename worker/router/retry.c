@@ -6,6 +6,8 @@
 #include "worker/route/match.h"
 #include "worker/router/router_private.h"
 
+#define TOO_EARLY 425 /* not before the handshake is complete: there is nothing to wait for */
+
 /* ---- what the request's headers add */
 
 static unsigned
@@ -145,8 +147,14 @@ let_go(struct retry *t)
 	t->counted = t->armed = false;
 }
 
+enum manner {
+	LATER,   /* after a back-off */
+	AT_ONCE,
+	FREE,    /* at once, and neither breaker nor budget is asked */
+};
+
 static enum retry_verdict
-decide(struct retry *t, bool would, bool at_once, bool timed_out)
+decide(struct retry *t, bool would, enum manner how, bool timed_out)
 {
 	struct cluster_stats *s = t->router->cluster->stats;
 
@@ -160,7 +168,7 @@ decide(struct retry *t, bool would, bool at_once, bool timed_out)
 		return RETRY_LIMIT;
 	}
 	t->left--;
-	if (!at_once && !breaker_allows(breakers_of(t), BREAKER_RETRIES)) {
+	if (how != FREE && !breaker_allows(breakers_of(t), BREAKER_RETRIES)) {
 		stat_inc(&s->upstream_rq_retry_overflow);
 		return RETRY_OVERFLOW;
 	}
@@ -168,13 +176,14 @@ decide(struct retry *t, bool would, bool at_once, bool timed_out)
 	t->timed_out = timed_out;
 	timer_stop(&t->router->duration); /* the next attempt has its own */
 	stat_inc(&s->upstream_rq_retry);
-	if (at_once) {
-		order_at_once(t);
-		return RETRY_YES;
+	if (how != FREE) {
+		t->counted = true;
+		breaker_add(breakers_of(t), BREAKER_RETRIES);
 	}
-	t->counted = true;
-	breaker_add(breakers_of(t), BREAKER_RETRIES);
-	order_later(t);
+	if (how == LATER)
+		order_later(t);
+	else
+		order_at_once(t);
 	return RETRY_YES;
 }
 
@@ -203,6 +212,13 @@ grpc_asks(uint32_t on, const struct headers *answer)
 	return false;
 }
 
+/* The client's own early data: it is the client who has to wait. */
+static bool
+came_early(const struct retry *t)
+{
+	return headers_find(t->router->request, STR("early-data")) != NULL;
+}
+
 static bool
 status_asks(const struct retry *t, unsigned status)
 {
@@ -212,6 +228,8 @@ status_asks(const struct retry *t, unsigned status)
 		return true;
 	if ((t->on & RETRY_ON_RETRIABLE_4XX) && status == 409)
 		return true;
+	if (status == TOO_EARLY && came_early(t))
+		return false;
 	for (size_t i = 0; (t->on & RETRY_ON_STATUS_CODES) && i < t->n_codes; i++)
 		if (t->codes[i] == status)
 			return true;
@@ -265,7 +283,7 @@ retry_on_answer(struct retry *t, const struct headers *answer)
 	bool would = retry_would_on_answer(t, answer);
 
 	t->wish_ms = would ? read_wish(t, answer) : 0;
-	return decide(t, would, false, false);
+	return decide(t, would, headers_status(answer) == TOO_EARLY ? AT_ONCE : LATER, false);
 }
 
 /* ---- failures */
@@ -301,14 +319,14 @@ enum retry_verdict
 retry_on_failure(struct retry *t, enum retry_cause cause, bool started, bool timeout)
 {
 	t->wish_ms = 0;
-	return decide(t, failure_asks(t, cause, started), is_untouched(cause), timeout);
+	return decide(t, failure_asks(t, cause, started), is_untouched(cause) ? FREE : LATER, timeout);
 }
 
 enum retry_verdict
 retry_hedge(struct retry *t)
 {
 	t->wish_ms = 0;
-	return decide(t, true, false, true);
+	return decide(t, true, LATER, true);
 }
 
 /* ---- where to */

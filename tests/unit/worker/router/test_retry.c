@@ -202,6 +202,28 @@ what_a_host_took_no_byte_of_goes_on_at_once_and_uncounted(void **state)
 }
 
 static void
+too_early_is_tried_at_once_but_counted(void **state)
+{
+	static uint32_t codes[] = {425};
+	struct world *w = *state;
+	struct retry *t;
+
+	w->policy.on = RETRY_ON_STATUS_CODES;
+	w->policy.codes = codes;
+	w->policy.n_codes = 1;
+	t = retry_new(&w->router);
+	assert_int_equal(retry_on_answer(t, answer(w, 425)), RETRY_YES);
+	assert_true(t->pending);
+	assert_false(timer_armed(&t->timer));
+	assert_int_equal(used(w), 1);
+	retry_end(&t);
+	headers_set(&w->request, STR("early-data"), STR("1"));
+	t = retry_new(&w->router);
+	assert_int_equal(retry_on_answer(t, answer(w, 425)), RETRY_NO);
+	retry_end(&t);
+}
+
+static void
 the_breaker_is_held_until_the_outcome_is_known(void **state)
 {
 	struct world *w = *state;
@@ -308,6 +330,7 @@ main(void)
 	    T(a_host_is_asked_again_when_it_wants_to_or_a_little_later),
 	    T(a_point_in_time_is_waited_for),
 	    T(what_a_host_took_no_byte_of_goes_on_at_once_and_uncounted),
+	    T(too_early_is_tried_at_once_but_counted),
 	    T(the_breaker_is_held_until_the_outcome_is_known),
 	    T(causes_and_conditions),
 	    T(headers_add_conditions_codes_and_names),
