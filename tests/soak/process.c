@@ -79,14 +79,25 @@ program(const char *name)
 
 /* ---- starting and ending */
 
+/* Of an orphan that had this pid before: nobody asks any more. */
+static void
+forget_ended(pid_t pid)
+{
+	for (size_t i = ended.len; i-- > 0;)
+		if (ended.at[i].pid == pid)
+			vec_remove(&ended, i);
+}
+
 pid_t
 process_start(char *const *argv, const char *log)
 {
 	pid_t pid = fork();
 	int fd;
 
-	if (pid)
+	if (pid) {
+		forget_ended(pid);
 		return pid;
+	}
 	prctl(PR_SET_PDEATHSIG, SIGINT);
 	fd = open(log, O_WRONLY | O_CREAT | O_APPEND, 0600);
 	dup2(fd, 1);
