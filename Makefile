@@ -9,7 +9,7 @@
 #   make layers     prove the include order of docs/architecture.md
 #   make soak       RESTARTS=50 RELOADS=50 KILLS=20 KILLPOINTS=500: clients of every kind while
 #                   baton is changed and killed
-#   make soak-peers the same clients on nginx and haproxy
+#   make soak-peers the same clients on baton, nginx and haproxy while each is reloaded
 #   make limits     instructions and system calls a request, against what they may be at most
 #   make bench      CPU per request beside nginx and haproxy
 #   make docs       docs/stats.md and the man pages from the .def tables, into $(B)/doc
@@ -129,12 +129,13 @@ soak: RELOADS ?= 50
 soak: KILLS ?= 20
 soak: KILLPOINTS ?= 500
 soak: all $(B)/origin $(B)/soak
-	@B=$(B) RESTARTS=$(RESTARTS) RELOADS=$(RELOADS) KILLS=$(KILLS) KILLPOINTS=$(KILLPOINTS) \
+	@LAST=$$(B=$(B) tools/last-build.sh); export LAST; \
+		B=$(B) RESTARTS=$(RESTARTS) RELOADS=$(RELOADS) KILLS=$(KILLS) KILLPOINTS=$(KILLPOINTS) \
 		$(B)/soak baton
 soak-peers: RELOADS ?= 50
-soak-peers: $(B)/origin $(B)/soak
-	@export PATH="$$PATH:/usr/sbin"; for p in nginx haproxy; do \
-		if command -v $$p >/dev/null; then B=$(B) RELOADS=$(RELOADS) $(B)/soak $$p; \
+soak-peers: all $(B)/origin $(B)/soak
+	@export PATH="$$PATH:/usr/sbin"; for p in baton nginx haproxy; do \
+		if [ $$p = baton ] || command -v $$p >/dev/null; then B=$(B) RELOADS=$(RELOADS) $(B)/soak $$p; \
 		else echo "soak: $$p is not installed, left out (apt-get install nginx-light haproxy)"; fi; \
 	done
 

@@ -130,14 +130,21 @@ workers(pid_t *pids)
 	return process_children(master, "baton: worker", pids, WORKERS_MAX);
 }
 
-pid_t
-baton_spawn(const char *concurrency, const char *epoch)
+/* `path` is of the binary: ours, or that of the last release. */
+static pid_t
+spawn(const char *path, const char *concurrency, const char *epoch)
 {
-	char *argv[] = {program("baton"), "-c", config_path, "--runtime-dir", runtime_path,
+	char *argv[] = {(char *)path, "-c", config_path, "--runtime-dir", runtime_path,
 	    "--concurrency", (char *)concurrency, "--drain-time-s", drain_s, "-l", "info",
 	    epoch ? "--restart-epoch" : NULL, (char *)epoch, NULL};
 
 	return process_start(argv, log_path);
+}
+
+pid_t
+baton_spawn(const char *concurrency, const char *epoch)
+{
+	return spawn(program("baton"), concurrency, epoch);
 }
 
 const char *
@@ -244,11 +251,11 @@ refused_command(const char *word)
 
 /* As users of Envoy do: another number of workers, the epoch found by itself. */
 static bool
-restart_by_hand(unsigned n)
+restart_by_hand(unsigned n, const char *path)
 {
 	char *count = mem_printf("%u", 1 + n / 6 % 3);
 	uint64_t until = clock_mono_ns() + READY_NS;
-	pid_t pid = baton_spawn(count, "auto");
+	pid_t pid = spawn(path, count, "auto");
 	int status;
 
 	mem_free(count);
@@ -267,6 +274,19 @@ restart_by_hand(unsigned n)
 	return true;
 }
 
+/* Every tenth generation is the last release's, and the next one ours again. */
+static const char *
+last_release(void)
+{
+	static char path[256];
+	const char *last = getenv("LAST");
+
+	if (last == NULL || *last == '\0')
+		return NULL;
+	snprintf(path, sizeof(path), "%s/baton", last);
+	return path;
+}
+
 static void
 restart(unsigned n)
 {
@@ -277,8 +297,10 @@ restart(unsigned n)
 		refused_command("hot-restart");
 		return;
 	}
-	if (n % 3 == 2 && n % 2) {
-		done = restart_by_hand(n);
+	if (last_release() && n % 10 == 6) {
+		done = restart_by_hand(n, last_release());
+	} else if ((n % 3 == 2 && n % 2) || (last_release() && n % 10 == 7)) {
+		done = restart_by_hand(n, program("baton"));
 	} else {
 		if (n % 3 == 2)
 			change_config();
@@ -374,7 +396,9 @@ static void
 check_log(void)
 {
 	static const char *const bad[] = {
-	    "AddressSanitizer", "LeakSanitizer", "runtime error:", "assertion failed"};
+	    "AddressSanitizer", "LeakSanitizer", "runtime error:", "assertion failed",
+	    "killed by signal 4", "killed by signal 6", "killed by signal 7", "killed by signal 8",
+	    "killed by signal 11"};
 	char line[2048];
 	FILE *f = fopen(log_path, "re");
 
