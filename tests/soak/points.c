@@ -30,17 +30,16 @@
 #include "lib/base/mem.h"
 #include "lib/base/str.h"
 #include "tests/soak/baton.h"
+#include "tests/soak/points_private.h"
 #include "tests/soak/soak.h"
 
-#define BATONS_MAX 64
 #define SETTLE_NS (40 * NS_PER_S)
 #define ALONE_NS (NS_PER_S) /* nobody serves for so long: somebody must start it */
-#define FULL 2		    /* workers of a generation */
 
 struct points points;
 
 static uint64_t choices; /* splitmix64 */
-static char what[320];	 /* the point at hand, for faults */
+char point_what[320];
 
 static uint64_t
 choose(uint64_t n)
@@ -64,32 +63,30 @@ note(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 static void
 note(const char *fmt, ...)
 {
-	size_t n = strlen(what);
+	size_t n = strlen(point_what);
 	va_list ap;
 
 	va_start(ap, fmt);
-	vsnprintf(what + n, sizeof(what) - n, fmt, ap);
+	vsnprintf(point_what + n, sizeof(point_what) - n, fmt, ap);
 	va_end(ap);
 }
 
-#define FAULT(fmt, ...) fault("%s: " fmt, what, ##__VA_ARGS__)
-
 /* ---- who is there */
 
-static struct baton_process all[BATONS_MAX];
-static unsigned n_all;
+struct baton_process batons[BATONS_MAX];
+unsigned batons_n;
 
-static void
-look(void)
+void
+batons_look(void)
 {
-	n_all = process_batons(all, BATONS_MAX);
+	batons_n = process_batons(batons, BATONS_MAX);
 }
 
 static bool
 is_there(pid_t pid)
 {
-	for (unsigned i = 0; i < n_all; i++)
-		if (all[i].pid == pid)
+	for (unsigned i = 0; i < batons_n; i++)
+		if (batons[i].pid == pid)
 			return true;
 	return false;
 }
@@ -99,8 +96,8 @@ count(enum baton_role role, pid_t parent)
 {
 	unsigned n = 0;
 
-	for (unsigned i = 0; i < n_all; i++)
-		n += all[i].role == role && (parent == 0 || all[i].parent == parent);
+	for (unsigned i = 0; i < batons_n; i++)
+		n += batons[i].role == role && (parent == 0 || batons[i].parent == parent);
 	return n;
 }
 
@@ -171,25 +168,25 @@ static void
 kill_masters(bool everything)
 {
 	do {
-		look();
-		for (unsigned i = 0; i < n_all; i++)
-			if (all[i].role == BATON_MASTER)
-				kill(all[i].pid, SIGKILL);
-		for (unsigned i = 0; i < n_all && everything; i++)
-			if (all[i].role == BATON_WORKER) {
-				kill(all[i].pid, SIGSTOP);
-				process_doom_clients(all[i].pid);
+		batons_look();
+		for (unsigned i = 0; i < batons_n; i++)
+			if (batons[i].role == BATON_MASTER)
+				kill(batons[i].pid, SIGKILL);
+		for (unsigned i = 0; i < batons_n && everything; i++)
+			if (batons[i].role == BATON_WORKER) {
+				kill(batons[i].pid, SIGSTOP);
+				process_doom_clients(batons[i].pid);
 			}
 		excused |= everything;
 		if (everything)
 			process_doom_queued();
-		for (unsigned i = 0; i < n_all && everything; i++)
-			kill(all[i].pid, SIGKILL);
-		for (unsigned i = 0; i < n_all; i++)
-			if (everything || all[i].role == BATON_MASTER)
-				process_wait_gone(all[i].pid);
-		look();
-	} while (count(BATON_MASTER, 0) || (everything && n_all));
+		for (unsigned i = 0; i < batons_n && everything; i++)
+			kill(batons[i].pid, SIGKILL);
+		for (unsigned i = 0; i < batons_n; i++)
+			if (everything || batons[i].role == BATON_MASTER)
+				process_wait_gone(batons[i].pid);
+		batons_look();
+	} while (count(BATON_MASTER, 0) || (everything && batons_n));
 	outage = !process_somebody_listens();
 }
 
@@ -311,9 +308,9 @@ pick(enum baton_role role)
 {
 	unsigned n = count(role, 0), at = n ? (unsigned)choose(n) : 0;
 
-	for (unsigned i = 0; i < n_all; i++)
-		if (all[i].role == role && at-- == 0)
-			return &all[i];
+	for (unsigned i = 0; i < batons_n; i++)
+		if (batons[i].role == role && at-- == 0)
+			return &batons[i];
 	return NULL;
 }
 
@@ -325,18 +322,18 @@ choose_victims(enum victims v, struct baton_process *out)
 	    [V_WORKER] = BATON_WORKER,
 	    [V_WORKERS] = BATON_WORKER,
 	    [V_GENERATION] = BATON_MASTER};
-	struct baton_process *one = v == V_ALL || v == V_MASTERS ? all : pick(roles[v]);
+	struct baton_process *one = v == V_ALL || v == V_MASTERS ? batons : pick(roles[v]);
 	unsigned n = 0;
 
-	for (unsigned i = 0; i < n_all && one; i++) {
-		bool wanted = v == V_ALL || &all[i] == one;
+	for (unsigned i = 0; i < batons_n && one; i++) {
+		bool wanted = v == V_ALL || &batons[i] == one;
 
-		wanted |= v == V_MASTERS && all[i].role == BATON_MASTER;
-		wanted &= v != V_MASTERS || all[i].role == BATON_MASTER;
-		wanted |= v == V_WORKERS && all[i].role == BATON_WORKER && all[i].parent == one->parent;
-		wanted |= v == V_GENERATION && all[i].parent == one->pid;
+		wanted |= v == V_MASTERS && batons[i].role == BATON_MASTER;
+		wanted &= v != V_MASTERS || batons[i].role == BATON_MASTER;
+		wanted |= v == V_WORKERS && batons[i].role == BATON_WORKER && batons[i].parent == one->parent;
+		wanted |= v == V_GENERATION && batons[i].parent == one->pid;
 		if (wanted)
-			out[n++] = all[i];
+			out[n++] = batons[i];
 	}
 	return n;
 }
@@ -392,7 +389,7 @@ strike(void)
 	bool stop_first = choose(4) == 0;
 	unsigned stopped_ms = (unsigned)choose(400), n;
 
-	look();
+	batons_look();
 	n = choose_victims(whom, v);
 	note("%s (%u)%s", victim_names[whom], n, stop_first ? " after a stop" : "");
 	for (unsigned i = 0; i < n && stop_first; i++)
@@ -405,7 +402,7 @@ strike(void)
 	kill_in_any_order(v, n);
 	if (whom == V_ALL)
 		kill_masters(true);
-	look();
+	batons_look();
 	outage = !process_somebody_listens();
 }
 
@@ -469,7 +466,7 @@ settle(void)
 	for (;;) {
 		pid_t master = baton_master();
 
-		look();
+		batons_look();
 		if (is_complete(master) && serves(master))
 			break;
 		if (is_there(master))
@@ -493,22 +490,7 @@ settle(void)
 		points.settle_ns = clock_mono_ns() - began;
 }
 
-/* ---- numbers */
-
-static uint64_t sent_then, unsure_then;
-static int64_t total_then, total_seen;
-
-/* It never falls, and it is never more than was sent. */
-static void
-check_total(void)
-{
-	int64_t total = baton_stat("http.soak.downstream_rq_total");
-
-	if (total < total_seen || total > (int64_t)heads_sent)
-		FAULT("downstream_rq_total is %lld, was %lld; %llu were sent", (long long)total,
-		    (long long)total_seen, (unsigned long long)heads_sent);
-	total_seen = total;
-}
+/* ---- one point */
 
 void
 points_kill(unsigned n)
@@ -517,136 +499,20 @@ points_kill(unsigned n)
 	const char *step = choose_step(op);
 	long from = log_size();
 
-	snprintf(what, sizeof(what), "point %u: ", n);
+	snprintf(point_what, sizeof(point_what), "point %u: ", n);
 	note("%s ", ops[op].name);
 	begin(op);
 	wait_for_moment(op, from, step);
 	strike();
 	if (getenv("VERBOSE")) {
-		printf("%s\n", what);
+		printf("%s\n", point_what);
 		fflush(stdout);
 	}
-	check_total();
+	points_check_total();
 	finish_operation(op);
 	settle();
-	check_total();
+	points_check_total();
 	points.done++;
-}
-
-/* ---- a quiet moment */
-
-static unsigned baseline[3];
-
-/* A socket that is lent, or a connection that is closing, is gone in a moment. */
-static bool
-has_too_many(pid_t pid, unsigned least)
-{
-	uint64_t until = clock_mono_ns() + 5 * NS_PER_S;
-
-	while (process_descriptors(pid) > least && clock_mono_ns() < until)
-		run_for(50);
-	return process_descriptors(pid) > least;
-}
-
-static void
-show_descriptors(pid_t pid)
-{
-	char *cmd = mem_printf("ls -l /proc/%d/fd; ss -tanpe | grep pid=%d,; ss -xanpe | grep pid=%d,",
-	    (int)pid, (int)pid, (int)pid);
-	char *argv[] = {"/bin/sh", "-c", cmd, NULL};
-	struct strb out = {0};
-
-	process_run(argv, &out);
-	printf("%s\n", strb_z(&out));
-	strb_fini(&out);
-	mem_free(cmd);
-}
-
-static void
-check_descriptors(void)
-{
-	static const char *const names[] = {"master", "admin", "worker"};
-
-	look();
-	for (unsigned i = 0; i < n_all; i++) {
-		unsigned *least = &baseline[all[i].role];
-
-		if (*least == 0)
-			*least = process_descriptors(all[i].pid);
-		if (!has_too_many(all[i].pid, *least))
-			continue;
-		FAULT("%s %d has %u descriptors, %u at first", names[all[i].role], (int)all[i].pid,
-		    process_descriptors(all[i].pid), *least);
-		show_descriptors(all[i].pid);
-	}
-}
-
-static void
-expect(const char *name, int64_t want)
-{
-	uint64_t until = clock_mono_ns() + 5 * NS_PER_S;
-	int64_t got;
-
-	while ((got = baton_stat(name)) != want && clock_mono_ns() < until)
-		run_for(20);
-	if (got != want)
-		FAULT("%s is %lld, %lld is right", name, (long long)got, (long long)want);
-}
-
-static void
-check_gauges(void)
-{
-	static const char *const none[] = {"http.soak.downstream_cx_active",
-	    "http.soak.downstream_cx_http1_active", "http.soak.downstream_cx_http2_active",
-	    "http.soak.downstream_cx_upgrades_active", "http.soak.downstream_rq_active",
-	    "http.soak.downstream_cx_rx_bytes_buffered", "cluster.origin.upstream_rq_active",
-	    "cluster.origin.upstream_rq_pending_active",
-	    "cluster.origin.upstream_cx_tx_bytes_buffered",
-	    "cluster.origin.circuit_breakers.default.rq_open",
-	    "cluster.origin.circuit_breakers.default.cx_open", "server.parent_connections"};
-
-	for (unsigned i = 0; i < sizeof(none) / sizeof(none[0]); i++)
-		expect(none[i], 0);
-	expect("cluster.origin.upstream_cx_active", process_origin_connections());
-	expect("cluster.origin.circuit_breakers.default.remaining_rq", BREAKER_REQUESTS);
-	expect("baton.generations", 1);
-}
-
-static unsigned
-generations(void)
-{
-	DIR *d = opendir(baton_runtime());
-	struct dirent *e;
-	unsigned n = 0;
-
-	while (d && (e = readdir(d)) != NULL)
-		n += e->d_name[0] == 'g' && e->d_name[1] >= '0' && e->d_name[1] <= '9';
-	if (d)
-		closedir(d);
-	return n;
-}
-
-/* What the last look was exact about is the start of this one. */
-static void
-check_sum(void)
-{
-	uint64_t sent = heads_sent - sent_then, unsure = heads_unsure - unsure_then;
-	int64_t total = baton_stat("http.soak.downstream_rq_total"), counted = total - total_then;
-
-	if (counted > (int64_t)sent || counted < (int64_t)(sent - unsure))
-		FAULT("%lld requests were counted since the last look, %llu sent, %llu of them lost "
-		      "with a worker",
-		    (long long)counted, (unsigned long long)sent, (unsigned long long)unsure);
-	sent_then = heads_sent;
-	unsure_then = heads_unsure;
-	total_then = total_seen = total;
-}
-
-static bool
-is_alone(void)
-{
-	look();
-	return n_all == FULL + 2 && generations() == 1;
 }
 
 /* The restarts before may have left another number of workers. */
@@ -656,29 +522,9 @@ points_begin(void)
 	uint64_t until = clock_mono_ns() + SETTLE_NS;
 	pid_t pid = baton_spawn("2", "auto");
 
-	snprintf(what, sizeof(what), "before the first point");
+	snprintf(point_what, sizeof(point_what), "before the first point");
 	while (baton_master() != pid && clock_mono_ns() < until)
 		loop_turn(5);
 	if (baton_master() != pid)
 		FAULT("a restart does not serve");
-}
-
-void
-points_quiet(void)
-{
-	uint64_t until = clock_mono_ns() + SETTLE_NS;
-	struct strb said = {0};
-
-	snprintf(what, sizeof(what), "quiet after %u points", points.done);
-	baton_change_config(true);
-	if (baton_ctl("reload", &said) != 0)
-		FAULT("reload: %s", strb_z(&said));
-	strb_fini(&said);
-	while (!is_alone() && clock_mono_ns() < until)
-		run_for(50);
-	if (!is_alone())
-		FAULT("%u processes, %u generations are left", n_all, generations());
-	check_gauges();
-	check_sum();
-	check_descriptors();
 }
