@@ -33,6 +33,10 @@ hide_rows(struct seg_record *r, enum stat_scope scope, struct str prefix)
 	uint8_t *hidden = (uint8_t *)(r + 1);
 	struct strb name = {0};
 
+	if (filter == NULL) {
+		memset(hidden, 0, r->hidden_bytes);
+		return;
+	}
 	for (uint32_t i = 0; i < sc->rows; i++) {
 		uint8_t bit = (uint8_t)(1u << i % 8);
 
@@ -41,7 +45,7 @@ hide_rows(struct seg_record *r, enum stat_scope scope, struct str prefix)
 		strb_addz(&name, sc->row[i].name);
 		if (sc->row[i].kind == STAT_CODES)
 			strb_addz(&name, "200");
-		if (filter && !filter(filter_ctx, strb_str(&name)))
+		if (!filter(filter_ctx, strb_str(&name)))
 			hidden[i / 8] |= bit;
 		else
 			hidden[i / 8] &= (uint8_t)~bit;
@@ -62,6 +66,40 @@ commit_in_lanes(struct segment *seg, uint64_t off, uint64_t n, bool dead_too, st
 		    0)
 			return -1;
 	}
+	return 0;
+}
+
+/* A page that was made for a block is there for those behind it: a seat that was taken since made all of
+ * them up to lane_end for itself. */
+static bool
+is_made(uint64_t made, uint64_t at, uint64_t n)
+{
+	return made >= at && ((made + SEG_PAGE - 1) & ~(uint64_t)(SEG_PAGE - 1)) >= at + n;
+}
+
+static int
+make_in_lanes(struct segment *seg, uint64_t at, uint64_t n, struct err *err)
+{
+	bool there = is_made(seg->made_lanes, at, n);
+
+	seg->made_lanes = 0; /* unknown, should it fail */
+	if (!there && commit_in_lanes(seg, at, n, false, err) < 0)
+		return -1;
+	seg->made_lanes = at + n;
+	return 0;
+}
+
+/* Of an area that exists once. */
+static int
+make_in_area(struct segment *seg, uint64_t area, uint64_t *made, uint64_t at, uint64_t n,
+    struct err *err)
+{
+	bool there = is_made(*made, at, n);
+
+	*made = 0;
+	if (!there && segment_commit(seg, area + at, n, err) < 0)
+		return -1;
+	*made = at + n;
 	return 0;
 }
 
@@ -267,7 +305,7 @@ take_lane_range(struct segment *seg, struct seg_record *r, struct err *err)
 		return err_set(err, "the segment is full: no room for more stats");
 	__atomic_store_n(&seg->h->lane_end, end, __ATOMIC_SEQ_CST); /* see commit_lane() */
 	r->lane_off = (uint32_t)at;
-	return commit_in_lanes(seg, at, r->lane_bytes, false, err);
+	return make_in_lanes(seg, at, r->lane_bytes, err);
 }
 
 static int
@@ -278,7 +316,7 @@ take_shared_range(struct segment *seg, struct seg_record *r, struct err *err)
 	if (at + r->shared_bytes > seg->h->shared_bytes)
 		return err_set(err, "the segment is full: no room for more hosts");
 	r->shared_off = (uint32_t)at;
-	if (segment_commit(seg, seg->h->shared_off + at, r->shared_bytes, err) < 0)
+	if (make_in_area(seg, seg->h->shared_off, &seg->made_shared, at, r->shared_bytes, err) < 0)
 		return -1;
 	seg->h->shared_end = at + r->shared_bytes;
 	return 0;
@@ -306,7 +344,7 @@ append(struct segment *seg, enum stat_scope scope, struct str prefix, struct err
 	rec.bytes = (uint32_t)sizeof(rec) + rec.hidden_bytes + rec.name_room;
 	if (seg->h->dir_end + rec.bytes > seg->h->dir_bytes)
 		return err_set(err, "the segment is full: no room for more names");
-	if (segment_commit(seg, seg->h->dir_off + seg->h->dir_end, rec.bytes, err) < 0 ||
+	if (make_in_area(seg, seg->h->dir_off, &seg->made_dir, seg->h->dir_end, rec.bytes, err) < 0 ||
 	    take_lane_range(seg, &rec, err) < 0 || take_shared_range(seg, &rec, err) < 0)
 		return -1;
 	r = (void *)(seg->base + seg->h->dir_off + seg->h->dir_end);

@@ -41,6 +41,8 @@ struct segment {
 	VEC(struct seg_record *) retired[STAT_SCOPES]; /* in the order of their retirement */
 	size_t retired_first[STAT_SCOPES];             /* those before it are taken again */
 	bool retired_known;
+	/* admin: ends of what it has made in each area; the rest of the last page is there, too */
+	uint64_t made_dir, made_lanes, made_shared;
 };
 
 /* Creates `name` in the directory (O_EXCL, 0600). */
