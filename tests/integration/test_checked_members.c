@@ -156,6 +156,35 @@ it_leaves_at_once_when_its_health_is_to_be_ignored(void **state)
 	assert_stat(&s->sc, "cluster.api.health_check.healthy", 1);
 }
 
+/* The control plane is gone, then the admin process, then the generation: checks and verdicts go on. */
+static void
+checks_go_on_without_a_control_plane(void **state)
+{
+	struct stage *s = *state;
+	pid_t admin;
+	char *out;
+
+	begin(s, CONF_CHECKED(""), ONE, 2);
+	script_add(&s->sc, ONE, (struct rule){.path = "/health", .status = 503});
+	WAIT_FOR(flags_are(&s->sc, ONE, "/failed_active_hc"));
+	plane_kill(&s->plane);
+	admin = scene_child(&s->sc, "admin");
+	kill(admin, SIGKILL);
+	assert_true(all_reach(&s->sc, "two", 20));
+	scene_wait_child(&s->sc, "admin", admin);
+	assert_true(all_reach(&s->sc, "two", 20));
+	WAIT_FOR(flags_are(&s->sc, ONE, "/failed_active_hc"));
+	assert_int_equal(scene_run_tool(&s->sc, &out, "batonctl", "hot-restart", NULL), 0);
+	mem_free(out);
+	assert_true(all_reach(&s->sc, "two", 50));
+	script_clear(&s->sc, ONE);
+	WAIT_FOR(flags_are(&s->sc, ONE, "healthy"));
+	WAIT_FOR(all_reach(&s->sc, "one", 1));
+	script_add(&s->sc, TWO, (struct rule){.path = "/health", .status = 503});
+	WAIT_FOR(flags_are(&s->sc, TWO, "/failed_active_hc"));
+	assert_true(all_reach(&s->sc, "one", 20));
+}
+
 int
 main(void)
 {
@@ -164,6 +193,7 @@ main(void)
 	    TEST(serving_waits_for_the_first_members_and_their_checks),
 	    TEST(a_member_that_joins_gets_nothing_before_its_first_check),
 	    TEST(a_member_that_left_is_used_as_long_as_its_check_passes),
+	    TEST(checks_go_on_without_a_control_plane),
 	    TEST(it_leaves_at_once_when_its_health_is_to_be_ignored),
 #undef TEST
 	};
