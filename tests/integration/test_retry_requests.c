@@ -62,6 +62,28 @@ the_routes_timeout_covers_all_tries(void **state)
 }
 
 static void
+each_try_has_its_own_longest_duration(void **state)
+{
+	struct scene sc;
+
+	start_two(&sc, "", "timeout: 10s, " POLICY("retry_on: reset, num_retries: 2"),
+	    "    typed_extension_protocol_options:\n"
+	    "      envoy.extensions.upstreams.http.v3.HttpProtocolOptions:\n"
+	    "        \"@type\": type.googleapis.com/"
+	    "envoy.extensions.upstreams.http.v3.HttpProtocolOptions\n"
+	    "        common_http_protocol_options: {max_stream_duration: 0.1s}\n"
+	    "        explicit_http_config: {http_protocol_options: {}}\n");
+	both(&sc, (struct rule){.path = "/hang", .deed = DEED_HANG});
+	assert_int_equal(scene_status(&sc, "/hang"), 504);
+	expect_log(&sc, "/hang 504 URX,UMSDR 3 upstream_max_stream_duration_reached\n");
+	assert_stat(&sc, "cluster.api.upstream_rq_max_duration_reached", 3);
+	script_add(&sc, 0, (struct rule){.path = "/once", .deed = DEED_HANG});
+	assert_int_equal(scene_status(&sc, "/once"), 200);
+	assert_int_equal(scene_status(&sc, "/once"), 200);
+	scene_fini(&sc);
+}
+
+static void
 time_runs_out_in_a_back_off_too(void **state)
 {
 	struct scene sc;
@@ -386,6 +408,7 @@ main(void)
 	    cmocka_unit_test(a_slow_try_is_given_up),
 	    cmocka_unit_test(an_idle_try_is_given_up_even_in_the_answer),
 	    cmocka_unit_test(the_routes_timeout_covers_all_tries),
+	    cmocka_unit_test(each_try_has_its_own_longest_duration),
 	    cmocka_unit_test(time_runs_out_in_a_back_off_too),
 	    cmocka_unit_test(a_host_says_when_to_come_again),
 	    cmocka_unit_test(a_slow_try_goes_on_beside_another),

@@ -249,6 +249,7 @@ router_retries_failure(
 		return false;
 	}
 	stat_inc(&u->host->stats->rq_error);
+	timer_stop(&r->duration); /* the next attempt has its own */
 	if (u == r->attempt)
 		router_on_upstream_blocked(r, false);
 	return true;

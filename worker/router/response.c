@@ -115,6 +115,7 @@ is_tried_again(struct router *r, struct upstream_request *u, const struct header
 		v = retry_on_answer(r->retry, h);
 		if (v == RETRY_YES) {
 			cluster_count_retried(r->cluster, headers_status(h), router_counts(r));
+			timer_stop(&r->duration); /* the next attempt has its own */
 			drop(r, u);
 			return true;
 		}

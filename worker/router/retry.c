@@ -174,7 +174,6 @@ decide(struct retry *t, bool would, enum manner how, bool timed_out)
 	}
 	t->armed = true;
 	t->timed_out = timed_out;
-	timer_stop(&t->router->duration); /* the next attempt has its own */
 	stat_inc(&s->upstream_rq_retry);
 	if (how != FREE) {
 		t->counted = true;
