@@ -257,10 +257,10 @@ could_not_ask(struct check *k)
 {
 	struct checks *all = k->checker->all;
 
-	if (!all->warned)
-		log_warning(LOG_HEALTH_CHECKER,
-		    "health checks wait: this process has no file descriptor or no port left");
-	all->warned = true;
+	if (!all->scarce)
+		log_warning(LOG_HEALTH_CHECKER, "health checks wait and keep no connections: this "
+						"process has no file descriptor or no port left");
+	all->scarce = true;
 	rest(k, LOCAL_PAUSE_MS);
 	no_longer_awaited(k);
 }
@@ -587,6 +587,7 @@ configure(struct checker *c, const HealthCheck *m, struct err *err)
 	p->cluster = c->cluster;
 	p->timeout_ms = conf_duration_ms(m->timeout, 1);
 	p->reuse_connection = conf_bool(m->reuse_connection, true);
+	p->scarce = &c->all->scarce;
 	p->stats = c->stats;
 	read_codec(c, &p->codec);
 	p->kind = probe_kind_of(m);

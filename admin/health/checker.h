@@ -48,7 +48,7 @@ struct checks {
 	struct io pump;        /* no descriptor: asks the loop for one more round */
 	struct stat_histogram *delay; /* from due to begun, ms; may be NULL */
 	uint64_t busy_ns;      /* spent in turns that were too long */
-	bool warned;           /* that descriptors or ports have run out */
+	bool scarce;           /* descriptors or ports ran out once: none are kept between questions */
 };
 
 void checks_init(struct checks *s, struct loop *l, const struct checks_events *e, void *arg);

@@ -32,7 +32,8 @@ probe_answer(struct probe *p, struct probe_verdict v)
 	if (p->answered)
 		*p->answered = true;
 	p->answered = NULL;
-	if (p->wire && (!p->settings->reuse_connection || v.result == PROBE_LOST || v.result == PROBE_LOCAL))
+	if (p->wire && (!p->settings->reuse_connection || *p->settings->scarce ||
+			   v.result == PROBE_LOST || v.result == PROBE_LOCAL))
 		wire_close(&p->wire);
 	p->done(p, v);
 }

@@ -40,6 +40,7 @@ struct probe_settings {
 	struct str cluster;      /* its name */
 	uint64_t timeout_ms;
 	bool reuse_connection;
+	const bool *scarce;      /* descriptors are: none is kept; borrowed */
 	struct codec_config codec;
 	struct active_check_stats *stats;
 	enum wire_kind wire;

@@ -1,12 +1,16 @@
 /* When hosts are asked, and whose fault a late answer is.  The test is every host. */
 #include <fcntl.h>
+#include <poll.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -303,6 +307,66 @@ without_a_descriptor_nothing_is_said_of_the_host(void **state)
 	stage_close(&s);
 }
 
+/* Answers everybody, and keeps what is kept. */
+static pid_t
+start_host(struct stage *s)
+{
+	struct pollfd p[HOSTS + 1] = {{.fd = s->listener, .events = POLLIN}};
+	nfds_t n = 1;
+	char bytes[1024];
+	pid_t pid = fork();
+
+	if (pid != 0)
+		return pid;
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	for (;;) {
+		poll(p, n, -1);
+		for (nfds_t i = 1; i < n; i++) {
+			if ((p[i].revents & (POLLIN | POLLHUP)) == 0)
+				continue;
+			if (read(p[i].fd, bytes, sizeof(bytes)) > 0 &&
+			    write(p[i].fd, OK_ANSWER, strlen(OK_ANSWER)) > 0)
+				continue;
+			close(p[i].fd);
+			p[i--] = p[--n];
+		}
+		if (n <= HOSTS && (p[n].fd = accept(s->listener, NULL, NULL)) >= 0)
+			p[n++].events = POLLIN;
+	}
+}
+
+static bool
+all_healthy(const struct stage *s, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++)
+		if (!is_healthy(s, i))
+			return false;
+	return true;
+}
+
+static void
+hosts_share_descriptors_when_there_are_few(void **state)
+{
+	struct rlimit was, few;
+	struct stage s;
+	pid_t host;
+	int next;
+
+	stage_open(&s, 900);
+	host = start_host(&s);
+	getrlimit(RLIMIT_NOFILE, &was);
+	next = dup(0);
+	close(next);
+	few = (struct rlimit){.rlim_cur = (rlim_t)next + 3, .rlim_max = was.rlim_max};
+	setrlimit(RLIMIT_NOFILE, &few);
+	stage_add(&s, 20);
+	TURN_UNTIL(&s, all_healthy(&s, 20));
+	setrlimit(RLIMIT_NOFILE, &was);
+	stage_close(&s);
+	kill(host, SIGKILL);
+	waitpid(host, NULL, 0);
+}
+
 int
 main(void)
 {
@@ -314,6 +378,7 @@ main(void)
 	    cmocka_unit_test(a_dead_connection_is_not_a_dead_host),
 	    cmocka_unit_test(checks_that_are_due_together_begin_in_slices),
 	    cmocka_unit_test(without_a_descriptor_nothing_is_said_of_the_host),
+	    cmocka_unit_test(hosts_share_descriptors_when_there_are_few),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
