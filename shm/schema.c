@@ -152,6 +152,12 @@ static const struct schema_row cluster_manager_rows[] = {
 };
 #undef STATS
 
+#define STATS dns_cares_stats
+static const struct schema_row dns_cares_rows[] = {
+#include "shm/stats/dns_cares.def"
+};
+#undef STATS
+
 #define STATS host_stats
 static const struct schema_row host_rows[] = {
 #include "shm/stats/host.def"

@@ -26,6 +26,7 @@ static const struct {
     [SCOPE_cluster_codes] = {"cluster.<name>.retry., canary., internal., external.",
 	"responses of one cluster counted apart"},
     [SCOPE_subscription] = {"cluster.<name>.", "what an EDS cluster is subscribed to"},
+    [SCOPE_dns_cares] = {"dns.cares.", "questions to DNS servers"},
     [SCOPE_control_plane] = {"cluster.<name>.control_plane.`, of ADS `control_plane.", "a stream to a control plane"},
     [SCOPE_cluster_manager] = {"cluster_manager.", "clusters as a set"},
     [SCOPE_host] = {"/clusters, batonstat --hosts", "one upstream host; not in /stats"},

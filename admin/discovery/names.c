@@ -26,6 +26,7 @@ struct names {
 	struct members *members;
 	struct resolvers resolvers;
 	struct map clusters; /* name → struct named */
+	struct dns_cares_stats *stats; /* NULL before the first cluster */
 };
 
 /* One cluster. */
@@ -192,6 +193,17 @@ on_patience(void *arg)
 
 /* ---- answers */
 
+static void
+count(struct names *n, const struct dns_found *f)
+{
+	stat_down(&n->stats->pending_resolutions);
+	stat_add(&n->stats->timeouts, f->timeouts);
+	if (f->failed)
+		stat_inc(&n->stats->get_addr_failure);
+	else if (f->n == 0)
+		stat_inc(&n->stats->not_found);
+}
+
 static bool
 all_were_tried(const struct named *n, bool *any)
 {
@@ -302,6 +314,8 @@ on_answer(void *arg, const struct dns_found *f)
 	struct named *n = t->of;
 	bool failed = f->failed || (n->config.logical && f->n == 0);
 
+	if (t->question)
+		count(n->names, f);
 	t->question = NULL;
 	t->tried = true;
 	if (failed)
@@ -332,6 +346,8 @@ ask(struct target *t)
 		on_answer(t, &nothing);
 		return;
 	}
+	stat_inc(&n->names->stats->resolve_total);
+	stat_up(&n->names->stats->pending_resolutions);
 	t->question = dns_resolve(n->dns, str_of(s->address), (uint16_t)s->port_value,
 	    n->config.family, on_answer, t);
 }
@@ -382,6 +398,8 @@ read_config(struct named *n)
 static void
 target_free(struct target *t)
 {
+	if (t->question)
+		stat_down(&t->of->names->stats->pending_resolutions);
 	dns_cancel(&t->question);
 	timer_stop(&t->again);
 	vec_fini(&t->at);
@@ -437,12 +455,26 @@ begin(struct named *n)
 }
 
 static void
+find_stats(struct names *n)
+{
+	struct err err = {""};
+
+	if (n->stats)
+		return;
+	if (block_publish(n->members->segment, SCOPE_dns_cares, STR("dns.cares."), &err) < 0)
+		log_warning(LOG_STATS, "dns.cares: %s", err.text);
+	n->stats = block_stats(SCOPE_dns_cares, STR("dns.cares."));
+	stat_set(&n->stats->pending_resolutions, 0); /* what another admin asked is not answered */
+}
+
+static void
 cluster_added(void *arg, struct member_cluster *c)
 {
 	struct names *names = arg;
 	struct named *n, *before = map_remove(&names->clusters, c->name);
 
 	if (c->names) {
+		find_stats(names);
 		n = mem_new(struct named);
 		n->names = names;
 		n->cluster = c;

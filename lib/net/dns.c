@@ -41,7 +41,7 @@ struct dns {
 /* One family of a question. */
 struct part {
 	struct dns_question *question;
-	int family, status;
+	int family, status, timeouts;
 	uint32_t ttl_s;
 	VEC(struct address) at;
 };
@@ -316,6 +316,7 @@ tell(void *arg)
 	f.at = all.at.at;
 	f.n = all.at.len;
 	f.ttl_s = all.ttl_s;
+	f.timeouts = (unsigned)(q->v4.timeouts + q->v6.timeouts);
 	f.failed = f.n == 0 && !is_empty(status);
 	if (f.n == 0)
 		f.why = status == ARES_SUCCESS ? "no address of the wanted family" : ares_strerror(status);
@@ -365,6 +366,7 @@ on_answer(void *arg, int status, int timeouts, struct ares_addrinfo *ai)
 	d->broken |= status == ARES_ECONNREFUSED;
 	d->stale |= status == ARES_ETIMEOUT;
 	p->status = status;
+	p->timeouts = timeouts;
 	for (const struct ares_addrinfo_node *n = ai ? ai->nodes : NULL; n; n = n->ai_next)
 		add_address(p, n);
 	if (ai)

@@ -56,6 +56,7 @@ struct dns_found {
 	uint32_t ttl_s;  /* the shortest of their TTLs; 0: none was given */
 	bool failed;     /* nobody knows; else n = 0 is an answer: there are no addresses */
 	const char *why; /* when n = 0 */
+	unsigned timeouts; /* tries that nobody answered */
 };
 
 /* Told once, from the loop or from dns_free(), never from within dns_resolve(). */

@@ -77,6 +77,9 @@ struct control_plane_stats {
 struct cluster_manager_stats {
 #include "shm/stats/cluster_manager.def"
 };
+struct dns_cares_stats {
+#include "shm/stats/dns_cares.def"
+};
 struct host_stats {
 #include "shm/stats/host.def"
 };

@@ -266,6 +266,8 @@ a_failure_keeps_what_was_found_and_an_empty_answer_does_not(void **state)
 	scene_wait_stat(&w.sc, "cluster.api.update_failure", 3);
 	scene_wait_log(&w.sc, "it keeps its 2 address(es)");
 	assert_true(answers_come_from(&w, " 127.0.0.1  127.0.0.2 "));
+	assert_stat(&w.sc, "dns.cares.not_found", 0);
+	scene_wait_stat(&w.sc, "dns.cares.get_addr_failure", 3);
 	dns_server_say(&w.dns, "api.test", (struct dns_says){.v4 = NULL});
 	WAIT_FOR(members(&w) == 0);
 	WAIT_FOR(scene_status(&w.sc, "/") == 503);
@@ -274,6 +276,7 @@ a_failure_keeps_what_was_found_and_an_empty_answer_does_not(void **state)
 	WAIT_FOR(answers_come_from(&w, " 127.0.0.2 "));
 	dns_server_say(&w.dns, "api.test", (struct dns_says){.rcode = DNS_RCODE_NXDOMAIN});
 	WAIT_FOR(members(&w) == 0);
+	scene_wait_stat(&w.sc, "dns.cares.not_found", 2);
 	world_fini(&w);
 }
 
@@ -357,6 +360,7 @@ a_start_waits_for_other_names_only_a_moment(void **state)
 	dns_server_say(&w.dns, "late.test", (struct dns_says){.v4 = "127.0.0.2", .held = true});
 	scene_proxy(&w.sc, ONE_CLUSTER("STRICT_DNS", RESOLVER FAST, NAME("api.test") NAME("late.test")));
 	assert_stat(&w.sc, "cluster.api.membership_total", 1);
+	WAIT_FOR(scene_stat(&w.sc, "dns.cares.pending_resolutions") >= 1);
 	dns_server_say(&w.dns, "late.test", (struct dns_says){.v4 = "127.0.0.2"});
 	WAIT_FOR(members(&w) == 2);
 	assert_true(answers_come_from(&w, " 127.0.0.1  127.0.0.2 "));
@@ -460,6 +464,9 @@ the_cluster_type_does_the_same(void **state)
 	dns_server_say(&w.dns, "api.test", (struct dns_says){.v4 = "127.0.0.3"});
 	WAIT_FOR(members(&w) == 1);
 	WAIT_FOR(clusters_say(&w, "%s::%s:%u::", "one", "127.0.0.3"));
+	dns_server_say(&w.dns, "api.test", (struct dns_says){.silent = true});
+	scene_wait_stat(&w.sc, "cluster.one.update_failure", 1); /* a second, once */
+	scene_wait_stat(&w.sc, "dns.cares.timeouts", 1);
 	world_fini(&w);
 }
 
