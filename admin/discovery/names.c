@@ -39,6 +39,7 @@ struct named {
 	VEC(struct target *) targets;
 	struct timer patience;
 	bool waiting; /* for the rest of its first answers */
+	unsigned held; /* answers that came meanwhile */
 };
 
 /* One name in it. */
@@ -118,27 +119,38 @@ endpoint_at(struct arena *a, const struct target *t, const struct address *at)
 	return copy;
 }
 
+/* Targets stand in the order of their endpoints: the next one, if it is this endpoint's. */
 static const struct target *
-target_of(const struct named *n, const LbEndpoint *e)
+target_of(const struct named *n, size_t *next, const LbEndpoint *e)
 {
-	for (size_t i = 0; i < n->targets.len; i++)
-		if (n->targets.at[i]->endpoint == e)
-			return n->targets.at[i];
+	if (*next < n->targets.len && n->targets.at[*next]->endpoint == e)
+		return n->targets.at[(*next)++];
 	return NULL;
 }
 
+static size_t
+room_in(const struct named *n, size_t next, const Locality *l)
+{
+	size_t room = 0;
+
+	for (size_t i = 0; i < l->n_lb_endpoints; i++) {
+		const struct target *t = target_of(n, &next, l->lb_endpoints[i]);
+
+		room += t ? t->at.len : 1;
+	}
+	return room;
+}
+
 static Locality *
-locality_now(struct arena *a, const struct named *n, const Locality *l)
+locality_now(struct arena *a, const struct named *n, size_t *next, const Locality *l)
 {
 	Locality *copy = arena_new(a, Locality);
-	size_t room = l->n_lb_endpoints, count = 0;
+	size_t count = 0;
 
-	for (size_t i = 0; i < n->targets.len; i++)
-		room += n->targets.at[i]->at.len;
 	*copy = *l;
-	copy->lb_endpoints = arena_zalloc(a, (room + 1) * sizeof(LbEndpoint *));
+	copy->lb_endpoints = arena_zalloc(a, (room_in(n, *next, l) + 1) * sizeof(LbEndpoint *));
 	for (size_t i = 0; i < l->n_lb_endpoints; i++) {
-		const struct target *t = target_of(n, l->lb_endpoints[i]);
+		const struct target *t = target_of(n, next, l->lb_endpoints[i]);
 
 		if (t == NULL)
 			copy->lb_endpoints[count++] = l->lb_endpoints[i];
@@ -156,11 +168,12 @@ assignment_now(struct arena *a, const struct named *n)
 {
 	const Assignment *names = n->config.assignment;
 	Assignment *all = arena_new(a, Assignment);
+	size_t next = 0;
 
 	*all = *names;
 	all->endpoints = arena_zalloc(a, (names->n_endpoints + 1) * sizeof(Locality *));
 	for (size_t i = 0; i < names->n_endpoints; i++)
-		all->endpoints[i] = locality_now(a, n, names->endpoints[i]);
+		all->endpoints[i] = locality_now(a, n, &next, names->endpoints[i]);
 	return all;
 }
 
@@ -174,6 +187,8 @@ settle(struct named *n)
 
 	timer_stop(&n->patience);
 	n->waiting = false;
+	stat_add(&c->stats->update_success, n->held > 1 ? n->held - 1 : 0); /* the model counts one */
+	n->held = 0;
 	for (size_t i = 0; i < n->targets.len; i++)
 		take_present(n->targets.at[i]);
 	arena_init(&a);
@@ -219,13 +234,11 @@ all_were_tried(const struct named *n, bool *any)
 
 /* Something is known of one name: is it enough? */
 static void
-look(struct named *n, bool came)
+look(struct named *n)
 {
 	bool any, all = all_were_tried(n, &any);
 
-	if (!n->waiting && came) {
-		settle(n);
-	} else if (n->waiting && all && any) {
+	if (n->waiting && all && any) {
 		settle(n);
 	} else if (n->waiting && all) {
 		n->waiting = false;
@@ -247,6 +260,33 @@ take_one(struct target *t, const struct dns_found *f)
 			now = f->at[i];
 	t->at.len = 0;
 	*vec_push(&t->at) = now;
+}
+
+static bool
+has_address(const struct target *t, const struct address *a)
+{
+	for (size_t i = 0; i < t->at.len; i++)
+		if (address_eq(&t->at.at[i], a))
+			return true;
+	return false;
+}
+
+/* What is known already, in whatever order. */
+static bool
+is_no_news(const struct target *t, const struct dns_found *f)
+{
+	if (!t->answered || (t->of->config.logical ? t->at.len != 1 : t->at.len != f->n))
+		return false;
+	if (t->of->config.logical) {
+		for (size_t i = 0; i < f->n; i++)
+			if (address_eq(&t->at.at[0], &f->at[i]))
+				return true;
+		return false;
+	}
+	for (size_t i = 0; i < f->n; i++)
+		if (!has_address(t, &f->at[i]))
+			return false;
+	return true;
 }
 
 static void
@@ -312,7 +352,9 @@ on_answer(void *arg, const struct dns_found *f)
 {
 	struct target *t = arg;
 	struct named *n = t->of;
+	struct cluster_stats *stats = n->cluster->stats;
 	bool failed = f->failed || (n->config.logical && f->n == 0);
+	bool news = !failed && !is_no_news(t, f);
 
 	if (t->question)
 		count(n->names, f);
@@ -324,7 +366,15 @@ on_answer(void *arg, const struct dns_found *f)
 		take_answer(t, f);
 	timer_set(n->names->loop, &t->again,
 	    failed ? after_failure_ms(t) : after_answer_ms(t, f->ttl_s));
-	look(n, !failed);
+	if (n->waiting) {
+		n->held += !failed;
+		look(n);
+	} else if (news) {
+		settle(n);
+	} else if (!failed) {
+		stat_inc(&stats->update_success);
+		stat_inc(&stats->update_no_rebuild);
+	}
 }
 
 /* ---- asking */

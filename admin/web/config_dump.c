@@ -127,7 +127,8 @@ collect(struct dump_job *job, bool endpoints)
 
 		if (r->clusters[i]->load_assignment)
 			add_element(job, &lists[ENDPOINTS], r->clusters[i]->name,
-			    r->clusters[i]->load_assignment, c ? c->updated_ns : s->accepted_wall_ns);
+			    c && c->names ? NULL : r->clusters[i]->load_assignment,
+			    c ? c->updated_ns : s->accepted_wall_ns);
 	}
 	if (endpoints)
 		collect_discovered(job);
@@ -240,7 +241,7 @@ open_list(struct dump_job *job, const struct dump_list *list)
 	}
 }
 
-/* The members of an EDS cluster as the model has them now; false: it is gone. */
+/* The members of an EDS or DNS cluster as the model has them now; false: it is gone. */
 static bool
 compose_element(const struct dump_job *job, struct element *e, struct arena *a)
 {

@@ -183,6 +183,7 @@ static void
 members_come_and_go_with_the_answers(void **state)
 {
 	struct world w;
+	struct reply r;
 
 	world_init(&w);
 	dns_server_say(&w.dns, "api.test", (struct dns_says){.v4 = "127.0.0.1"});
@@ -194,6 +195,9 @@ members_come_and_go_with_the_answers(void **state)
 	dns_server_say(&w.dns, "api.test", (struct dns_says){.v4 = "127.0.0.3"});
 	WAIT_FOR(members(&w) == 1);
 	WAIT_FOR(answers_come_from(&w, " 127.0.0.3 "));
+	r = scene_admin(&w.sc, "GET", "/config_dump?include_eds&resource=static_endpoint_configs");
+	assert_non_null(strstr(r.body, "127.0.0.3"));
+	reply_free(&r);
 	world_fini(&w);
 }
 
