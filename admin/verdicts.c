@@ -33,16 +33,17 @@ open_segment(const struct admin *a)
 static bool
 take_verdict(struct members *m, const struct image *img, const struct image_block *b)
 {
-	uint32_t flags;
+	size_t n = b->scope.shared_bytes;
+	struct host_cell *cell;
 
-	if (!b->live || b->shared == NULL || b->scope.shared_bytes < sizeof(flags) ||
+	if (!b->live || b->shared == NULL || n < sizeof(cell->flags) ||
 	    strcmp(image_string(img, b->scope.name), "host") != 0)
 		return false;
-	memcpy(&flags, b->shared + offsetof(struct host_cell, flags), sizeof(flags));
-	flags &= INHERITED;
-	map_put(&m->inherited, arena_str(&m->arena, b->prefix),
-	    (void *)(uintptr_t)(flags | MEMBERS_KNOWN));
-	return flags != 0;
+	cell = arena_new(&m->arena, struct host_cell);
+	memcpy(cell, b->shared, n < sizeof(*cell) ? n : sizeof(*cell)); /* an older one has less */
+	cell->flags &= INHERITED;
+	map_put(&m->inherited, arena_str(&m->arena, b->prefix), cell);
+	return cell->flags != 0;
 }
 
 void

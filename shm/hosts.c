@@ -22,6 +22,23 @@ static const struct {
 };
 
 void
+host_cell_take(struct host_cell *c, const struct host_cell *known)
+{
+	static const struct host_cell nothing;
+	const struct host_cell *from = known ? known : &nothing;
+
+	c->consecutive_5xx = from->consecutive_5xx;
+	c->consecutive_gateway = from->consecutive_gateway;
+	c->consecutive_local = from->consecutive_local;
+	c->ejections = from->ejections;
+	c->ejection_steps = from->ejection_steps;
+	c->ejected_ns = from->ejected_ns;
+	c->returned_ns = from->returned_ns;
+	host_cell_begins(c, from->since_ns);
+	__atomic_store_n(&c->flags, from->flags, __ATOMIC_RELEASE);
+}
+
+void
 host_prefix(struct strb *out, struct str cluster, struct str address)
 {
 	strb_adds(out, cluster);

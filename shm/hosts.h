@@ -72,6 +72,8 @@ host_cell_set(struct host_cell *c, uint32_t flag, bool on)
 		__atomic_fetch_and(&c->flags, ~flag, __ATOMIC_RELAXED);
 }
 
+/* All that another generation knew, or nothing (NULL); before any worker knows the host. */
+void host_cell_take(struct host_cell *c, const struct host_cell *known);
 /* The prefix of the host's block. */
 void host_prefix(struct strb *out, struct str cluster, struct str address);
 /* As /clusters shows them: "healthy", or "/failed_active_hc/operator_drain". */

@@ -101,14 +101,14 @@ note_status(struct member *x)
 static void
 first_verdict(struct members *m, struct member *x)
 {
-	uintptr_t known = (uintptr_t)map_get(&m->inherited, x->prefix);
+	const struct host_cell *known = map_get(&m->inherited, x->prefix);
 
 	if (m->keep_verdicts) { /* the last admin's */
 		x->inherited = true;
 		return;
 	}
-	x->inherited = known != 0;
-	__atomic_store_n(&x->cell->flags, (uint32_t)known & ~MEMBERS_KNOWN, __ATOMIC_RELAXED);
+	x->inherited = known != NULL;
+	host_cell_take(x->cell, known);
 }
 
 uint32_t

@@ -114,8 +114,6 @@ struct members_observer {
 	void *arg;
 };
 
-#define MEMBERS_KNOWN (1u << 31)
-
 /* Between members_prepare() and members_accept(). */
 struct members_plan {
 	struct member_cluster *cluster;
@@ -141,7 +139,7 @@ struct members {
 	void (*on_warm)(void *arg);
 	void *arg;
 	uint64_t (*wall_ns)(void *arg);
-	struct map inherited; /* prefix → flags of the last generation | MEMBERS_KNOWN */
+	struct map inherited; /* prefix → struct host_cell of the last generation, in the arena */
 	struct arena arena;   /* of those */
 	bool keep_verdicts;   /* what stands in the cells is true: a new admin reads the journal */
 	VEC(struct members_plan) plans; /* static members of clusters that are there already */

@@ -4,6 +4,7 @@
 
 #include "lib/base/mem.h"
 #include "tests/harness/configs.h"
+#include "tests/harness/generations.h"
 #include "tests/harness/script.h"
 
 #define THREE_HOSTS CONF_HOST("@HOST0@") CONF_HOST("@HOST1@") CONF_HOST("@HOST2@")
@@ -183,6 +184,26 @@ an_ejection_outlives_admin(void **state)
 	scene_fini(&sc);
 }
 
+/* Its time goes on where it was; a host that was not out is not either. */
+static void
+an_ejection_goes_to_the_next_generation(void **state)
+{
+	struct scene sc;
+	unsigned before;
+
+	start_three(&sc, CONF(THREE_HOSTS, "consecutive_5xx: 3, base_ejection_time: 60s"));
+	script_add(&sc, 1, (struct rule){.status = 500});
+	drive_out(&sc, 1);
+	before = seen(&sc, 1);
+	assert_int_equal(generation_restart(&sc), 0);
+	assert_true(flags_are(&sc, 1, "/failed_outlier_check"));
+	assert_stat(&sc, STAT("ejections_active"), 1);
+	assert_stat(&sc, STAT("ejections_enforced_total"), 1);
+	ask(&sc, 40);
+	assert_int_equal(seen(&sc, 1), before);
+	scene_fini(&sc);
+}
+
 static void
 a_passing_check_takes_a_host_back(void **state)
 {
@@ -218,6 +239,7 @@ main(void)
 	    cmocka_unit_test(what_is_not_enforced_is_only_told),
 	    cmocka_unit_test(a_failing_share_takes_a_host_out_at_the_end_of_the_interval),
 	    cmocka_unit_test(an_ejection_outlives_admin),
+	    cmocka_unit_test(an_ejection_goes_to_the_next_generation),
 	    cmocka_unit_test(a_passing_check_takes_a_host_back),
 	};
 
