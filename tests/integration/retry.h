@@ -22,6 +22,8 @@
 	"          internal_address_config: {cidr_ranges: [{address_prefix: 127.0.0.1, prefix_len: 32}]}\n"
 
 #define FAST "retry_back_off: {base_interval: 0.002s, max_interval: 0.004s}"
+/* A retry that is ordered and never comes: the time until then is random, from nothing to this. */
+#define NEVER "retry_back_off: {base_interval: 10000000s, max_interval: 10000000s}"
 #define POLICY(more) "retry_policy: {" FAST ", " more "}"
 #define ROUTE(prefix, cluster, more)                                                               \
 	"              - {match: {prefix: " prefix "}, route: {cluster: " cluster ", " more "}}\n"

