@@ -168,7 +168,7 @@ membership_open(struct membership_reader *r, struct str bytes, struct err *err)
 static struct str
 until_nul(struct str *rest)
 {
-	struct str part;
+	struct str part = {"", 0};
 
 	str_cut(rest, '\0', &part);
 	return part;
