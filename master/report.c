@@ -109,6 +109,14 @@ report_is_known(const struct master *m, uint64_t generation)
 	return false;
 }
 
+unsigned
+report_not_adopted(const struct master *m, const struct runtime_other *o)
+{
+	unsigned adopted = adopted_of(m, o->generation);
+
+	return o->master == 0 && o->processes > adopted ? o->processes - adopted : 0;
+}
+
 /* ---- this generation as text */
 
 static void
@@ -247,6 +255,20 @@ orphan_text(const struct master *m, const struct adopted_view *v, bool why, stru
 		connections_text(str_of(v->who), REPORT_CONNECTIONS, out);
 }
 
+/* Known by its lock or its segment only. */
+static void
+silent_text(const struct master *m, const struct runtime_other *o, struct strb *out)
+{
+	unsigned left = report_not_adopted(m, o);
+
+	if (left)
+		strb_printf(out, "generation g%" PRIu64 ": draining, its master died, %u to be adopted\n",
+		    o->generation, left);
+	else if (o->master && !report_is_known(m, o->generation))
+		strb_printf(out, "generation g%" PRIu64 ": pid %d, tells nothing of itself\n",
+		    o->generation, (int)o->master);
+}
+
 static void
 others_text(struct master *m, bool why, struct strb *out)
 {
@@ -262,9 +284,7 @@ others_text(struct master *m, bool why, struct strb *out)
 	if (m->has_dir)
 		runtime_dir_others(&m->dir, &others);
 	for (size_t i = 0; i < others.all.len; i++)
-		if (others.all.at[i].master && !report_is_known(m, others.all.at[i].generation))
-			strb_printf(out, "generation g%" PRIu64 ": pid %d, tells nothing of itself\n",
-			    others.all.at[i].generation, (int)others.all.at[i].master);
+		silent_text(m, &others.all.at[i], out);
 	vec_fini(&others.all);
 }
 

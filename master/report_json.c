@@ -193,23 +193,29 @@ orphan_json(struct json_out *j, const struct master *m, const struct adopted_vie
 }
 
 static void
+silent_one_json(struct json_out *j, const struct master *m, const struct runtime_other *o)
+{
+	unsigned left = report_not_adopted(m, o);
+
+	if (left == 0 && (o->master == 0 || report_is_known(m, o->generation)))
+		return;
+	json_object(j);
+	key_u(j, "generation", o->generation);
+	key_u(j, "pid", (uint64_t)o->master);
+	key_z(j, "state", left ? "draining, its master died" : "tells nothing of itself");
+	key_u(j, "not_adopted", left);
+	json_end(j);
+}
+
+static void
 silent_json(struct json_out *j, struct master *m)
 {
 	struct runtime_others others = {0};
 
 	if (m->has_dir)
 		runtime_dir_others(&m->dir, &others);
-	for (size_t i = 0; i < others.all.len; i++) {
-		const struct runtime_other *o = &others.all.at[i];
-
-		if (o->master == 0 || report_is_known(m, o->generation))
-			continue;
-		json_object(j);
-		key_u(j, "generation", o->generation);
-		key_u(j, "pid", (uint64_t)o->master);
-		key_z(j, "state", "tells nothing of itself");
-		json_end(j);
-	}
+	for (size_t i = 0; i < others.all.len; i++)
+		silent_one_json(j, m, &others.all.at[i]);
 	vec_fini(&others.all);
 }
 

@@ -9,6 +9,7 @@
 #include "master/children.h"
 #include "master/link.h"
 #include "master/report.h"
+#include "master/runtime_dir.h"
 
 #define REPORT_CONNECTIONS 32 /* by name, of one generation */
 #define REPORT_CUTS 8
@@ -34,6 +35,9 @@ bool report_connection(struct str *rest, struct held_connection *out);
 bool report_cut_next(uint64_t *back, struct report_cut *out);
 /* Whether the generation tells of itself, or is here by its orphans. */
 bool report_is_known(const struct master *m, uint64_t generation);
+
+/* Processes that live without a master and are not ours yet. */
+unsigned report_not_adopted(const struct master *m, const struct runtime_other *o);
 
 /* report_json.c: this generation without the others. */
 void report_json_own(struct master *m, struct strb *out);
