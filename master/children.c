@@ -275,6 +275,7 @@ ended(struct child *c, int status)
 		log_debug(LOG_MASTER, "%s: ended, pid=%d, %s", child_name(c, name), (int)pid, how);
 	else
 		log_warning(LOG_MASTER, "%s: ended unasked, pid=%d, %s", child_name(c, name), (int)pid, how);
+	channel_hear_out(c->channel); /* why it ended, perhaps */
 	if (all->segment)
 		seat_release(all->segment, c->seat);
 	channel_free(&c->channel);

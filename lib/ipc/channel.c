@@ -363,6 +363,23 @@ on_ready(void *arg, unsigned ready)
 		channel_free(&c);
 }
 
+void
+channel_hear_out(struct channel *c)
+{
+	static char room[sizeof(struct wire_head) + MESSAGE_MAX]; /* not read_some()'s */
+	ssize_t n;
+	int fd;
+
+	if (c == NULL || c->dead || c->busy)
+		return;
+	c->busy = true;
+	while (!c->freed && (n = receive_packet(c->fd, room, sizeof(room), &fd)) > 0)
+		deliver(c, room, (size_t)n, fd);
+	c->busy = false;
+	if (c->freed)
+		mem_free(c);
+}
+
 struct channel *
 channel_new(struct loop *l, int fd, unsigned me, const struct channel_events *events, void *arg)
 {

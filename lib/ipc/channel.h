@@ -72,6 +72,9 @@ struct channel_events {
 struct channel *channel_new(
     struct loop *l, int fd, unsigned me, const struct channel_events *events, void *arg);
 void channel_free(struct channel **cp);
+/* The other side has ended, and what it said last is to be heard before anything is made of its end:
+ * handlers are called, on_closed is not.  The channel is there until channel_free(). */
+void channel_hear_out(struct channel *c);
 /* False when the message was dropped (queue full or channel dead).  m is empty again after. */
 bool channel_send(struct channel *c, struct message *m);
 /* Master: passes a message on as it is, sender's seat and descriptor included. */

@@ -238,6 +238,25 @@ the_end_of_the_other_side_is_told_once_after_its_last_words(void **state)
 }
 
 static void
+one_that_ended_is_heard_out_without_a_turn(void **state)
+{
+	struct pair *p = *state;
+	struct message m;
+
+	for (unsigned i = 0; i < 40; i++) {
+		message_init(&m, MSG_HOLDING);
+		message_u(&m, 1);
+		channel_send(p->a.channel, &m);
+	}
+	channel_free(&p->a.channel);
+	channel_hear_out(p->b.channel);
+	assert_int_equal(p->b.got, 40);
+	assert_int_equal(p->b.sum, 40);
+	assert_int_equal(p->b.closed, 0);
+	channel_hear_out(NULL);
+}
+
+static void
 a_handler_may_free_its_channel(void **state)
 {
 	struct pair *p = *state;
@@ -295,6 +314,7 @@ main(void)
 	    IN_PAIR(what_does_not_fit_waits_and_comes_in_order),
 	    IN_PAIR(a_full_queue_drops_the_newest_and_counts),
 	    IN_PAIR(the_end_of_the_other_side_is_told_once_after_its_last_words),
+	    IN_PAIR(one_that_ended_is_heard_out_without_a_turn),
 	    IN_PAIR(a_handler_may_free_its_channel),
 	    IN_PAIR(a_message_passed_on_keeps_its_sender),
 	    IN_PAIR(junk_is_ignored),
