@@ -39,6 +39,9 @@ enum stat_scope {
  * has no room (the configuration is then refused).
  */
 int block_publish(struct segment *seg, enum stat_scope scope, struct str prefix, struct err *err);
+/* Admin: is there room for n more prefixes, with a block of each scope? */
+bool block_room_for(const struct segment *seg, const enum stat_scope *scopes, unsigned n_scopes,
+    size_t prefix_bytes, uint64_t n);
 /* Admin: gone from listings; reused only after every living seat let go (lane_let_go). */
 void block_retire(struct segment *seg, enum stat_scope scope, struct str prefix);
 /*

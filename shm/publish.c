@@ -384,6 +384,25 @@ block_publish(struct segment *seg, enum stat_scope scope, struct str prefix, str
 	return rc < 0 ? err_in(err, "stats '" STR_FMT "'", STR_ARG(prefix)) : 0;
 }
 
+bool
+block_room_for(const struct segment *seg, const enum stat_scope *scopes, unsigned n_scopes, size_t prefix_bytes,
+    uint64_t n)
+{
+	uint64_t lane = 0, shared = 0, dir = 0, again;
+
+	for (unsigned i = 0; i < n_scopes; i++) {
+		lane += align(schema_scopes[scopes[i]].lane_bytes);
+		shared += align(schema_shared_bytes(scopes[i]));
+		dir += sizeof(struct seg_record) + (schema_scopes[scopes[i]].rows + 63) / 64 * 8 +
+		    NAME_ROOM(prefix_bytes);
+	}
+	again = seg->retired[scopes[0]].len - seg->retired_first[scopes[0]];
+	n = n > again ? n - again : 0;
+	return seg->h->lane_end + n * lane <= seg->h->lane_bytes / 2 &&
+	       seg->h->shared_end + n * shared <= seg->h->shared_bytes &&
+	       seg->h->dir_end + n * dir <= seg->h->dir_bytes;
+}
+
 void
 block_filter_all(struct segment *seg)
 {

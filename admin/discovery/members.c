@@ -190,11 +190,30 @@ member_update(struct members *m, struct member *x, const struct endpoint *e)
 
 /* ---- all members of a cluster */
 
+/* Asked before the first block is made: what is refused must leave nothing behind. */
+static int
+check_room(struct members *m, struct member_cluster *c, const struct assignment *a, struct err *err)
+{
+	static const enum stat_scope scopes[] = {SCOPE_host, SCOPE_host_outcome};
+	uint64_t fresh = 0;
+
+	for (size_t i = 0; i < a->list.len; i++) {
+		char text[ADDRESS_TEXT];
+		size_t n = address_format(&a->list.at[i].address, text);
+
+		fresh += map_get(&c->by_address, str_make(text, n)) == NULL;
+	}
+	if (block_room_for(m->segment, scopes, 2, c->name.n + sizeof("|255.255.255.255:65535|"), fresh))
+		return 0;
+	return err_set(err, "endpoints: shared memory has no room for %llu more hosts",
+	    (unsigned long long)fresh);
+}
+
 static int
 make_blocks(struct members *m, struct member_cluster *c, const struct assignment *a, struct err *err)
 {
 	struct strb prefix = {0};
-	int bad = 0;
+	int bad = check_room(m, c, a, err);
 
 	for (size_t i = 0; i < a->list.len && bad == 0; i++) {
 		strb_reset(&prefix);

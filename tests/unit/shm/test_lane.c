@@ -332,6 +332,35 @@ a_full_segment_refuses_the_block(void **state)
 	segment_free(&seg);
 }
 
+/* As many as it says, and the next one finds no place. */
+static void
+room_is_known_before_the_first_block_is_made(void **state)
+{
+	static const enum stat_scope scopes[] = {SCOPE_host, SCOPE_host_outcome};
+	struct segment_params tiny = {
+	    .concurrency = 1, .dir_bytes = 65536, .shared_bytes = 16384, .lane_bytes = 262144};
+	struct segment *seg;
+	uint64_t room = 1;
+	struct err err;
+
+	assert_int_equal(segment_create_private(&seg, &tiny, &err), 0);
+	while (block_room_for(seg, scopes, 2, 20, room + 1))
+		room++;
+	assert_in_range(room, 50, 1000);
+	for (uint64_t i = 0; i < room; i++) {
+		char name[32];
+
+		snprintf(name, sizeof(name), "c|10.0.0.1:%05u|", (unsigned)i);
+		assert_int_equal(block_publish(seg, SCOPE_host, str_of(name), &err), 0);
+		assert_int_equal(block_publish(seg, SCOPE_host_outcome, str_of(name), &err), 0);
+	}
+	assert_false(block_room_for(seg, scopes, 2, 20, 1));
+	assert_true(block_room_for(seg, scopes, 2, 20, 0));
+	block_retire(seg, SCOPE_host, STR("c|10.0.0.1:00000|"));
+	assert_true(block_room_for(seg, scopes, 2, 20, 1));
+	segment_free(&seg);
+}
+
 static void
 a_private_lane_makes_blocks_on_demand(void **state)
 {
@@ -452,6 +481,7 @@ main(void)
 	    cmocka_unit_test(a_retired_block_is_reused_after_all_let_go),
 	    cmocka_unit_test(a_full_tmpfs_refuses_the_block_and_drops_the_value),
 	    cmocka_unit_test(a_full_segment_refuses_the_block),
+	    cmocka_unit_test(room_is_known_before_the_first_block_is_made),
 	    cmocka_unit_test(a_private_lane_makes_blocks_on_demand),
 	    cmocka_unit_test(flags_and_verdicts_are_seen_by_every_process),
 	    cmocka_unit_test(every_value_finds_its_bin),
