@@ -136,6 +136,20 @@ read_chunked(int fd, struct strb *body)
 	return ok;
 }
 
+bool
+scene_host_is(struct scene *sc, unsigned host, const char *flags)
+{
+	struct reply r = scene_admin(sc, "GET", "/clusters");
+	char line[128];
+	bool there;
+
+	snprintf(line, sizeof(line), "api::127.0.0.1:%u::health_flags::%s\n", sc->host_port[host],
+	    flags);
+	there = strstr(r.body, line) != NULL;
+	reply_free(&r);
+	return there;
+}
+
 const char *
 reply_header(const struct reply *r, const char *name)
 {

@@ -97,6 +97,9 @@ int scene_status(struct scene *sc, const char *path); /* of a GET */
 int scene_admin_status(struct scene *sc, const char *method, const char *path);
 const char *reply_header(const struct reply *r, const char *name); /* value or NULL; a static copy */
 
+/* Does /clusters say this of the host, a member of cluster `api`: "healthy", "/failed_active_hc" …? */
+bool scene_host_is(struct scene *sc, unsigned host, const char *flags);
+
 /* ---- a raw client connection */
 int client_connect(uint16_t port);
 void client_send(int fd, const char *bytes);

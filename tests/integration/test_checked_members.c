@@ -87,20 +87,6 @@ all_reach(struct scene *sc, const char *name, int n)
 	return true;
 }
 
-static bool
-flags_are(struct scene *sc, unsigned host, const char *flags)
-{
-	struct reply r = scene_admin(sc, "GET", "/clusters");
-	char line[128];
-	bool there;
-
-	snprintf(line, sizeof(line), "api::127.0.0.1:%u::health_flags::%s\n", sc->host_port[host],
-	    flags);
-	there = strstr(r.body, line) != NULL;
-	reply_free(&r);
-	return there;
-}
-
 static void
 serving_waits_for_the_first_members_and_their_checks(void **state)
 {
@@ -120,9 +106,9 @@ a_member_that_joins_gets_nothing_before_its_first_check(void **state)
 	script_add(&s->sc, TWO, (struct rule){.path = "/health", .delay_ms = 400, .times = 1});
 	say_members(s, "v2", ONE, 2);
 	WAIT_FOR(script_of(&s->sc, TWO)->requests == 1); /* its check is under way */
-	assert_true(flags_are(&s->sc, TWO, "/failed_active_hc"));
+	assert_true(scene_host_is(&s->sc, TWO, "/failed_active_hc"));
 	assert_true(all_reach(&s->sc, "one", 20));
-	WAIT_FOR(flags_are(&s->sc, TWO, "healthy"));
+	WAIT_FOR(scene_host_is(&s->sc, TWO, "healthy"));
 	WAIT_FOR(all_reach(&s->sc, "two", 1));
 }
 
@@ -133,14 +119,14 @@ a_member_that_left_is_used_as_long_as_its_check_passes(void **state)
 
 	begin(s, CONF_CHECKED(""), ONE, 2);
 	say_members(s, "v2", TWO, 1);
-	WAIT_FOR(flags_are(&s->sc, ONE, "/pending_dynamic_removal"));
+	WAIT_FOR(scene_host_is(&s->sc, ONE, "/pending_dynamic_removal"));
 	WAIT_FOR(all_reach(&s->sc, "one", 1));
 	script_add(&s->sc, ONE, (struct rule){.path = "/health", .status = 503});
 	WAIT_FOR(scene_stat(&s->sc, "cluster.api.membership_total") == 1);
 	assert_true(all_reach(&s->sc, "two", 10));
 	script_clear(&s->sc, ONE); /* and one that comes back begins anew */
 	say_members(s, "v3", ONE, 2);
-	WAIT_FOR(flags_are(&s->sc, ONE, "healthy"));
+	WAIT_FOR(scene_host_is(&s->sc, ONE, "healthy"));
 }
 
 static void
@@ -166,22 +152,22 @@ checks_go_on_without_a_control_plane(void **state)
 
 	begin(s, CONF_CHECKED(""), ONE, 2);
 	script_add(&s->sc, ONE, (struct rule){.path = "/health", .status = 503});
-	WAIT_FOR(flags_are(&s->sc, ONE, "/failed_active_hc"));
+	WAIT_FOR(scene_host_is(&s->sc, ONE, "/failed_active_hc"));
 	plane_kill(&s->plane);
 	admin = scene_child(&s->sc, "admin");
 	kill(admin, SIGKILL);
 	assert_true(all_reach(&s->sc, "two", 20));
 	scene_wait_child(&s->sc, "admin", admin);
 	assert_true(all_reach(&s->sc, "two", 20));
-	WAIT_FOR(flags_are(&s->sc, ONE, "/failed_active_hc"));
+	WAIT_FOR(scene_host_is(&s->sc, ONE, "/failed_active_hc"));
 	assert_int_equal(scene_run_tool(&s->sc, &out, "batonctl", "hot-restart", NULL), 0);
 	mem_free(out);
 	assert_true(all_reach(&s->sc, "two", 50));
 	script_clear(&s->sc, ONE);
-	WAIT_FOR(flags_are(&s->sc, ONE, "healthy"));
+	WAIT_FOR(scene_host_is(&s->sc, ONE, "healthy"));
 	WAIT_FOR(all_reach(&s->sc, "one", 1));
 	script_add(&s->sc, TWO, (struct rule){.path = "/health", .status = 503});
-	WAIT_FOR(flags_are(&s->sc, TWO, "/failed_active_hc"));
+	WAIT_FOR(scene_host_is(&s->sc, TWO, "/failed_active_hc"));
 	assert_true(all_reach(&s->sc, "one", 20));
 }
 

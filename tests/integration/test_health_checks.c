@@ -50,20 +50,6 @@ all_reach(struct scene *sc, const char *name, int n)
 	return true;
 }
 
-static bool
-flags_are(struct scene *sc, unsigned host, const char *flags)
-{
-	struct reply r = scene_admin(sc, "GET", "/clusters");
-	char line[128];
-	bool there;
-
-	snprintf(line, sizeof(line), "api::127.0.0.1:%u::health_flags::%s\n", sc->host_port[host],
-	    flags);
-	there = strstr(r.body, line) != NULL;
-	reply_free(&r);
-	return there;
-}
-
 static void
 a_host_that_fails_gets_nothing_until_it_passes_again(void **state)
 {
@@ -72,7 +58,7 @@ a_host_that_fails_gets_nothing_until_it_passes_again(void **state)
 	start_two(&sc, CONF(TWO_HOSTS, CHECK("1s", "2", "3", HTTP_CHECK)));
 	assert_stat(&sc, HEALTHY, 2); /* it serves only after the first round */
 	script_add(&sc, 0, (struct rule){.path = "/health", .status = 503});
-	WAIT_FOR(flags_are(&sc, 0, "/failed_active_hc"));
+	WAIT_FOR(scene_host_is(&sc, 0, "/failed_active_hc"));
 	assert_stat(&sc, HEALTHY, 1);
 	assert_stat(&sc, "cluster.api.membership_healthy", 1);
 	assert_true(all_reach(&sc, "two", 20));
@@ -123,11 +109,11 @@ the_network_has_a_threshold(void **state)
 	start_two(&sc, CONF(TWO_HOSTS, CHECK("1s", "1", "4", HTTP_CHECK)));
 	script_listen(&sc, 0, LISTEN_REFUSE);
 	script_drop(&sc, 0);
-	WAIT_FOR(flags_are(&sc, 0, "/failed_active_hc"));
+	WAIT_FOR(scene_host_is(&sc, 0, "/failed_active_hc"));
 	assert_true(scene_stat(&sc, "cluster.api.health_check.network_failure") >= 4);
 	assert_true(all_reach(&sc, "two", 10));
 	script_listen(&sc, 0, LISTEN_YES);
-	WAIT_FOR(flags_are(&sc, 0, "healthy"));
+	WAIT_FOR(scene_host_is(&sc, 0, "healthy"));
 	scene_fini(&sc);
 }
 
@@ -138,12 +124,12 @@ a_host_that_hangs_is_shown_as_timed_out(void **state)
 
 	start_two(&sc, CONF(TWO_HOSTS, CHECK("0.1s", "1", "2", HTTP_CHECK)));
 	script_add(&sc, 0, (struct rule){.path = "/health", .deed = DEED_HANG});
-	WAIT_FOR(flags_are(&sc, 0, "/failed_active_hc/active_hc_timeout"));
+	WAIT_FOR(scene_host_is(&sc, 0, "/failed_active_hc/active_hc_timeout"));
 	script_clear(&sc, 0);
 	script_add(&sc, 0, (struct rule){.path = "/health", .deed = DEED_RESET});
-	WAIT_FOR(flags_are(&sc, 0, "/failed_active_hc"));
+	WAIT_FOR(scene_host_is(&sc, 0, "/failed_active_hc"));
 	script_clear(&sc, 0);
-	WAIT_FOR(flags_are(&sc, 0, "healthy"));
+	WAIT_FOR(scene_host_is(&sc, 0, "healthy"));
 	scene_fini(&sc);
 }
 
@@ -180,8 +166,8 @@ statuses_and_bodies_are_those_expected(void **state)
 				" request_headers_to_add: [{header: {key: X-Check, value: 100%% sure}}],"
 				" expected_statuses: [{start: 200, end: 300}, {start: 404, end: 405}],"
 				" retriable_statuses: [{start: 503, end: 504}]}\n")));
-	assert_true(flags_are(&sc, 0, "healthy"));            /* "one" is o, then ne */
-	assert_true(flags_are(&sc, 1, "/failed_active_hc")); /* "two" is not */
+	assert_true(scene_host_is(&sc, 0, "healthy"));            /* "one" is o, then ne */
+	assert_true(scene_host_is(&sc, 1, "/failed_active_hc")); /* "two" is not */
 	assert_int_equal(script_of(&sc, 0)->body_bytes / script_of(&sc, 0)->requests, 3);
 	assert_non_null(strstr(script_of(&sc, 0)->last, "x-check: 100% sure"));
 	assert_non_null(strstr(script_of(&sc, 0)->last, ":authority: checked.example"));
@@ -190,9 +176,9 @@ statuses_and_bodies_are_those_expected(void **state)
 	script_add(&sc, 0, (struct rule){.path = "/health", .status = 404, .times = 5});
 	script_add(&sc, 0, (struct rule){.path = "/health", .status = 503, .times = 2});
 	WAIT_FOR(script_of(&sc, 0)->used[1] == 2);
-	assert_true(flags_are(&sc, 0, "healthy"));
+	assert_true(scene_host_is(&sc, 0, "healthy"));
 	script_add(&sc, 0, (struct rule){.path = "/health", .status = 500});
-	WAIT_FOR(flags_are(&sc, 0, "/failed_active_hc"));
+	WAIT_FOR(scene_host_is(&sc, 0, "/failed_active_hc"));
 	scene_fini(&sc);
 }
 
@@ -204,11 +190,11 @@ a_degraded_host_is_used_when_no_other_is_left(void **state)
 	start_two(&sc, CONF(TWO_HOSTS, CHECK("1s", "1", "1", HTTP_CHECK)));
 	script_add(
 	    &sc, 0, (struct rule){.path = "/health", .headers = "x-envoy-degraded: 1\r\n"});
-	WAIT_FOR(flags_are(&sc, 0, "/degraded_active_hc"));
+	WAIT_FOR(scene_host_is(&sc, 0, "/degraded_active_hc"));
 	assert_stat(&sc, "cluster.api.health_check.degraded", 1);
 	WAIT_FOR(scene_stat(&sc, "cluster.api.membership_degraded") == 1);
 	script_add(&sc, 1, (struct rule){.path = "/health", .status = 500});
-	WAIT_FOR(flags_are(&sc, 1, "/failed_active_hc"));
+	WAIT_FOR(scene_host_is(&sc, 1, "/failed_active_hc"));
 	assert_true(all_reach(&sc, "one", 10));
 	scene_fini(&sc);
 }
@@ -236,12 +222,12 @@ a_host_that_wants_to_be_left_alone_is(void **state)
 	assert_true(all_reach(&sc, "two", 20));
 	assert_int_equal(script_of(&sc, 0)->used[1], 1);
 	assert_stat(&sc, "cluster.api.health_check.passive_failure", 1);
-	assert_true(flags_are(&sc, 0, "/failed_active_hc/excluded_via_immediate_hc_fail") ||
-		    flags_are(&sc, 0,
+	assert_true(scene_host_is(&sc, 0, "/failed_active_hc/excluded_via_immediate_hc_fail") ||
+		    scene_host_is(&sc, 0,
 			"/failed_active_hc/excluded_via_immediate_hc_fail/active_hc_timeout"));
 	WAIT_FOR(scene_stat(&sc, "cluster.api.membership_excluded") == 1);
 	script_clear(&sc, 0);
-	WAIT_FOR(flags_are(&sc, 0, "healthy"));
+	WAIT_FOR(scene_host_is(&sc, 0, "healthy"));
 	scene_fini(&sc);
 }
 
@@ -252,9 +238,9 @@ the_checker_hears_it_too(void **state)
 
 	start_two(&sc, CONF(TWO_HOSTS, CHECK("1s", "1", "1", HTTP_CHECK)));
 	script_add(&sc, 0, (struct rule){.path = "/health", .status = 503, .headers = LEAVE_ME});
-	WAIT_FOR(flags_are(&sc, 0, "/failed_active_hc/excluded_via_immediate_hc_fail"));
+	WAIT_FOR(scene_host_is(&sc, 0, "/failed_active_hc/excluded_via_immediate_hc_fail"));
 	script_clear(&sc, 0);
-	WAIT_FOR(flags_are(&sc, 0, "healthy"));
+	WAIT_FOR(scene_host_is(&sc, 0, "healthy"));
 	scene_fini(&sc);
 }
 
@@ -309,7 +295,7 @@ http2_is_asked_on_one_connection(void **state)
 	assert_int_equal(script_of(&sc, 0)->connections, 3);
 	assert_stat(&sc, "cluster.api.health_check.failure", 0);
 	script_add(&sc, 0, (struct rule){.path = "/health", .status = 500});
-	WAIT_FOR(flags_are(&sc, 0, "/failed_active_hc"));
+	WAIT_FOR(scene_host_is(&sc, 0, "/failed_active_hc"));
 	scene_fini(&sc);
 }
 
@@ -332,12 +318,12 @@ a_host_may_be_asked_elsewhere_or_not_at_all(void **state)
 		 "            address: {socket_address: {address: 127.0.0.1, port_value: @HOST1@}}\n"
 		 "            health_check_config: {disable_active_health_check: true}\n",
 		CHECK("1s", "1", "1", HTTP_CHECK)));
-	assert_true(flags_are(&sc, 0, "healthy"));
-	assert_true(flags_are(&sc, 1, "healthy"));
+	assert_true(scene_host_is(&sc, 0, "healthy"));
+	assert_true(scene_host_is(&sc, 1, "healthy"));
 	assert_int_equal(script_of(&sc, 0)->requests + script_of(&sc, 1)->requests, 0);
 	assert_non_null(strstr(script_of(&sc, 2)->last, ":authority: one.example"));
 	script_add(&sc, 2, (struct rule){.path = "/health", .status = 500});
-	WAIT_FOR(flags_are(&sc, 0, "/failed_active_hc"));
+	WAIT_FOR(scene_host_is(&sc, 0, "/failed_active_hc"));
 	assert_true(all_reach(&sc, "two", 10));
 	scene_fini(&sc);
 }
@@ -513,16 +499,16 @@ grpc_hosts_say_whether_they_serve(void **state)
 	    CONF(ONE_HOST, CHECK("2s", "1", "5",
 			       "      grpc_health_check: {service_name: shop, authority: grpc.example,"
 			       " initial_metadata: [{header: {key: x-who, value: doctor}}]}\n")));
-	assert_true(flags_are(&sc, 0, "healthy"));
+	assert_true(scene_host_is(&sc, 0, "healthy"));
 	assert_non_null(strstr(host->request, ":path: /grpc.health.v1.Health/Check\n"));
 	assert_non_null(strstr(host->request, ":authority: grpc.example\n"));
 	assert_non_null(strstr(host->request, "te: trailers\n"));
 	assert_memory_equal(host->request + 200, "\0\0\0\0\6\x0a\4shop", 11);
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
 		host->mood = bad[i];
-		WAIT_FOR(flags_are(&sc, 0, "/failed_active_hc"));
+		WAIT_FOR(scene_host_is(&sc, 0, "/failed_active_hc"));
 		host->mood = GRPC_SERVES;
-		WAIT_FOR(flags_are(&sc, 0, "healthy"));
+		WAIT_FOR(scene_host_is(&sc, 0, "healthy"));
 	}
 	assert_stat(&sc, "cluster.api.health_check.network_failure", 0);
 	scene_fini(&sc);
@@ -559,7 +545,7 @@ bytes_are_sent_and_others_expected(void **state)
 			       "receive: [{text: \"6e6f\"}, {text: \"796573\"}]}\n")));
 	scene_wait_stat(&sc, "cluster.api.health_check.success", 4);
 	assert_stat(&sc, "cluster.api.health_check.failure", 0);
-	assert_true(flags_are(&sc, 0, "healthy"));
+	assert_true(scene_host_is(&sc, 0, "healthy"));
 	scene_fini(&sc);
 }
 
@@ -569,9 +555,9 @@ a_connection_alone_may_be_enough(void **state)
 	struct scene sc;
 
 	start_two(&sc, CONF(TWO_HOSTS, CHECK("1s", "1", "1", "      tcp_health_check: {}\n")));
-	assert_true(flags_are(&sc, 0, "healthy"));
+	assert_true(scene_host_is(&sc, 0, "healthy"));
 	script_listen(&sc, 0, LISTEN_REFUSE);
-	WAIT_FOR(flags_are(&sc, 0, "/failed_active_hc"));
+	WAIT_FOR(scene_host_is(&sc, 0, "/failed_active_hc"));
 	assert_true(all_reach(&sc, "two", 10));
 	scene_fini(&sc);
 }
@@ -586,7 +572,7 @@ verdicts_outlive_the_admin_process(void **state)
 
 	start_two(&sc, CONF(TWO_HOSTS, CHECK("0.1s", "1", "1", HTTP_CHECK)));
 	script_add(&sc, 0, (struct rule){.path = "/health", .status = 503});
-	WAIT_FOR(flags_are(&sc, 0, "/failed_active_hc"));
+	WAIT_FOR(scene_host_is(&sc, 0, "/failed_active_hc"));
 	for (int i = 0; i < 3; i++) {
 		admin = scene_child(&sc, "admin");
 		kill(admin, SIGKILL);
@@ -594,10 +580,10 @@ verdicts_outlive_the_admin_process(void **state)
 		next = scene_wait_child(&sc, "admin", admin);
 		assert_true(next > 0);
 		assert_true(all_reach(&sc, "two", 10));
-		WAIT_FOR(flags_are(&sc, 0, "/failed_active_hc"));
+		WAIT_FOR(scene_host_is(&sc, 0, "/failed_active_hc"));
 	}
 	script_clear(&sc, 0);
-	WAIT_FOR(flags_are(&sc, 0, "healthy"));
+	WAIT_FOR(scene_host_is(&sc, 0, "healthy"));
 	scene_fini(&sc);
 }
 
@@ -637,13 +623,13 @@ a_hot_restart_keeps_verdicts_and_does_not_wait(void **state)
 	script_add(&sc, 0, (struct rule){.path = "/health", .status = 503, .times = 1});
 	script_add(&sc, 0, (struct rule){.path = "/health", .deed = DEED_HANG});
 	script_add(&sc, 1, (struct rule){.path = "/health", .deed = DEED_HANG});
-	WAIT_FOR(flags_are(&sc, 0, "/failed_active_hc"));
+	WAIT_FOR(scene_host_is(&sc, 0, "/failed_active_hc"));
 	WAIT_FOR(script_of(&sc, 1)->used[0] > 0);
 	before = script_of(&sc, 0)->requests;
 	assert_int_equal(scene_run_tool(&sc, &out, "batonctl", "hot-restart", NULL), 0);
 	mem_free(out);
 	assert_true(all_reach(&sc, "two", 50));
-	assert_true(flags_are(&sc, 0, "/failed_active_hc"));
+	assert_true(scene_host_is(&sc, 0, "/failed_active_hc"));
 	assert_true(script_of(&sc, 0)->requests - before <= 2); /* checks, both hanging */
 	scene_fini(&sc);
 }
@@ -656,18 +642,18 @@ a_reload_changes_how_hosts_are_checked(void **state)
 
 	start_two(&sc, CONF(TWO_HOSTS, CHECK("1s", "1", "1", HTTP_CHECK)));
 	script_add(&sc, 0, (struct rule){.path = "/health", .status = 503});
-	WAIT_FOR(flags_are(&sc, 0, "/failed_active_hc"));
+	WAIT_FOR(scene_host_is(&sc, 0, "/failed_active_hc"));
 	scene_write_config(&sc,
 	    CONF(TWO_HOSTS, CHECK("1s", "1", "1", "      http_health_check: {path: /other}\n")));
 	assert_int_equal(scene_run_tool(&sc, &out, "batonctl", "reload", NULL), 0);
 	mem_free(out);
-	WAIT_FOR(flags_are(&sc, 0, "healthy"));
+	WAIT_FOR(scene_host_is(&sc, 0, "healthy"));
 	script_add(&sc, 0, (struct rule){.path = "/other", .status = 503});
-	WAIT_FOR(flags_are(&sc, 0, "/failed_active_hc"));
+	WAIT_FOR(scene_host_is(&sc, 0, "/failed_active_hc"));
 	scene_write_config(&sc, CONF(TWO_HOSTS, ""));
 	assert_int_equal(scene_run_tool(&sc, &out, "batonctl", "reload", NULL), 0);
 	mem_free(out);
-	assert_true(flags_are(&sc, 0, "healthy")); /* nobody checks: all are good */
+	assert_true(scene_host_is(&sc, 0, "healthy")); /* nobody checks: all are good */
 	WAIT_FOR(all_reach(&sc, "one", 1));
 	scene_fini(&sc);
 }
@@ -738,7 +724,7 @@ an_event_log_that_cannot_be_opened_is_refused(void **state)
 	assert_int_not_equal(scene_run_tool(&sc, &out, "batonctl", "reload", NULL), 0);
 	assert_non_null(strstr(out, "cluster 'api': health_checks: event log"));
 	mem_free(out);
-	assert_true(flags_are(&sc, 0, "healthy"));
+	assert_true(scene_host_is(&sc, 0, "healthy"));
 	wait_for_passes(&sc, 2);
 	scene_fini(&sc);
 }

@@ -40,27 +40,13 @@ seen(struct scene *sc, unsigned host)
 	return script_of(sc, host)->requests;
 }
 
-static bool
-flags_are(struct scene *sc, unsigned host, const char *flags)
-{
-	struct reply r = scene_admin(sc, "GET", "/clusters");
-	char line[128];
-	bool there;
-
-	snprintf(line, sizeof(line), "api::127.0.0.1:%u::health_flags::%s\n", sc->host_port[host],
-	    flags);
-	there = strstr(r.body, line) != NULL;
-	reply_free(&r);
-	return there;
-}
-
 /* Asks until the host is out. */
 static void
 drive_out(struct scene *sc, unsigned host)
 {
-	for (unsigned i = 0; i < 1000 && !flags_are(sc, host, "/failed_outlier_check"); i++)
+	for (unsigned i = 0; i < 1000 && !scene_host_is(sc, host, "/failed_outlier_check"); i++)
 		ask(sc, 3);
-	assert_true(flags_are(sc, host, "/failed_outlier_check"));
+	assert_true(scene_host_is(sc, host, "/failed_outlier_check"));
 }
 
 static void
@@ -80,7 +66,7 @@ failures_in_a_row_take_a_host_out_and_time_brings_it_back(void **state)
 	assert_true(scene_file_has(
 	    &sc, "outliers.log", "\"action\":\"EJECT\",\"num_ejections\":1,\"enforced\":true"));
 	script_clear(&sc, 1);
-	WAIT_FOR(flags_are(&sc, 1, "healthy"));
+	WAIT_FOR(scene_host_is(&sc, 1, "healthy"));
 	assert_stat(&sc, STAT("ejections_active"), 0);
 	assert_true(scene_file_has(&sc, "outliers.log", "\"action\":\"UNEJECT\""));
 	before = seen(&sc, 1);
@@ -132,7 +118,7 @@ no_more_than_a_share_is_taken_out(void **state)
 	script_add(&sc, 0, (struct rule){.status = 503});
 	WAIT_FOR((ask(&sc, 4), scene_stat(&sc, STAT("ejections_overflow")) > 0));
 	assert_stat(&sc, STAT("ejections_enforced_total"), 0);
-	assert_true(flags_are(&sc, 0, "healthy"));
+	assert_true(scene_host_is(&sc, 0, "healthy"));
 	scene_fini(&sc);
 }
 
@@ -145,7 +131,7 @@ what_is_not_enforced_is_only_told(void **state)
 	script_add(&sc, 0, (struct rule){.status = 500});
 	WAIT_FOR((ask(&sc, 3), scene_stat(&sc, STAT("ejections_detected_consecutive_5xx")) > 0));
 	assert_stat(&sc, STAT("ejections_enforced_total"), 0);
-	assert_true(flags_are(&sc, 0, "healthy"));
+	assert_true(scene_host_is(&sc, 0, "healthy"));
 	WAIT_FOR(scene_file_has(&sc, "outliers.log", "\"enforced\":false"));
 	scene_fini(&sc);
 }
@@ -163,7 +149,7 @@ a_failing_share_takes_a_host_out_at_the_end_of_the_interval(void **state)
 		     "success_rate_minimum_hosts: 3, success_rate_request_volume: 5, "
 		     "enforcing_success_rate: 0"));
 	script_add(&sc, 0, (struct rule){.status = 500});
-	WAIT_FOR((ask(&sc, 30), flags_are(&sc, 0, "/failed_outlier_check")));
+	WAIT_FOR((ask(&sc, 30), scene_host_is(&sc, 0, "/failed_outlier_check")));
 	assert_stat(&sc, STAT("ejections_enforced_failure_percentage"), 1);
 	assert_true(scene_file_has(&sc, "outliers.log", "\"type\":\"FAILURE_PERCENTAGE\""));
 	scene_fini(&sc);
@@ -179,7 +165,7 @@ an_ejection_outlives_admin(void **state)
 	drive_out(&sc, 1);
 	kill(scene_child(&sc, "admin"), SIGKILL);
 	WAIT_FOR(scene_stat(&sc, "baton.admin_crashes") == 1);
-	WAIT_FOR(flags_are(&sc, 1, "/failed_outlier_check"));
+	WAIT_FOR(scene_host_is(&sc, 1, "/failed_outlier_check"));
 	WAIT_FOR(scene_stat(&sc, STAT("ejections_active")) == 1);
 	scene_fini(&sc);
 }
@@ -196,7 +182,7 @@ an_ejection_goes_to_the_next_generation(void **state)
 	drive_out(&sc, 1);
 	before = seen(&sc, 1);
 	assert_int_equal(generation_restart(&sc), 0);
-	assert_true(flags_are(&sc, 1, "/failed_outlier_check"));
+	assert_true(scene_host_is(&sc, 1, "/failed_outlier_check"));
 	assert_stat(&sc, STAT("ejections_active"), 1);
 	assert_stat(&sc, STAT("ejections_enforced_total"), 1);
 	ask(&sc, 40);
@@ -223,7 +209,7 @@ a_passing_check_takes_a_host_back(void **state)
 	script_add(&sc, 1, (struct rule){.path = "/health", .status = 200});
 	script_add(&sc, 1, (struct rule){.status = 500, .times = 3});
 	WAIT_FOR((ask(&sc, 3), scene_stat(&sc, STAT("ejections_enforced_total")) == 1));
-	WAIT_FOR(flags_are(&sc, 1, "healthy"));
+	WAIT_FOR(scene_host_is(&sc, 1, "healthy"));
 	assert_stat(&sc, STAT("ejections_active"), 0);
 	scene_fini(&sc);
 }
