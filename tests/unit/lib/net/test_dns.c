@@ -228,6 +228,67 @@ answers_say_how_long_they_hold_and_whether_they_failed(void **state)
 	loop_free(&loop);
 }
 
+static struct heard
+ask_once(struct loop *loop, struct dns *d)
+{
+	struct heard h = {0};
+
+	dns_resolve(d, STR("some.test"), 80, DNS_V4_ONLY, on_answer, &h);
+	while (h.times == 0)
+		loop_turn(loop, true);
+	return h;
+}
+
+static void
+a_server_that_comes_back_is_found_again(void **state)
+{
+	static const struct said says[] = {{1, 0, 1, {5}}, {0}};
+	struct loop *loop = loop_new();
+	struct server s = {.rows = says};
+	struct dns_settings settings = {.servers_n = 1, .no_search = true, .tries = 1, .try_ms = 1000};
+	struct err err;
+	struct dns *d;
+
+	server_start(&s, loop);
+	settings.servers[0] = s.at;
+	d = dns_new(loop, &settings, &err);
+	assert_int_equal(ask_once(loop, d).n, 1);
+	io_del(&s.io);
+	close(s.fd);
+	assert_true(ask_once(loop, d).failed); /* refused */
+	s.fd = socket(AF_INET, SOCK_DGRAM, 0);
+	assert_int_equal(bind(s.fd, &s.at.sa, s.at.len), 0);
+	io_add_level(loop, &s.io, s.fd, IO_READ, on_question, &s);
+	assert_int_equal(ask_once(loop, d).n, 1);
+	dns_free(&d);
+	io_del(&s.io);
+	close(s.fd);
+	loop_turn(loop, false);
+	loop_free(&loop);
+}
+
+static void
+a_channel_may_ask_so_often_and_not_more(void **state)
+{
+	static const struct said says[] = {{1, 0, 1, {5}}, {0}};
+	struct loop *loop = loop_new();
+	struct server s = {.rows = says};
+	struct dns_settings settings = {.servers_n = 1, .no_search = true, .channel_questions = 1};
+	struct err err;
+	struct dns *d;
+
+	server_start(&s, loop);
+	settings.servers[0] = s.at;
+	d = dns_new(loop, &settings, &err);
+	for (unsigned i = 0; i < 3; i++)
+		assert_int_equal(ask_once(loop, d).n, 1);
+	dns_free(&d);
+	io_del(&s.io);
+	close(s.fd);
+	loop_turn(loop, false);
+	loop_free(&loop);
+}
+
 int
 main(void)
 {
@@ -236,6 +297,8 @@ main(void)
 	    cmocka_unit_test(an_open_question_is_answered_when_the_resolver_goes),
 	    cmocka_unit_test(nobody_is_told_of_what_was_cancelled),
 	    cmocka_unit_test(answers_say_how_long_they_hold_and_whether_they_failed),
+	    cmocka_unit_test(a_server_that_comes_back_is_found_again),
+	    cmocka_unit_test(a_channel_may_ask_so_often_and_not_more),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
