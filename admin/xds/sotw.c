@@ -25,6 +25,7 @@
 #include "envoy/config/core/v3/config_source.pb-c.h"
 
 #define PLANE "control_plane."
+#define RESOLVING_MS 10 /* between two looks whether the control plane's names were answered */
 #define BACKOFF_BASE_MS 500
 #define BACKOFF_MAX_MS 30000
 #define TOKENS 100
@@ -375,9 +376,15 @@ start_call(struct sotw *t, struct cluster *c)
 static void
 open_stream(struct sotw *t)
 {
+	struct str name = str_of(service_of(t)->cluster_name);
 	struct err err = {""};
-	struct cluster *c = xds_cluster(t->source.xds, str_of(service_of(t)->cluster_name), &err);
+	struct cluster *c;
 
+	if (xds_cluster_is_resolving(t->source.xds, name)) {
+		timer_set(source_loop(&t->source), &t->again, RESOLVING_MS);
+		return;
+	}
+	c = xds_cluster(t->source.xds, name, &err);
 	if (c)
 		start_call(t, c);
 	else

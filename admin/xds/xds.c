@@ -79,6 +79,14 @@ xds_node(struct xds *x)
 	return x->node;
 }
 
+bool
+xds_cluster_is_resolving(const struct xds *x, struct str name)
+{
+	const struct member_cluster *c = members_cluster(&x->admin->members, name);
+
+	return c && c->names && !c->initialised;
+}
+
 struct cluster *
 xds_cluster(struct xds *x, struct str name, struct err *err)
 {

@@ -38,6 +38,8 @@ bool xds_is_stopped(const struct xds *x);
 
 /* Who we are, as control planes are told. */
 const Envoy__Config__Core__V3__Node *xds_node(struct xds *x);
+/* Its names are being asked for the first time: it is no use to call it yet. */
+bool xds_cluster_is_resolving(const struct xds *x, struct str name);
 /* A cluster of the configuration in force, built for admin's own use; NULL: there is none. */
 struct cluster *xds_cluster(struct xds *x, struct str name, struct err *err);
 

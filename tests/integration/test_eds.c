@@ -119,6 +119,24 @@ an_accepted_version_is_acknowledged_and_used(void **state)
 	assert_true(admin_says(e, "/init_dump", "{}"));
 }
 
+/* Its name is asked first: nothing is tried, and counted as failed, before the answer. */
+static void
+a_control_plane_may_be_found_by_name(void **state)
+{
+	struct eds_scene *e = *state;
+	struct plane_request r;
+
+	begin_with_one_member(e,
+	    CONF_ADMIN CONF_LISTENER("", CONF_ROUTE_ALL) CONF_CLUSTERS
+	    "  - name: plane\n    connect_timeout: 1s\n    type: STRICT_DNS\n    dns_lookup_family: V4_ONLY\n"
+	    "    http2_protocol_options: {}\n    load_assignment:\n      cluster_name: plane\n"
+	    "      endpoints:\n      - lb_endpoints:\n        - endpoint: {address: {socket_address: "
+	    "{address: localhost, port_value: @HOST0@}}}\n" CONF_EDS("api", ""), &r);
+	assert_int_equal(scene_status(&e->sc, "/"), 200);
+	assert_stat(&e->sc, "cluster.api.update_failure", 0);
+	assert_stat(&e->sc, "cluster.plane.membership_total", 1);
+}
+
 /* ---- a control plane that lies */
 
 /* Sends a response; its refusal must name the old version and hold `why`. */
@@ -753,6 +771,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test_setup_teardown(the_first_request_says_who_asks_for_what, setup, teardown),
 	    cmocka_unit_test_setup_teardown(an_accepted_version_is_acknowledged_and_used, setup, teardown),
+	    cmocka_unit_test_setup_teardown(a_control_plane_may_be_found_by_name, setup, teardown),
 	    cmocka_unit_test_setup_teardown(
 	        what_is_refused_names_resource_and_field_and_changes_nothing, setup, teardown),
 	    cmocka_unit_test_setup_teardown(nesting_has_an_end, setup, teardown),
