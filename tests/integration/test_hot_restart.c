@@ -116,6 +116,7 @@ client_run(struct tally *t, unsigned me, uint16_t port)
 {
 	int fd = -1;
 
+	prctl(PR_SET_PDEATHSIG, SIGKILL); /* a scene that fails does not stop us */
 	while (!__atomic_load_n(&t->stop, __ATOMIC_ACQUIRE)) {
 		bool keep = false;
 
