@@ -56,12 +56,26 @@ check_done(struct master *m)
 		on_done(m);
 }
 
+/* Without a single socket a start would fail: then it is worth more patience. */
+static bool
+is_worth_waiting(const struct master *m)
+{
+	uint64_t waited_ms = (clock_mono_ns() - m->adoption_since_ns) / NS_PER_MS;
+
+	return waited_ms < ANSWER_MS || (sockets_rows(m->sockets) == 0 && waited_ms < ASK_MS);
+}
+
+/* By the clock itself: the loop's stood still while the start looked around. */
 void
 adopt_late(void *arg)
 {
 	struct master *m = arg;
 	void (*on_done)(struct master *) = m->adoption_done;
 
+	if (is_worth_waiting(m)) {
+		timer_set(m->loop, &m->adoption, ANSWER_MS / 10);
+		return;
+	}
 	m->adoption_done = NULL;
 	if (on_done)
 		on_done(m);
@@ -337,7 +351,8 @@ adopt_all_left(struct master *m, void (*on_done)(struct master *))
 	for (size_t i = 0; i < m->dir.left.all.len; i++)
 		adopt(m, m->dir.left.all.at[i].generation, m->dir.left.all.at[i].processes);
 	m->adoption_done = on_done;
-	timer_set(m->loop, &m->adoption, ANSWER_MS);
+	m->adoption_since_ns = clock_mono_ns();
+	timer_set(m->loop, &m->adoption, ANSWER_MS / 10);
 	check_done(m);
 }
 

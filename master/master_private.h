@@ -60,6 +60,7 @@ struct master {
 	struct list adopted; /* orphans that are ours now, adopt.c */
 	struct timer adoption;
 	void (*adoption_done)(struct master *m);
+	uint64_t adoption_since_ns;
 	uint64_t orphans_epoch;
 	uint32_t *epoch_auto; /* where to write the epoch that orphans lead to; NULL: it is given */
 	bool served;   /* was in force once: its end is an end, not a failed start */
