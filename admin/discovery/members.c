@@ -1,13 +1,11 @@
 #include "admin/discovery/members.h"
 
-#include "admin/blocks.h"
-#include "admin/config/store.h"
+#include "admin/discovery/members_private.h"
 #include "conf/defaults.h"
 #include "lib/base/assert.h"
 #include "lib/base/clock.h"
 #include "lib/base/mem.h"
 #include "lib/upstream/blocks.h"
-#include "lib/upstream/thresholds.h"
 
 typedef Envoy__Config__Endpoint__V3__ClusterLoadAssignment Assignment;
 
@@ -28,16 +26,6 @@ members_observe(struct members *m, const struct members_events *e, void *arg)
 	*vec_push(&m->observers) = (struct members_observer){e, arg};
 }
 
-#define TELL(m, event, ...)                                                                        \
-	for (size_t i_ = 0; i_ < (m)->observers.len; i_++)                                         \
-		if ((m)->observers.at[i_].events->event)                                           \
-	(m)->observers.at[i_].events->event((m)->observers.at[i_].arg, __VA_ARGS__)
-
-#define TELL_BACKWARDS(m, event, ...)                                                              \
-	for (size_t i_ = (m)->observers.len; i_-- > 0;)                                            \
-		if ((m)->observers.at[i_].events->event)                                           \
-	(m)->observers.at[i_].events->event((m)->observers.at[i_].arg, __VA_ARGS__)
-
 static void
 mark(struct members *m, struct member_cluster *c)
 {
@@ -49,14 +37,14 @@ mark(struct members *m, struct member_cluster *c)
 
 /* ---- strings of our own */
 
-static struct str
-owned(struct str s)
+struct str
+members_own(struct str s)
 {
 	return str_make(mem_strndup(s.p, s.n), s.n);
 }
 
-static void
-disown(struct str *s)
+void
+members_disown(struct str *s)
 {
 	mem_free((void *)(uintptr_t)s->p);
 	*s = (struct str){"", 0};
@@ -64,11 +52,11 @@ disown(struct str *s)
 
 /* ---- blocks that go when nobody uses them any more */
 
-static void
-retire_later(struct members *m, struct str prefix, size_t cluster_n)
+void
+members_retire_later(struct members *m, struct str prefix, size_t cluster_n)
 {
 	*vec_push(&m->retiring) = (struct members_retired){
-	    .prefix = owned(prefix), .cluster_n = cluster_n, .covered = m->accepting};
+	    .prefix = members_own(prefix), .cluster_n = cluster_n, .covered = m->accepting};
 }
 
 /* ---- one member */
@@ -126,7 +114,7 @@ member_add(struct members *m, struct member_cluster *c, const struct endpoint *e
 
 	host_prefix(&prefix, c->name, address);
 	x->cluster = c;
-	x->prefix = owned(strb_str(&prefix));
+	x->prefix = members_own(strb_str(&prefix));
 	x->address = str_make(x->prefix.p + prefix.n - 1 - address.n, address.n);
 	strb_fini(&prefix);
 	endpoint_copy(&x->endpoint, e);
@@ -148,7 +136,7 @@ static void
 free_member(struct member *x)
 {
 	endpoint_fini(&x->endpoint);
-	disown(&x->prefix);
+	members_disown(&x->prefix);
 	mem_free(x);
 }
 
@@ -165,7 +153,7 @@ member_remove(struct members *m, struct member *x)
 	map_remove(&c->by_address, x->address);
 	*vec_push(&c->book.removed) = x->number;
 	*vec_push(&c->book.free) = x->number;
-	retire_later(m, x->prefix, c->name.n);
+	members_retire_later(m, x->prefix, c->name.n);
 	free_member(x);
 }
 
@@ -209,8 +197,9 @@ check_room(struct members *m, struct member_cluster *c, const struct assignment 
 	    (unsigned long long)fresh);
 }
 
-static int
-make_blocks(struct members *m, struct member_cluster *c, const struct assignment *a, struct err *err)
+int
+members_make_blocks(
+    struct members *m, struct member_cluster *c, const struct assignment *a, struct err *err)
 {
 	struct strb prefix = {0};
 	int bad = check_room(m, c, a, err);
@@ -292,8 +281,8 @@ take_policy(struct member_cluster *c, const struct assignment_policy *p)
 }
 
 /* The comparison; true when workers must hear of it. */
-static bool
-replace(struct members *m, struct member_cluster *c, const struct assignment *a,
+bool
+members_take(struct members *m, struct member_cluster *c, const struct assignment *a,
     const uint32_t *numbers, bool keep_checked)
 {
 	bool came = false;
@@ -325,12 +314,12 @@ members_replace(struct members *m, struct member_cluster *c, const Assignment *m
 
 	if (assignment_read(&a, message, err) < 0)
 		return -1;
-	if (make_blocks(m, c, &a, err) < 0) {
+	if (members_make_blocks(m, c, &a, err) < 0) {
 		assignment_fini(&a);
 		return -1;
 	}
 	stat_inc(&c->stats->update_success);
-	if (!replace(m, c, &a, NULL, true))
+	if (!members_take(m, c, &a, NULL, true))
 		stat_inc(&c->stats->update_no_rebuild);
 	assignment_fini(&a);
 	members_initialised(m, c);
@@ -404,243 +393,6 @@ members_warming(const struct members *m)
 	return n;
 }
 
-/* ---- clusters come and go */
-
-static int
-publish_cluster(struct members *m, const struct store_cluster *s, struct err *err)
-{
-	struct strb prefix = {0};
-	int bad;
-
-	cluster_block_prefix(&prefix, s->message);
-	bad = blocks_publish_cluster(
-	    m->segment, strb_str(&prefix), s->message->n_health_checks > 0,
-	    s->message->outlier_detection != NULL, err);
-	strb_fini(&prefix);
-	return bad;
-}
-
-/* alt_stat_name may be another one than before. */
-static void
-take_message(struct members *m, struct member_cluster *c, const struct store_cluster *s)
-{
-	struct strb prefix = {0};
-
-	cluster_block_prefix(&prefix, s->message);
-	if (c->prefix.n && !str_eq(c->prefix, strb_str(&prefix)))
-		retire_later(m, c->prefix, 0);
-	if (c->prefix.n)
-		disown(&c->prefix);
-	c->prefix = owned(strb_str(&prefix));
-	strb_fini(&prefix);
-	c->message = s->message;
-	c->names = s->names;
-	c->version_hash = s->version;
-	c->stats = block_stats(SCOPE_cluster, c->prefix);
-	thresholds_publish(c->stats, c->message);
-}
-
-static struct member_cluster *
-add_cluster(struct members *m, const struct store_cluster *s)
-{
-	struct member_cluster *c = mem_new(struct member_cluster);
-
-	c->name = owned(str_of(s->message->name));
-	take_message(m, c, s);
-	c->policy.overprovisioning = OVERPROVISIONING;
-	c->book.whole = c->book.dirty = true;
-	c->warming = 1;
-	*vec_push(&m->clusters) = c;
-	map_put(&m->by_name, c->name, c);
-	TELL(m, cluster_added, c);
-	return c;
-}
-
-static void
-free_cluster(struct member_cluster *c)
-{
-	vec_fini(&c->members);
-	vec_fini(&c->book.removed);
-	vec_fini(&c->book.free);
-	map_fini(&c->by_address);
-	strb_fini(&c->version);
-	disown(&c->name);
-	disown(&c->prefix);
-	mem_free(c);
-}
-
-static void
-remove_cluster(struct members *m, size_t at)
-{
-	struct member_cluster *c = m->clusters.at[at];
-
-	while (c->members.len)
-		member_remove(m, c->members.at[c->members.len - 1]);
-	TELL_BACKWARDS(m, cluster_removed, c);
-	map_remove(&m->by_name, c->name);
-	vec_remove(&m->clusters, at);
-	retire_later(m, c->prefix, 0);
-	free_cluster(c);
-}
-
-/* ---- start-up and reload */
-
-static void
-plan_fini(struct members_plan *p)
-{
-	assignment_fini(&p->assignment);
-	vec_fini(&p->numbers);
-}
-
-static bool
-is_as_planned(const struct members_plan *p)
-{
-	const struct member_cluster *c = p->cluster;
-	const struct assignment *a = &p->assignment;
-
-	if (c->members.len != a->list.len || memcmp(&c->policy, &a->policy, sizeof(a->policy)) != 0)
-		return false;
-	for (size_t i = 0; i < a->list.len; i++) {
-		char text[ADDRESS_TEXT];
-		size_t n = address_format(&a->list.at[i].address, text);
-		const struct member *x = map_get(&c->by_address, str_make(text, n));
-
-		if (x == NULL || x->leaving || !endpoint_same(&x->endpoint, &a->list.at[i]))
-			return false;
-	}
-	return true;
-}
-
-static int
-plan(struct members *m, struct member_cluster *c, const struct store_cluster *s, struct err *err)
-{
-	struct members_plan *p = vec_push(&m->plans);
-
-	p->cluster = c;
-	if (assignment_read(&p->assignment, s->assignment, err) < 0)
-		return err_in(err, "load_assignment");
-	if (make_blocks(m, c, &p->assignment, err) < 0)
-		return -1;
-	if (c->initialised && is_as_planned(p)) {
-		plan_fini(p);
-		m->plans.len--;
-	}
-	return 0;
-}
-
-static void
-forget_plans(struct members *m)
-{
-	for (size_t i = 0; i < m->plans.len; i++)
-		plan_fini(&m->plans.at[i]);
-	vec_fini(&m->plans);
-}
-
-/* What was written of it in this turn needs not be said again, unless more came meanwhile. */
-static void
-carry_out(struct members *m, const struct members_plan *p)
-{
-	struct member_cluster *c = p->cluster;
-	bool said = p->numbers.len == p->assignment.list.len && c->book.written && !c->book.dirty;
-
-	replace(m, c, &p->assignment, said ? p->numbers.at : NULL, false);
-	members_initialised(m, c);
-	if (said)
-		members_said(c);
-	else
-		c->book.whole = true;
-}
-
-static int
-prepare_cluster(struct members *m, const struct store_cluster *s, struct err *err)
-{
-	struct member_cluster *c = members_cluster(m, str_of(s->message->name));
-	bool fresh = c == NULL;
-	size_t before = m->plans.len;
-
-	if (publish_cluster(m, s, err) < 0)
-		return -1;
-	if (fresh)
-		c = add_cluster(m, s);
-	if (s->assignment == NULL)
-		return 0;
-	if (plan(m, c, s, err) < 0)
-		return -1;
-	if (fresh && m->plans.len > before) {
-		carry_out(m, &m->plans.at[before]);
-		plan_fini(&m->plans.at[before]);
-		m->plans.len = before;
-	}
-	return 0;
-}
-
-int
-members_prepare(struct members *m, struct store *next, struct err *err)
-{
-	for (size_t i = 0; i < next->clusters.len; i++) {
-		const struct store_cluster *s = &next->clusters.at[i];
-
-		if (prepare_cluster(m, s, err) < 0) {
-			err_in(err, "cluster '%s'", s->message->name);
-			members_drop(m);
-			return -1;
-		}
-	}
-	return 0;
-}
-
-/* Numbers that a plan took for new members. */
-static void
-give_numbers_back(struct members_plan *p)
-{
-	for (size_t i = 0; i < p->numbers.len; i++) {
-		char text[ADDRESS_TEXT];
-		size_t n = address_format(&p->assignment.list.at[i].address, text);
-
-		if (map_get(&p->cluster->by_address, str_make(text, n)) == NULL)
-			*vec_push(&p->cluster->book.free) = p->numbers.at[i];
-	}
-}
-
-void
-members_drop(struct members *m)
-{
-	for (size_t i = 0; i < m->plans.len; i++)
-		give_numbers_back(&m->plans.at[i]);
-	forget_plans(m);
-	for (size_t i = m->clusters.len; i-- > 0;)
-		if (!m->clusters.at[i]->in_force)
-			remove_cluster(m, i);
-}
-
-static void
-accept_cluster(struct members *m, struct member_cluster *c, const struct store_cluster *s)
-{
-	bool other = c->version_hash != s->version;
-
-	c->in_force = true;
-	take_message(m, c, s);
-	if (other)
-		TELL(m, cluster_changed, c);
-}
-
-void
-members_accept(struct members *m, struct store *next)
-{
-	m->accepting = true; /* workers know all of it */
-	for (size_t i = m->clusters.len; i-- > 0;)
-		if (store_cluster(next, m->clusters.at[i]->name) == NULL)
-			remove_cluster(m, i);
-	for (size_t i = 0; i < m->clusters.len; i++)
-		accept_cluster(m, m->clusters.at[i], store_cluster(next, m->clusters.at[i]->name));
-	for (size_t i = 0; i < m->plans.len; i++)
-		carry_out(m, &m->plans.at[i]);
-	forget_plans(m);
-	m->accepting = false;
-	if (members_are_dirty(m) && m->on_dirty)
-		m->on_dirty(m->arg);
-}
-
 /* ---- life */
 
 void
@@ -653,13 +405,13 @@ members_init(struct members *m)
 void
 members_fini(struct members *m)
 {
-	forget_plans(m);
+	members_forget_plans(m);
 	while (m->clusters.len)
-		remove_cluster(m, m->clusters.len - 1);
+		members_end_cluster(m, m->clusters.len - 1);
 	vec_fini(&m->clusters);
 	vec_fini(&m->observers);
 	for (size_t i = 0; i < m->retiring.len; i++)
-		disown(&m->retiring.at[i].prefix);
+		members_disown(&m->retiring.at[i].prefix);
 	vec_fini(&m->retiring);
 	map_fini(&m->by_name);
 	map_fini(&m->inherited);

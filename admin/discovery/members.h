@@ -219,14 +219,4 @@ void members_written(struct members *m, bool in_force);
 /* A new admin, after members_prepare(): the members in force. */
 int members_load(struct members *m, const struct journal *j, uint64_t use, struct err *err);
 
-/* ---- among members*.c */
-
-struct member *member_add(struct members *m, struct member_cluster *c, const struct endpoint *e,
-    struct str address, uint32_t number);
-void member_update(struct members *m, struct member *x, const struct endpoint *e);
-void member_remove(struct members *m, struct member *x);
-void members_initialised(struct members *m, struct member_cluster *c);
-uint32_t member_number(struct member_book *b); /* one that is free */
-void members_said(struct member_cluster *c);   /* the journal says what the model says */
-
 #endif

@@ -4,7 +4,7 @@
 
 #include "admin/blocks.h"
 #include "admin/config/store.h"
-#include "admin/discovery/members.h"
+#include "admin/discovery/members_private.h"
 #include "conf/resource.h"
 #include "lib/base/mem.h"
 #include "lib/ipc/journal.h"
