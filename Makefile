@@ -115,6 +115,8 @@ $(B)/batonctl: $(CTL_O)
 	$(call LINK,$^,$(LIBS_CTL))
 $(B)/batonstat: $(STAT_O)
 	$(call LINK,$^,$(LIBS_STAT))
+$(B)/forwarder: $(B)/o/tests/bench/forwarder.o
+	$(call LINK,$^,)
 $(B)/origin: $(ORIGIN_O) $(call OBJ,base)
 	$(call LINK,$^,$(LIBS_BASE))
 
@@ -225,7 +227,7 @@ demo-hitless:
 	@B=$(B) node examples/hitless-deploy/run.js --restarts
 bench:
 	@tools/install-deps.sh bench
-	@$(MAKE) --no-print-directory all $(B)/origin
+	@$(MAKE) --no-print-directory all $(B)/origin $(B)/forwarder
 	@B=$(B) tests/bench/bench.sh
 
 install: all docs

@@ -2,11 +2,8 @@
 # One listener, one route, one cluster with one host; no access log, no
 # request id, no limits that a load generator would reach.
 
-baton_yaml() { # listener's port, origin's port, admin's port
+baton_listener() { # port, [file of its access log], [virtual hosts]
 	cat <<EOF
-admin: {address: {socket_address: {address: 127.0.0.1, port_value: $3}}}
-static_resources:
-  listeners:
   - address: {socket_address: {address: 127.0.0.1, port_value: $1}}
     filter_chains:
     - filters:
@@ -15,21 +12,53 @@ static_resources:
           "@type": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
           stat_prefix: bench
           generate_request_id: false
+EOF
+	[ -z "${2:-}" ] || cat <<EOF
+          access_log:
+          - name: envoy.access_loggers.file
+            typed_config:
+              "@type": type.googleapis.com/envoy.extensions.access_loggers.file.v3.FileAccessLog
+              path: $2
+EOF
+	cat <<EOF
           route_config:
             virtual_hosts:
+EOF
+	[ -z "${3:-}" ] || awk -v n="$3" 'BEGIN {for (i = 0; i < n; i++)
+		printf "            - {name: v%d, domains: [\"h%d.example\"], routes: [{match: {prefix: /}, route: {cluster: origin}}]}\n", i, i}'
+	cat <<EOF
             - {name: all, domains: ["*"], routes: [{match: {prefix: /}, route: {cluster: origin}}]}
           http_filters:
           - name: envoy.filters.http.router
             typed_config:
               "@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router
               dynamic_stats: false
+EOF
+}
+
+baton_cluster() { # origin's port, [hosts], [policy]: hosts are 127.0.0.1, 127.0.0.2, ...
+	cat <<EOF
   clusters:
   - name: origin
+    lb_policy: ${3:-ROUND_ROBIN}
     circuit_breakers: {thresholds: [{max_connections: 100000, max_pending_requests: 100000, max_requests: 100000}]}
     load_assignment:
       cluster_name: origin
-      endpoints: [{lb_endpoints: [{endpoint: {address: {socket_address: {address: 127.0.0.1, port_value: $2}}}}]}]
+      endpoints:
+      - lb_endpoints:
 EOF
+	awk -v n="${2:-1}" -v port="$1" 'BEGIN {for (i = 0; i < n; i++)
+		printf "        - {endpoint: {address: {socket_address: {address: 127.0.%d.%d, port_value: %d}}}}\n", int(i / 250), i % 250 + 1, port}'
+}
+
+# VHOSTS, HOSTS, POLICY in the environment: more than one of what there is one of.
+baton_yaml() { # listener's port, origin's port, admin's port, [port of one more listener, its access log]
+	echo "admin: {address: {socket_address: {address: 127.0.0.1, port_value: $3}}}"
+	echo "static_resources:"
+	echo "  listeners:"
+	baton_listener "$1" "" "${VHOSTS:-}"
+	[ -z "${4:-}" ] || baton_listener "$4" "$5"
+	baton_cluster "$2" "${HOSTS:-1}" "${POLICY:-ROUND_ROBIN}"
 }
 
 free_port() { # one that nobody listens on
