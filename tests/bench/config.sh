@@ -36,7 +36,7 @@ EOF
 EOF
 }
 
-baton_cluster() { # origin's port, [hosts], [policy]: hosts are 127.0.0.1, 127.0.0.2, ...
+baton_cluster() { # origin's port, [hosts], [policy], [folder]: several hosts are sockets there, 0, 1, 2 ...
 	cat <<EOF
   clusters:
   - name: origin
@@ -47,18 +47,22 @@ baton_cluster() { # origin's port, [hosts], [policy]: hosts are 127.0.0.1, 127.0
       endpoints:
       - lb_endpoints:
 EOF
-	awk -v n="${2:-1}" -v port="$1" 'BEGIN {for (i = 0; i < n; i++)
-		printf "        - {endpoint: {address: {socket_address: {address: 127.0.%d.%d, port_value: %d}}}}\n", int(i / 250), i % 250 + 1, port}'
+	if [ "${2:-1}" = 1 ]; then
+		echo "        - {endpoint: {address: {socket_address: {address: 127.0.0.1, port_value: $1}}}}"
+	else
+		awk -v n="$2" -v dir="$4" 'BEGIN {for (i = 0; i < n; i++)
+			printf "        - {endpoint: {address: {pipe: {path: %s/%d}}}}\n", dir, i}'
+	fi
 }
 
-# VHOSTS, HOSTS, POLICY in the environment: more than one of what there is one of.
+# VHOSTS, HOSTS (with HOST_DIR), POLICY in the environment: more of what there is one of.
 baton_yaml() { # listener's port, origin's port, admin's port, [port of one more listener, its access log]
 	echo "admin: {address: {socket_address: {address: 127.0.0.1, port_value: $3}}}"
 	echo "static_resources:"
 	echo "  listeners:"
 	baton_listener "$1" "" "${VHOSTS:-}"
 	[ -z "${4:-}" ] || baton_listener "$4" "$5"
-	baton_cluster "$2" "${HOSTS:-1}" "${POLICY:-ROUND_ROBIN}"
+	baton_cluster "$2" "${HOSTS:-1}" "${POLICY:-ROUND_ROBIN}" "${HOST_DIR:-}"
 }
 
 free_port() { # one that nobody listens on
@@ -76,9 +80,10 @@ await_port() { # port, tries of half a second, who should listen
 	done
 }
 
-load_of() { # row -> the load generator's command; -n and the URL follow
+load_of() { # row, baton's port -> the load generator's command; -n and the URL follow
 	case $1 in
-	h1_1k) echo "h2load --h1 -c16" ;;
+	h1_1k | h1_rr_1000 | h1_lr_1000) echo "h2load --h1 -c16" ;;
+	h1_vhosts) echo "h2load --h1 -c16 --connect-to=127.0.0.1:$2" ;;
 	h1_newconn) echo "h1_newconn" ;;
 	h2_1k) echo "h2load -c4 -m32" ;;
 	*) echo "no such row: $1" >&2; return 2 ;;

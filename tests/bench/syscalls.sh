@@ -8,8 +8,8 @@ cd "$(dirname "$0")/../.." || exit 1
 B=${B:-build}
 REQUESTS=${REQUESTS:-4000}
 row=${1:-h1_1k}
-load=$(load_of "$row") || exit
 origin_port=$(free_port) baton_port=$(free_port) admin_port=$(free_port)
+load=$(load_of "$row" "$baton_port") || exit
 dir=$(mktemp -d)
 pids=
 trap 'for p in $pids; do kill "$p" 2>/dev/null; done; wait 2>/dev/null; rm -rf "$dir"' EXIT

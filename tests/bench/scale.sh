@@ -1,0 +1,79 @@
+#!/bin/bash
+# What grows with the configuration: how long a start takes and what it
+# costs in memory, how long a dump of all numbers takes and whether the
+# worker feels it, how long a hot restart takes.
+#
+#   B=build tests/bench/scale.sh
+#
+# Times are of the clock on the wall: they are worth something on a machine
+# that has nothing else to do.
+set -u
+cd "$(dirname "$0")/../.." || exit 1
+. tests/bench/config.sh
+B=$(cd "${B:-build}" && pwd)
+dir=$(mktemp -d)
+chmod 777 "$dir"
+pids=
+trap 'for p in $pids; do kill "$p" 2>/dev/null; done; wait 2>/dev/null; rm -rf "$dir"' EXIT
+
+now_us() { local t=${EPOCHREALTIME/[.,]/}; echo "$t"; }
+pss() { # KiB of a process and its descendants, shared pages divided
+	local p
+	for p in "$@" $(pgrep -P "$1"); do awk '/^Pss:/ {print $2}' /proc/"$p"/smaps_rollup 2>/dev/null; done |
+		awk '{k += $1} END {print k}'
+}
+start() { # name; what is more comes from the environment -> pid in $baton, port in $port, time in $took
+	local from
+	port=$(free_port)
+	mkdir -p "$dir/$1"
+	chmod 777 "$dir/$1"
+	baton_yaml "$port" 1 "$(free_port)" >"$dir/$1/baton.yaml"
+	from=$(now_us)
+	"$B/baton" -c "$dir/$1/baton.yaml" --concurrency 1 --runtime-dir "$dir/$1/run" -l warning & baton=$!
+	pids="$pids $baton"
+	until (exec 3<>/dev/tcp/127.0.0.1/"$port") 2>/dev/null; do
+		[ $(($(now_us) - from)) -lt 60000000 ] || { echo "scale: baton does not listen"; exit 1; }
+		sleep 0.005
+	done
+	took=$((($(now_us) - from) / 1000))
+}
+stop() {
+	kill "$baton"
+	wait "$baton" 2>/dev/null
+}
+median() { sort -n | awk '{v[NR] = $1} END {print v[int((NR + 1) / 2)]}'; }
+per() { # what, KiB more, how many
+	awk -v w="$1" -v k="$2" -v n="$3" 'BEGIN {printf "%-28s %.2f KiB\n", w, k / n}'
+}
+
+start small
+small=$(pss "$baton")
+printf '%-28s %d ms, %d KiB\n' "start, one of each" "$took" "$small"
+for _ in $(seq 5); do
+	from=$(now_us)
+	"$B/batonctl" --runtime-dir "$dir/small/run" hot-restart >/dev/null || echo "scale: hot restart failed"
+	echo $((($(now_us) - from) / 1000))
+done >"$dir/restarts"
+printf '%-28s %d ms (median of 5)\n' "hot restart, until it serves" "$(median <"$dir/restarts")"
+"$B/batonctl" --runtime-dir "$dir/small/run" stop now >/dev/null
+wait "$baton" 2>/dev/null
+
+VHOSTS=10000 start vhosts
+printf '%-28s %d ms\n' "start, 10,000 virtual hosts" "$took"
+per "a virtual host and its route" $(($(pss "$baton") - small)) 10000
+stop
+
+HOSTS=1000 HOST_DIR=$dir start hosts
+per "an upstream host" $(($(pss "$baton") - small)) 1000
+for _ in $(seq 50); do
+	from=$(now_us)
+	"$B/batonstat" -1 --runtime-dir "$dir/hosts/run" >/dev/null
+	echo $(($(now_us) - from))
+done >"$dir/dumps"
+printf '%-28s %d us (median of 50)\n' "batonstat -1, 1,000 hosts" "$(median <"$dir/dumps")"
+stop
+for row in h1_1k h1_vhosts h1_rr_1000 h1_lr_1000; do
+	B=$B tests/bench/instructions.sh $row
+done
+echo "and while all numbers are dumped ten times a second:"
+B=$B DUMPS=1 tests/bench/instructions.sh h1_1k
