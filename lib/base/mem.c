@@ -86,6 +86,12 @@ mem_printf(const char *fmt, ...)
 	return s;
 }
 
+__attribute__((noinline)) void
+mem_zero(void *p, size_t size)
+{
+	memset(p, 0, size);
+}
+
 void
 mem_free(void *p)
 {

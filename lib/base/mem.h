@@ -20,6 +20,8 @@ char *mem_strdup(const char *s);                     /* NULL gives NULL */
 char *mem_strndup(const char *s, size_t n);
 void *mem_dup(const void *p, size_t n);
 char *mem_printf(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+/* For what is large: a call into the library is quicker than the loop that compilers put in its place. */
+void mem_zero(void *p, size_t size);
 void mem_free(void *p); /* accepts NULL */
 
 /* Frees and clears: MEM_CLEAR(x->name). */

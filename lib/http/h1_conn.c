@@ -91,7 +91,8 @@ h1_stream_open(struct h1_conn *c)
 {
 	struct h1_stream *st = &c->stream;
 
-	*st = (struct h1_stream){.open = true};
+	mem_zero(st, sizeof(*st));
+	st->open = true;
 	st->s.codec = &c->codec;
 	st->s.protocol = HTTP_11;
 	st->s.id = ++c->turn;

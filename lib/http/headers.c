@@ -146,8 +146,12 @@ headers_add_known(struct headers *h, enum header_id id, struct str name, struct 
 void
 headers_add_all(struct headers *h, const struct header *x, uint32_t n)
 {
+	while (h->cap - h->len < n)
+		headers_grow(h);
+	memcpy(&h->at[h->len], x, n * sizeof(*x));
+	h->len += n;
 	for (uint32_t i = 0; i < n; i++)
-		headers_push(h, &x[i]);
+		h->have[x[i].id >> 6] |= 1ull << (x[i].id & 63);
 }
 
 void
@@ -245,7 +249,8 @@ headers_set_line(struct headers *h, enum header_id id, struct str line)
 	    .id = (uint8_t)id,
 	    .flags = HEADER_SOUND | HEADER_LINE};
 
-	headers_remove_id(h, id);
+	if (headers_may_have(h, id))
+		headers_remove_id(h, id);
 	headers_push(h, &x);
 }
 

@@ -195,7 +195,7 @@ mapped(const struct forward *f, struct arena *a)
 static bool
 scheme_is_valid(struct str s)
 {
-	return str_ieqz(s, "http") || str_ieqz(s, "https");
+	return (s.n == 4 && str_ieqz(s, "http")) || (s.n == 5 && str_ieqz(s, "https"));
 }
 
 static void

@@ -29,7 +29,7 @@ take_conn(void)
 	list_remove(n);
 	free_conns_n--;
 	c = list_entry(n, struct hcm_conn, node);
-	memset(c, 0, sizeof(*c));
+	mem_zero(c, sizeof(*c));
 	return c;
 }
 

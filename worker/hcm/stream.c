@@ -38,7 +38,7 @@ take_stream(void)
 	list_remove(n);
 	free_streams_n--;
 	s = list_entry(n, struct stream, node);
-	memset(s, 0, offsetof(struct stream, local));
+	mem_zero(s, offsetof(struct stream, local));
 	return s;
 }
 
