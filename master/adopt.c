@@ -129,8 +129,14 @@ tell_stop(struct adopted *a)
 	if (a->gone)
 		return;
 	a->ending = true;
-	message_init(&out, a->admin ? MSG_STOP_ADMIN : MSG_STOP);
-	channel_send(a->channel, &out);
+	if (!a->admin) { /* one that has not answered yet may be either */
+		message_init(&out, MSG_STOP);
+		channel_send(a->channel, &out);
+	}
+	if (a->admin || a->pid == 0) {
+		message_init(&out, MSG_STOP_ADMIN);
+		channel_send(a->channel, &out);
+	}
 	timer_set(a->master->loop, &a->deadline, KILL_MS);
 }
 

@@ -168,6 +168,16 @@ is_childless(const struct master *m)
 	return children_alive(&m->children, ROLE_WORKER) + children_alive(&m->children, ROLE_ADMIN) == 0;
 }
 
+/* The line ends, and so do those whose masters died before: ours by now, and those that nobody has
+ * found yet.  A start beside us finds its own. */
+static void
+end_orphans(struct master *m)
+{
+	adopted_stop(m);
+	if (m->has_dir && !runtime_dir_is_starting(&m->dir))
+		runtime_dir_end_orphans(&m->dir);
+}
+
 static void
 master_enter(struct master *m, enum master_state next)
 {
@@ -208,7 +218,7 @@ master_enter(struct master *m, enum master_state next)
 		say_goodbye(m, was == MASTER_SERVING, 0);
 		/* Orphans of a start that fails serve on; an heir adopts ours. */
 		if (was != MASTER_STARTING && (!m->has_heir || m->line_ends))
-			adopted_stop(m);
+			end_orphans(m);
 		expect_ends(m);
 		children_tell_workers(&m->children, MSG_STOP);
 		child_tell(&m->children.at[0], MSG_STOP_ADMIN);

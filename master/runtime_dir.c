@@ -4,9 +4,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <stdio.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 #include <sys/vfs.h>
 #include <unistd.h>
@@ -222,6 +224,55 @@ runtime_dir_others(struct runtime_dir *r, struct runtime_others *out)
 
 	out->all.len = 0;
 	if (each_generation(r, add_other, out, &err) < 0)
+		log_warning(LOG_MASTER, "%s", err.text);
+}
+
+/* By descriptor: the seat is looked at again after it was opened, so nobody else has the pid. */
+static void
+end_process(const struct image *img, uint32_t seat)
+{
+	struct seg_seat s = image_seat(img, seat);
+	int fd;
+
+	if (!image_seat_alive(img, &s) || (fd = (int)syscall(SYS_pidfd_open, s.pid, 0)) < 0)
+		return;
+	s = image_seat(img, seat);
+	if (image_seat_alive(img, &s))
+		syscall(SYS_pidfd_send_signal, fd, SIGTERM, NULL, 0);
+	close(fd);
+}
+
+static void
+end_orphans(struct runtime_dir *r, const char *name, void *arg)
+{
+	struct runtime_other o = {0};
+	struct image *img;
+	int gen_fd, fd;
+
+	path_parse_generation(name, &o.generation);
+	if (o.generation == r->generation)
+		return;
+	gen_fd = openat(r->base_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (gen_fd < 0)
+		return;
+	look_closely(&o, gen_fd);
+	fd = o.processes ? openat(gen_fd, PATH_SEGMENT, O_RDONLY | O_CLOEXEC) : -1;
+	if (fd >= 0 && image_open(&img, fd, NULL) == 0) {
+		for (uint32_t i = 0; i < img->h.seats; i++)
+			end_process(img, i);
+		image_free(&img);
+	}
+	if (fd >= 0)
+		close(fd);
+	close(gen_fd);
+}
+
+void
+runtime_dir_end_orphans(struct runtime_dir *r)
+{
+	struct err err;
+
+	if (each_generation(r, end_orphans, NULL, &err) < 0)
 		log_warning(LOG_MASTER, "%s", err.text);
 }
 

@@ -82,6 +82,8 @@ void runtime_dir_started(struct runtime_dir *r);
 bool runtime_dir_is_starting(struct runtime_dir *r); /* somebody else holds start.lock */
 /* Who else is there now. */
 void runtime_dir_others(struct runtime_dir *r, struct runtime_others *out);
+/* SIGTERM to every process whose master is dead: it drains and ends. */
+void runtime_dir_end_orphans(struct runtime_dir *r);
 /* What is left of a generation whose numbers were folded, or never were. */
 void runtime_dir_forget(struct runtime_dir *r, uint64_t generation);
 

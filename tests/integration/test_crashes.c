@@ -505,12 +505,38 @@ one_that_is_stopped_after_go_is_done_without(void **state)
 	scene_fini(&sc);
 }
 
+/* The line ends between the death of the generation that served and the adoption of its orphans. */
+static void
+the_end_of_the_line_is_that_of_its_orphans_too(void **state)
+{
+	struct scene sc;
+	struct generation first, second;
+	int fd;
+
+	serve(&sc);
+	fd = generation_hold(&sc, 1500);
+	first = generation_of(&sc);
+	assert_int_equal(generation_restart(&sc), 0);
+	second = generation_of(&sc);
+	process_kill(second.master);
+	scene_wait_log(&sc, "died, accepting again");
+	kill(first.master, SIGINT);
+	WAIT_FOR(process_is_gone(first.master));
+	WAIT_FOR(process_is_gone(second.admin));
+	WAIT_FOR(process_is_gone(second.worker[0]));
+	WAIT_FOR(process_is_gone(second.worker[1]));
+	close(fd);
+	sc.proxy = 0;
+	scene_fini(&sc);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(orphans_of_two_generations_give_all_that_they_have),
 	    cmocka_unit_test(a_generation_that_never_served_leaves_no_orphans),
+	    cmocka_unit_test(the_end_of_the_line_is_that_of_its_orphans_too),
 	    cmocka_unit_test(a_start_does_not_wait_for_one_that_only_drains),
 	    cmocka_unit_test(a_half_made_segment_is_cleared_away),
 	    cmocka_unit_test(a_start_that_another_is_at_is_refused),
