@@ -369,8 +369,10 @@ on_answer(void *arg, const struct dns_found *f)
 	if (n->waiting) {
 		n->held += !failed;
 		look(n);
-	} else if (news) {
-		settle(n);
+	} else if (news) { /* several at once are one change */
+		n->held++;
+		if (!timer_armed(&n->patience))
+			timer_set(n->names->loop, &n->patience, 1);
 	} else if (!failed) {
 		stat_inc(&stats->update_success);
 		stat_inc(&stats->update_no_rebuild);
