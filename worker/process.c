@@ -570,9 +570,10 @@ on_sigterm(void *arg, const struct signalfd_siginfo *info)
 {
 	struct worker *w = arg;
 
-	/* With a master alive it came by process group: master says what to do. */
+	/* With a master alive it came by process group: master says what to do.  Who drains already
+	 * ends at once. */
 	if (w->channel == NULL)
-		on_orphan_stop(w, false);
+		on_orphan_stop(w, w->state == WORKER_DRAINING);
 }
 
 static const struct signal_row signal_rows[] = {{SIGTERM, on_sigterm}};

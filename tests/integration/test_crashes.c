@@ -228,6 +228,32 @@ adopted_orphans_outlive_their_adopter(void **state)
 	scene_fini(&sc);
 }
 
+/* Killed together with its adopter, so to speak: nobody but the one that ends can tell them. */
+static void
+the_end_takes_along_orphans_that_nobody_adopted_yet(void **state)
+{
+	struct scene sc;
+	struct generation g;
+	int fd;
+
+	serve(&sc);
+	g = generation_of(&sc);
+	assert_int_equal(generation_restart(&sc), 0);
+	WAIT_FOR(process_is_gone(g.master));
+	g = generation_of(&sc);
+	fd = generation_hold(&sc, 5000);
+	assert_int_equal(generation_restart(&sc), 0);
+	process_kill(g.master);
+	kill(sc.proxy, SIGINT);
+	WAIT_FOR(process_is_gone(g.admin));
+	WAIT_FOR(process_is_gone(g.worker[0]));
+	WAIT_FOR(process_is_gone(g.worker[1]));
+	WAIT_FOR(process_is_gone(sc.proxy));
+	sc.proxy = 0;
+	close(fd);
+	scene_fini(&sc);
+}
+
 static void
 an_orphan_serves_until_it_is_told_to_end(void **state)
 {
@@ -543,6 +569,7 @@ main(void)
 	    cmocka_unit_test(numbers_go_on_when_everything_was_killed),
 	    cmocka_unit_test(numbers_outlive_an_elder_that_ends_after_its_heirs),
 	    cmocka_unit_test(adopted_orphans_outlive_their_adopter),
+	    cmocka_unit_test(the_end_takes_along_orphans_that_nobody_adopted_yet),
 	    cmocka_unit_test(an_orphan_serves_until_it_is_told_to_end),
 	    cmocka_unit_test(an_address_that_a_start_does_not_want_is_refused_at_once),
 	    cmocka_unit_test(a_removed_address_comes_back_with_the_old_generation),
