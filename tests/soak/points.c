@@ -517,12 +517,12 @@ points_kill(unsigned n)
 
 /* The restarts before may have left another number of workers. */
 void
-points_begin(void)
+baton_with_two_workers(void)
 {
 	uint64_t until = clock_mono_ns() + SETTLE_NS;
 	pid_t pid = baton_spawn("2", "auto");
 
-	snprintf(point_what, sizeof(point_what), "before the first point");
+	snprintf(point_what, sizeof(point_what), "before the first kill");
 	while (baton_master() != pid && clock_mono_ns() < until)
 		loop_turn(5);
 	if (baton_master() != pid)

@@ -303,10 +303,11 @@ run(const struct plan *plan)
 	repeat(PHASE_RELOADS, plan->reloads, plan->subject->reload, "reloads");
 	if (plan->subject->restart)
 		repeat(PHASE_RESTARTS, plan->restarts, plan->subject->restart, "hot restarts");
+	if (plan->subject == &subject_baton && (plan->kills || plan->points))
+		baton_with_two_workers();
 	if (plan->subject == &subject_baton)
 		repeat(PHASE_KILLS, plan->kills, kill_one, "workers killed");
 	if (plan->subject == &subject_baton && plan->points) {
-		points_begin();
 		be_quiet();
 		repeat(PHASE_POINTS, plan->points, kill_anything, "kill points");
 	}

@@ -177,7 +177,7 @@ struct points {
 };
 extern struct points points;
 void points_init(uint64_t seed);
-void points_begin(void);
+void baton_with_two_workers(void);
 void points_kill(unsigned n);
 /* With all clients gone: every number is where it must be. */
 void points_quiet(void);
