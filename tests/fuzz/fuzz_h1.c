@@ -7,6 +7,7 @@
  */
 #include <stdio.h>
 #include <stdlib.h>
+#include <strings.h>
 
 #include "lib/base/assert.h"
 #include "lib/http/h1_judge.h"
@@ -101,6 +102,23 @@ count_complete(const char *text)
 	return n;
 }
 
+/*
+ * http-parser 2.9.4 takes a name that only begins like Transfer-Encoding
+ * for that header until it has seen the whole head, and refuses the
+ * request.  To us it is a name like any other: there is nothing to compare.
+ */
+static bool
+has_longer_name(const uint8_t *data, size_t n)
+{
+	static const char name[] = "transfer-encoding";
+	const size_t len = sizeof(name) - 1;
+
+	for (size_t i = 0; i + len < n; i++)
+		if (strncasecmp((const char *)data + i, name, len) == 0 && data[i + len] != ':')
+			return true;
+	return false;
+}
+
 /* Without an error, a tunnel, or a close that hides the rest, both must count alike. */
 static void
 compare_boundaries(
@@ -109,7 +127,7 @@ compare_boundaries(
 	if ((flags & (CLIENT | 8 | 16)) || t->error || t->broken || strstr(text, "upgrade") ||
 	    strstr(text, ":method=CONNECT"))
 		return;
-	if (memmem(data, n, "done", 4) || count_complete(text) == count_requests(data, n))
+	if (memmem(data, n, "done", 4) || has_longer_name(data, n) || count_complete(text) == count_requests(data, n))
 		return;
 	fprintf(stderr, "boundaries differ:\n%s", text);
 	abort();

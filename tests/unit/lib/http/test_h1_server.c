@@ -58,6 +58,8 @@ requests_take_their_inner_shape(void **state)
 	    {GET "Transfer-Encoding: chunked\r\n\r\n3;x=y\r\nabc\r\nA\r\n0123456789\r\n0\r\n\r\n",
 		BASE "\ndata abc0123456789\nend\ndone\n"},
 	    {GET "Transfer-Encoding: chunked\r\n\r\n0\r\nx-t: 1\r\n\r\n", BASE "\nend\ndone\n"},
+	    {GET "Transfer-Encodings: chunked\r\nContent-Lengths: 5\r\n\r\n",
+		BASE " transfer-encodings=chunked content-lengths=5 end\ndone\n"},
 	    {GET "Expect: 100-continue\r\n\r\n", BASE " expect=100-continue end\ndone\n"},
 	    {GET "Connection: upgrade, http2-settings\r\nUpgrade: h2c\r\nHTTP2-Settings: A\r\n\r\n",
 		BASE " end\ndone\n"},
