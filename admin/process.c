@@ -154,6 +154,13 @@ on_worker_ended(struct admin *a, struct message_view *v)
 }
 
 static void
+on_accepts(struct admin *a, struct message_view *v)
+{
+	publish_worker_accepts(a->publish, v->seat);
+	startup_on_accepts(a->startup);
+}
+
+static void
 on_reopen_logs(struct admin *a, struct message_view *v)
 {
 	files_reopen(a);
@@ -242,6 +249,7 @@ static void (*const handlers[MESSAGE_TYPES])(struct admin *, struct message_view
     [MSG_PREPARED] = on_prepared,
     [MSG_WORKER_STARTED] = on_worker_started,
     [MSG_WORKER_ENDED] = on_worker_ended,
+    [MSG_ACCEPTS] = on_accepts,
     [MSG_REOPEN_LOGS] = on_reopen_logs,
     [MSG_CONTROL] = on_control,
     [MSG_DRAIN_ADMIN] = on_drain,

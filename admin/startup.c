@@ -29,7 +29,8 @@
 	    TO(STARTUP_WARMING) | TO(STARTUP_DONE) | TO(STARTUP_FAILED))                           \
 	STATE(STARTUP_WARMING, "warming", TO(STARTUP_GATHERING) | TO(STARTUP_FAILED))              \
 	STATE(STARTUP_GATHERING, "gathering", TO(STARTUP_PUBLISHING) | TO(STARTUP_FAILED))         \
-	STATE(STARTUP_PUBLISHING, "publishing", TO(STARTUP_DONE) | TO(STARTUP_FAILED))             \
+	STATE(STARTUP_PUBLISHING, "publishing", TO(STARTUP_OPENING) | TO(STARTUP_FAILED))          \
+	STATE(STARTUP_OPENING, "opening", TO(STARTUP_DONE))                                        \
 	STATE(STARTUP_DONE, "done", 0)                                                             \
 	STATE(STARTUP_FAILED, "failed", 0)
 enum startup_state { STARTUP_STATES(STATE_ENUM) };
@@ -130,6 +131,23 @@ done(struct startup *s)
 	reload_may_begin(a->reload);
 }
 
+/* ---- OPENING */
+
+/* LIVE is a promise that holds without master: a worker that still waits for its sockets could not
+ * accept if master were killed now. */
+static void
+open_if_all(struct startup *s)
+{
+	if (s->state == STARTUP_OPENING && publish_all_accept(s->a->publish))
+		done(s);
+}
+
+void
+startup_on_accepts(struct startup *s)
+{
+	open_if_all(s);
+}
+
 /* ---- PUBLISHING */
 
 static void
@@ -156,7 +174,8 @@ turn_done(void *arg, const char *refused)
 
 	if (refused == NULL) {
 		members_written(&s->a->members, true);
-		done(s);
+		startup_enter(s, STARTUP_OPENING);
+		open_if_all(s);
 		return;
 	}
 	journal_rewind(s->a->store.journal, s->journal_before);
@@ -206,6 +225,7 @@ gather(struct startup *s)
 void
 startup_on_workers(struct startup *s)
 {
+	open_if_all(s);
 	if (s->state == STARTUP_GATHERING &&
 	    publish_workers(s->a->publish) >= s->a->settings->concurrency)
 		publish_now(s);

@@ -2,10 +2,10 @@
  * From nothing to serving.  The first admin of a generation reads the
  * configuration and walks
  *
- *   LOADING → RESOLVING → LISTENING → WARMING → GATHERING → PUBLISHING → DONE
+ *   LOADING → LISTENING → WARMING → GATHERING → PUBLISHING → OPENING → DONE
  *
- * (names, sockets, first members and checks, workers, barrier).  Anything refused on the way ends in
- * FAILED: the reason is logged once, master is told, this process exits 1.
+ * (sockets, first members and checks, workers, barrier, the workers' sockets).  Anything refused on
+ * the way ends in FAILED: the reason is logged once, master is told, this process exits 1.
  *
  * An admin that replaces one finds the journal in force: it takes what
  * stands there instead of the file and goes LOADING → LISTENING → DONE
@@ -33,6 +33,8 @@ void startup_on_admin_fd(struct startup *s, struct str key, int fd);
 void startup_on_warm(struct startup *s);
 /* A worker came or went. */
 void startup_on_workers(struct startup *s);
+/* A worker has its sockets. */
+void startup_on_accepts(struct startup *s);
 /* Every worker is ready; USE is about to be sent. */
 void startup_before_use(struct startup *s);
 

@@ -116,10 +116,14 @@ on_failed(struct master *m, struct child *c, struct message_view *v)
 static void
 on_worker_ready(struct master *m, struct child *c, struct message_view *v)
 {
+	struct message all;
+
 	if (c->state != CHILD_STARTING)
 		return;
 	child_became_ready(c);
 	sockets_worker_came(m->sockets, c->index);
+	message_init(&all, MSG_LISTEN_ALL);
+	child_send(c, &all);
 	successor_worker_came(m, c);
 	successor_look(m);
 }

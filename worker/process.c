@@ -266,6 +266,15 @@ on_listen_fd(struct worker *w, struct message_view *v)
 }
 
 static void
+on_listen_all(struct worker *w, struct message_view *v)
+{
+	struct message m;
+
+	message_init(&m, MSG_ACCEPTS);
+	tell_master(w, &m);
+}
+
+static void
 on_listen_back(struct worker *w, struct message_view *v)
 {
 	struct str key = message_get_s(v);
@@ -445,6 +454,7 @@ on_stop(struct worker *w, struct message_view *v)
 
 static void (*const handlers[MESSAGE_TYPES])(struct worker *, struct message_view *) = {
     [MSG_LISTEN_FD] = on_listen_fd,
+    [MSG_LISTEN_ALL] = on_listen_all,
     [MSG_LISTEN_BACK] = on_listen_back,
     [MSG_JOURNAL_FD] = on_journal_fd,
     [MSG_PREPARE] = on_prepare,

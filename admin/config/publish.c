@@ -16,6 +16,7 @@ STATE_TABLE(publish, PUBLISH_STATES)
 struct worker_answer {
 	unsigned seat;
 	bool prepared;
+	bool accepts;
 };
 
 struct publish {
@@ -92,6 +93,24 @@ find_worker(struct publish *p, unsigned seat)
 	return NULL;
 }
 
+bool
+publish_all_accept(const struct publish *p)
+{
+	for (size_t i = 0; i < p->workers.len; i++)
+		if (!p->workers.at[i].accepts)
+			return false;
+	return p->workers.len > 0;
+}
+
+void
+publish_worker_accepts(struct publish *p, unsigned seat)
+{
+	struct worker_answer *w = find_worker(p, seat);
+
+	if (w)
+		w->accepts = true;
+}
+
 static void
 finish_if_all(struct publish *p)
 {
@@ -128,7 +147,7 @@ publish_worker_started(struct publish *p, unsigned seat)
 		w = vec_push(&p->workers);
 		w->seat = seat;
 	}
-	w->prepared = false; /* the same seat again: its last owner is gone */
+	w->prepared = w->accepts = false; /* the same seat again: its last owner is gone */
 	if (p->state == PUBLISH_PREPARING)
 		p->events->send_prepare(p->arg, seat, p->offset);
 }

@@ -41,5 +41,8 @@ void publish_worker_ended(struct publish *p, unsigned seat);
 void publish_prepared(struct publish *p, unsigned seat, uint64_t offset, bool ok, struct str reason);
 
 unsigned publish_workers(const struct publish *p); /* alive now */
+/* A worker has the configuration and its sockets: it needs nobody to accept. */
+void publish_worker_accepts(struct publish *p, unsigned seat);
+bool publish_all_accept(const struct publish *p); /* and there is one */
 
 #endif

@@ -384,6 +384,39 @@ a_removed_address_comes_back_with_the_old_generation(void **state)
 	scene_fini(&sc);
 }
 
+static bool
+is_live(struct scene *sc)
+{
+	struct reply r = scene_admin(sc, "GET", "/ready");
+	bool live = r.status == 200;
+
+	reply_free(&r);
+	return live;
+}
+
+/* LIVE is admin's word, the sockets are master's to give: who reads the one may count on the other. */
+static void
+what_is_live_accepts_without_master(void **state)
+{
+	for (int i = 0; i < 6; i++) {
+		uint64_t until = scene_now_ms() + SCENE_PATIENCE_MS;
+		struct scene sc;
+
+		scene_init(&sc);
+		scene_origin(&sc, "one");
+		sc.extra[0] = "--concurrency";
+		sc.extra[1] = "2";
+		scene_proxy_begin(&sc, CONF_SIMPLE);
+		while (!is_live(&sc)) /* without a pause: the moment counts */
+			assert_true(scene_now_ms() < until);
+		process_kill(sc.proxy);
+		scene_find_ports(&sc);
+		assert_serves(&sc);
+		sc.proxy = 0;
+		scene_fini(&sc);
+	}
+}
+
 /* ---- idle connections find their way */
 
 static void
@@ -571,6 +604,7 @@ main(void)
 	    cmocka_unit_test(adopted_orphans_outlive_their_adopter),
 	    cmocka_unit_test(the_end_takes_along_orphans_that_nobody_adopted_yet),
 	    cmocka_unit_test(an_orphan_serves_until_it_is_told_to_end),
+	    cmocka_unit_test(what_is_live_accepts_without_master),
 	    cmocka_unit_test(an_address_that_a_start_does_not_want_is_refused_at_once),
 	    cmocka_unit_test(a_removed_address_comes_back_with_the_old_generation),
 	    cmocka_unit_test(idle_connections_of_orphans_go_to_who_adopts_them),

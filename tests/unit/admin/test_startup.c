@@ -42,6 +42,7 @@ struct stage {
 	pid_t admin;
 	bool closed;
 	bool refuse_listen, refuse_prepare;
+	unsigned without_socket; /* worker of this seat that gets none */
 	int journal_fd;
 	uint64_t journal_bytes, used;
 	VEC(struct seen_message) seen;
@@ -81,19 +82,38 @@ answer_listen(struct stage *s, struct str key)
 
 /* As master passes it on: the sender is the worker. */
 static void
+pass_from(struct stage *s, unsigned seat, struct message *m)
+{
+	int none = -1;
+	struct message_view v = {.type = m->type,
+	    .seat = seat,
+	    .to = SEAT_OF_ADMIN,
+	    .rest = strb_str(&m->body),
+	    .fd = &none};
+
+	channel_pass(s->channel, &v);
+	message_fini(m);
+}
+
+static void
+worker_accepts(struct stage *s, unsigned seat)
+{
+	struct message m;
+
+	message_init(&m, MSG_ACCEPTS);
+	pass_from(s, seat, &m);
+}
+
+static void
 answer_prepare(struct stage *s, unsigned seat, uint64_t offset)
 {
 	struct message m;
-	int none = -1;
-	struct message_view v = {.type = MSG_PREPARED, .seat = seat, .to = SEAT_OF_ADMIN, .fd = &none};
 
 	message_init(&m, MSG_PREPARED);
 	message_u(&m, offset);
 	message_u(&m, !s->refuse_prepare);
 	message_z(&m, s->refuse_prepare ? "cannot build that" : "");
-	v.rest = strb_str(&m.body);
-	channel_pass(s->channel, &v);
-	message_fini(&m);
+	pass_from(s, seat, &m);
 }
 
 static void
@@ -135,8 +155,12 @@ on_message(void *arg, struct message_view *v)
 	}
 	if (v->type == MSG_PREPARE)
 		answer_prepare(s, v->to, x->number);
-	if (v->type == MSG_USE)
+	if (v->type == MSG_USE) {
 		s->used = x->number;
+		for (unsigned seat = 2; seat <= 3; seat++)
+			if (seat != s->without_socket)
+				worker_accepts(s, seat);
+	}
 }
 
 static void
@@ -347,6 +371,76 @@ a_configuration_is_published_and_serves(void **state)
 	assert_int_equal(stop_admin(s), 0);
 }
 
+static uint64_t
+gauge(const struct stage *s, const char *name)
+{
+	struct stat_query q = {0};
+	struct stat_set *set;
+	struct err err;
+	uint64_t v;
+
+	assert_int_equal(stat_read_fd(&set, s->segment->fd, &q, &err), 0);
+	v = stat_set_find(set, str_of(name))->gauge;
+	stat_set_free(&set);
+	return v;
+}
+
+/* Admin has heard all that was said before. */
+static void
+ask_anything(struct stage *s)
+{
+	struct message m;
+
+	message_init(&m, MSG_CONTROL);
+	message_u(&m, 1);
+	message_z(&m, "nothing it knows");
+	message_u(&m, 0);
+	channel_send(s->channel, &m);
+	assert_non_null(wait_for(s, MSG_CONTROL_DONE, NULL));
+}
+
+/* Without master nobody gives it one, and what is LIVE must do without master. */
+static void
+it_is_not_live_while_a_worker_has_no_sockets(void **state)
+{
+	struct stage *s = *state;
+
+	s->without_socket = 3;
+	start_admin(s);
+	worker_started(s, 2);
+	worker_started(s, 3);
+	admin_port_answers(s);
+	assert_non_null(wait_for(s, MSG_USE, NULL));
+	worker_started(s, 4); /* another that has none */
+	worker_accepts(s, 4);
+	ask_anything(s);
+	assert_int_equal(gauge(s, "server.live"), 0);
+	assert_null(find_seen(s, MSG_SERVING, NULL));
+	worker_accepts(s, 3);
+	assert_non_null(wait_for(s, MSG_SERVING, NULL));
+	assert_int_equal(gauge(s, "server.live"), 1);
+	assert_int_equal(stop_admin(s), 0);
+}
+
+static void
+a_worker_that_ends_is_not_waited_for(void **state)
+{
+	struct stage *s = *state;
+	struct message m;
+
+	s->without_socket = 3;
+	start_admin(s);
+	worker_started(s, 2);
+	worker_started(s, 3);
+	admin_port_answers(s);
+	assert_non_null(wait_for(s, MSG_USE, NULL));
+	message_init(&m, MSG_WORKER_ENDED);
+	message_u(&m, 3);
+	channel_send(s->channel, &m);
+	assert_non_null(wait_for(s, MSG_SERVING, NULL));
+	assert_int_equal(stop_admin(s), 0);
+}
+
 static void
 a_new_admin_goes_on_without_touching_workers(void **state)
 {
@@ -499,6 +593,8 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test_setup_teardown(a_configuration_is_published_and_serves, setup, teardown),
+	    cmocka_unit_test_setup_teardown(it_is_not_live_while_a_worker_has_no_sockets, setup, teardown),
+	    cmocka_unit_test_setup_teardown(a_worker_that_ends_is_not_waited_for, setup, teardown),
 	    cmocka_unit_test_setup_teardown(a_new_admin_goes_on_without_touching_workers, setup, teardown),
 	    cmocka_unit_test_setup_teardown(a_port_in_use_ends_the_start, setup, teardown),
 	    cmocka_unit_test_setup_teardown(two_ports_in_use_are_one_failure, setup, teardown),
