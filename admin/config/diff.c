@@ -10,6 +10,8 @@ add(struct diff *d, enum resource_kind kind, enum diff_change change, struct str
 {
 	*vec_push(&d->rows) = (struct diff_row){kind, change, name, m};
 	d->count[kind][change]++;
+	if (kind == RESOURCE_CLUSTER)
+		map_put(&d->clusters, name, d);
 }
 
 /* ---- one kind after the other: the new ones, then those that are gone */
@@ -79,19 +81,10 @@ diff_make(struct diff *d, struct store *now, struct store *next)
 	compare_listeners(d, now, next);
 }
 
-static bool
-has_cluster(const struct diff *d, struct str name)
-{
-	for (size_t i = 0; i < d->rows.len; i++)
-		if (d->rows.at[i].kind == RESOURCE_CLUSTER && str_eq(d->rows.at[i].name, name))
-			return true;
-	return false;
-}
-
 void
 diff_add_members(struct diff *d, struct store *next, struct str cluster)
 {
-	if (has_cluster(d, cluster))
+	if (map_get(&d->clusters, cluster))
 		return;
 	add(d, RESOURCE_MEMBERS, DIFF_CHANGED, cluster, NULL);
 	d->count[RESOURCE_CLUSTER][DIFF_CHANGED]++;
@@ -102,6 +95,7 @@ void
 diff_fini(struct diff *d)
 {
 	vec_fini(&d->rows);
+	map_fini(&d->clusters);
 }
 
 int

@@ -23,6 +23,7 @@ struct diff_row {
 
 struct diff {
 	VEC(struct diff_row) rows;
+	struct map clusters; /* names of those that have a row */
 	unsigned count[RESOURCE_KINDS][DIFF_CHANGES];
 };
 

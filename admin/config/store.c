@@ -28,6 +28,7 @@ store_fini(struct store *s)
 {
 	vec_fini(&s->clusters);
 	vec_fini(&s->listeners);
+	map_fini(&s->by_name);
 	conf_free(&s->conf);
 	journal_free(&s->journal);
 	arena_fini(&s->arena);
@@ -128,13 +129,26 @@ store_take(struct store *s, struct conf *conf, uint64_t wall_ns)
 	}
 }
 
+/* The first of a name counts. */
+static void
+index_clusters(struct store *s)
+{
+	for (; s->indexed < s->clusters.len; s->indexed++) {
+		struct str name = str_of(s->clusters.at[s->indexed].message->name);
+
+		if (map_get(&s->by_name, name) == NULL)
+			map_put(&s->by_name, name, (void *)(uintptr_t)(s->indexed + 1));
+	}
+}
+
 struct store_cluster *
 store_cluster(struct store *s, struct str name)
 {
-	for (size_t i = 0; i < s->clusters.len; i++)
-		if (str_eqz(name, s->clusters.at[i].message->name))
-			return &s->clusters.at[i];
-	return NULL;
+	size_t place;
+
+	index_clusters(s);
+	place = (size_t)(uintptr_t)map_get(&s->by_name, name);
+	return place ? &s->clusters.at[place - 1] : NULL;
 }
 
 /* ---- listeners */

@@ -18,6 +18,7 @@
 #include "envoy/config/listener/v3/listener.pb-c.h"
 #include "lib/base/arena.h"
 #include "lib/base/err.h"
+#include "lib/base/map.h"
 #include "lib/base/vec.h"
 
 struct conf;
@@ -55,6 +56,8 @@ struct store {
 	uint64_t accepted_wall_ns;
 	VEC(struct store_cluster) clusters;
 	VEC(struct store_listener) listeners;
+	struct map by_name;  /* cluster's name → its place in clusters + 1; of the first `indexed` */
+	size_t indexed;
 	struct journal *journal;
 };
 

@@ -174,38 +174,44 @@ host_is_back(struct members *m, const struct members_retired *r)
 	return c && member_find(c, address);
 }
 
-static bool
-cluster_is_back(const struct members *m, const struct members_retired *r)
+/* Clusters may have their numbers under another name (alt_stat_name). */
+static void
+find_prefixes(const struct members *m, struct map *out)
 {
+	if (out->len)
+		return;
 	for (size_t i = 0; i < m->clusters.len; i++)
-		if (str_eq(m->clusters.at[i]->prefix, r->prefix))
-			return true;
-	return false;
+		map_put(out, m->clusters.at[i]->prefix, m->clusters.at[i]);
 }
 
 static void
-retire(struct members *m, struct members_retired *r)
+retire(struct members *m, struct members_retired *r, struct map *prefixes)
 {
 	if (r->cluster_n && !host_is_back(m, r)) {
 		block_retire(m->segment, SCOPE_host, r->prefix);
 		block_retire(m->segment, SCOPE_host_outcome, r->prefix);
-	} else if (r->cluster_n == 0 && !cluster_is_back(m, r))
-		blocks_retire_cluster(m->segment, r->prefix);
+	} else if (r->cluster_n == 0) {
+		find_prefixes(m, prefixes);
+		if (map_get(prefixes, r->prefix) == NULL)
+			blocks_retire_cluster(m->segment, r->prefix);
+	}
 	mem_free((void *)(uintptr_t)r->prefix.p);
 }
 
 uint64_t
 members_before_use(struct members *m)
 {
+	struct map prefixes = {0};
 	size_t kept = 0;
 
 	for (size_t i = 0; i < m->retiring.len; i++) {
 		if (m->retiring.at[i].covered)
-			retire(m, &m->retiring.at[i]);
+			retire(m, &m->retiring.at[i], &prefixes);
 		else
 			m->retiring.at[kept++] = m->retiring.at[i];
 	}
 	m->retiring.len = kept;
+	map_fini(&prefixes);
 	lane_let_go(lane_retired());
 	return lane_retired();
 }

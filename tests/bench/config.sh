@@ -2,7 +2,7 @@
 # One listener, one route, one cluster with one host; no access log, no
 # request id, no limits that a load generator would reach.
 
-baton_listener() { # port, [file of its access log], [virtual hosts]
+baton_listener() { # port, [file of its access log], [virtual hosts], [their clusters: c%d; one without a %d is everybody's]
 	cat <<EOF
   - address: {socket_address: {address: 127.0.0.1, port_value: $1}}
     filter_chains:
@@ -24,8 +24,9 @@ EOF
           route_config:
             virtual_hosts:
 EOF
-	[ -z "${3:-}" ] || awk -v n="$3" 'BEGIN {for (i = 0; i < n; i++)
-		printf "            - {name: v%d, domains: [\"h%d.example\"], routes: [{match: {prefix: /}, route: {cluster: origin}}]}\n", i, i}'
+	[ -z "${3:-}" ] || awk -v n="$3" -v c="${4:-origin}" 'BEGIN {for (i = 0; i < n; i++) {
+		to = c; sub(/%d/, i, to)
+		printf "            - {name: v%d, domains: [\"h%d.example\"], routes: [{match: {prefix: /}, route: {cluster: %s}}]}\n", i, i, to}}'
 	cat <<EOF
             - {name: all, domains: ["*"], routes: [{match: {prefix: /}, route: {cluster: origin}}]}
           http_filters:
@@ -55,14 +56,21 @@ EOF
 	fi
 }
 
-# VHOSTS, HOSTS (with HOST_DIR), POLICY in the environment: more of what there is one of.
+more_clusters() { # how many: c0, c1, ... with a host each
+	awk -v n="$1" 'BEGIN {for (i = 0; i < n; i++)
+		printf "  - {name: c%d, load_assignment: {cluster_name: c%d, endpoints: [{lb_endpoints: [{endpoint: {address: {socket_address: {address: 127.0.0.1, port_value: %d}}}}]}]}}\n", i, i, 1 + i % 65535}'
+}
+
+# VHOSTS, CLUSTERS (one for each virtual host), HOSTS (with HOST_DIR), POLICY in the environment: more of what there
+# is one of.
 baton_yaml() { # listener's port, origin's port, admin's port, [port of one more listener, its access log]
 	echo "admin: {address: {socket_address: {address: 127.0.0.1, port_value: $3}}}"
 	echo "static_resources:"
 	echo "  listeners:"
-	baton_listener "$1" "" "${VHOSTS:-}"
+	baton_listener "$1" "" "${VHOSTS:-}" "${CLUSTERS:+c%d}"
 	[ -z "${4:-}" ] || baton_listener "$4" "$5"
 	baton_cluster "$2" "${HOSTS:-1}" "${POLICY:-ROUND_ROBIN}" "${HOST_DIR:-}"
+	[ -z "${CLUSTERS:-}" ] || more_clusters "$CLUSTERS"
 }
 
 free_port() { # one that nobody listens on

@@ -62,6 +62,9 @@ VHOSTS=10000 start vhosts
 printf '%-28s %d ms\n' "start, 10,000 virtual hosts" "$took"
 per "a virtual host and its route" $(($(pss "$baton") - small)) 10000
 stop
+VHOSTS=10000 CLUSTERS=10000 start clusters
+printf '%-28s %d ms\n' "start, and a cluster each" "$took"
+stop
 
 HOSTS=1000 HOST_DIR=$dir start hosts
 per "an upstream host" $(($(pss "$baton") - small)) 1000
