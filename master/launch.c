@@ -12,6 +12,7 @@
 #include "lib/base/mem.h"
 #include "lib/event/signal.h"
 #include "master/notify.h"
+#include "master/restarter.h"
 
 #define KEEP_UNTIL_EXEC 4 /* CLOSE_RANGE_CLOEXEC of linux/close_range.h */
 #define EPOCH_OPTION "--restart-epoch"
@@ -59,6 +60,7 @@ launch_exec(const char *epoch)
 	command.argv[command.argc + 1] = (char *)epoch;
 	signals_reset(NULL, 0);
 	notify_for_successor();
+	restarter_forget();
 	syscall(SYS_close_range, 3u, ~0u, KEEP_UNTIL_EXEC);
 	if (command.path == NULL)
 		return -ENOENT;

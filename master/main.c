@@ -11,6 +11,7 @@
 #include "master/launch.h"
 #include "master/master.h"
 #include "master/options.h"
+#include "master/restarter.h"
 
 /* admin/process.c and worker/process.c */
 extern const struct process admin_process, worker_process;
@@ -30,6 +31,7 @@ main(int argc, char **argv)
 		status = 1;
 	} else if (!options.done) {
 		fflush(stdout);
+		restarter_follow(&options);
 		if (!init_is_wanted(&options) || !init_run(&options, &status))
 			status = master_run(&options, &admin_process, &worker_process);
 	}
