@@ -14,7 +14,6 @@
 void
 asker_free(struct asker *a)
 {
-	a->control->n--;
 	list_remove(&a->node);
 	timer_stop(&a->patience);
 	io_del(&a->io);
@@ -83,7 +82,6 @@ asker_new(struct control *c, int fd)
 
 	a->control = c;
 	a->fd = fd;
-	c->n++;
 	list_push_back(&c->askers, &a->node);
 	timer_init(&a->patience, on_patience, a);
 	return a;

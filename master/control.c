@@ -14,7 +14,8 @@
 #include "master/successor.h"
 #include "shm/flags.h"
 
-#define ASKERS_MOST 64
+#define IDLE_MOST 64	  /* connected, and have not asked yet */
+#define WAITING_MOST 64   /* for an answer */
 #define PATIENCE_MS 10000 /* for a request to come, and for admin to answer */
 #define PAUSE_MS 100      /* out of descriptors */
 
@@ -148,6 +149,22 @@ belongs_to_another(const struct asker *a)
 	return m->state == MASTER_HANDED_OVER && link_in(m, LINK_SERVES);
 }
 
+static bool
+is_answered_at_once(enum control_command c)
+{
+	return c == CONTROL_PS || c == CONTROL_HEALTHCHECK || c == CONTROL_STOP;
+}
+
+static unsigned
+count_waiting(const struct control *c)
+{
+	unsigned n = 0;
+
+	list_for_each(node, &c->askers)
+		n += list_entry(node, struct asker, node)->waits != WAITS_FOR_NOTHING;
+	return n;
+}
+
 static void
 run_request(struct asker *a, struct str packet)
 {
@@ -160,6 +177,10 @@ run_request(struct asker *a, struct str packet)
 		return;
 	}
 	a->json = r.json;
+	if (!is_answered_at_once(command) && count_waiting(a->control) >= WAITING_MOST) {
+		asker_say(a, CONTROL_REFUSED, STR("too many wait for an answer already"));
+		return;
+	}
 	strb_adds(&a->packet, packet);
 	if (belongs_to_another(a))
 		asker_pass_on(a, link_in(a->control->master, LINK_SERVES));
@@ -172,7 +193,7 @@ control_take(struct control *c, struct handover_packet *p)
 {
 	struct asker *a;
 
-	if (c == NULL || p->fd < 0 || c->n >= ASKERS_MOST || !control_is_allowed(p->fd))
+	if (c == NULL || p->fd < 0 || !control_is_allowed(p->fd))
 		return;
 	a = asker_new(c, p->fd);
 	p->fd = -1;
@@ -225,6 +246,26 @@ on_request(void *arg, unsigned ready)
 	run_request(a, str_make(packet, (size_t)n));
 }
 
+/* Whoever keeps a connection without asking keeps nobody from asking: the oldest goes. */
+static void
+make_room(struct control *c)
+{
+	struct asker *oldest = NULL;
+	unsigned idle = 0;
+
+	list_for_each(n, &c->askers)
+	{
+		struct asker *a = list_entry(n, struct asker, node);
+
+		if (a->waits != WAITS_FOR_NOTHING)
+			continue;
+		if (idle++ == 0)
+			oldest = a;
+	}
+	if (idle >= IDLE_MOST)
+		asker_free(oldest);
+}
+
 static void
 on_pause_over(void *arg)
 {
@@ -247,10 +288,7 @@ on_asked(void *arg, unsigned ready)
 		}
 		return;
 	}
-	if (c->n >= ASKERS_MOST) {
-		close(fd);
-		return;
-	}
+	make_room(c);
 	a = asker_new(c, fd);
 	timer_set(c->master->loop, &a->patience, PATIENCE_MS);
 	io_add_level(c->master->loop, &a->io, fd, IO_READ, on_request, a);

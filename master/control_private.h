@@ -30,7 +30,6 @@ struct control {
 	struct timer pause;
 	int fd; /* borrowed */
 	struct list askers;
-	unsigned n;
 	unsigned cut; /* connections, when the end came */
 	uint64_t last_id;
 };

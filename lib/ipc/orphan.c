@@ -11,6 +11,8 @@
 #include "lib/ipc/control.h"
 #include "lib/ipc/handover.h"
 
+#define ASKERS_MOST 64
+
 struct asker {
 	struct list node;
 	struct io io;
@@ -22,6 +24,7 @@ struct orphan {
 	struct loop *loop;
 	struct io io;
 	struct list askers;
+	unsigned n;
 	const struct process_start *start;
 	const struct orphan_events *events;
 	void *arg;
@@ -30,6 +33,7 @@ struct orphan {
 static void
 asker_free(struct asker *a)
 {
+	a->orphan->n--;
 	list_remove(&a->node);
 	io_del(&a->io);
 	close(a->fd);
@@ -114,7 +118,10 @@ on_asked(void *arg, unsigned ready)
 
 	if (fd < 0)
 		return;
+	if (o->n >= ASKERS_MOST) /* all idle, as each is answered at once: the oldest goes */
+		asker_free(list_entry(list_first(&o->askers), struct asker, node));
 	a = mem_new(struct asker);
+	o->n++;
 	a->orphan = o;
 	a->fd = fd;
 	list_push_back(&o->askers, &a->node);
