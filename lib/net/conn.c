@@ -166,6 +166,17 @@ tell_eof(struct conn *c)
 		end(c, CONN_REMOTE_CLOSE, 0);
 }
 
+/* FIN behind bytes that the owner does not want now: it will not hear of it by reading. */
+static void
+check_hangup(struct conn *c)
+{
+	if (!c->eof || !c->paused || c->closing || c->eof_told || c->hangup_told ||
+	    c->events->on_hangup == NULL)
+		return;
+	c->hangup_told = true;
+	c->events->on_hangup(c->arg);
+}
+
 static void
 read_turn(struct conn *c)
 {
@@ -407,6 +418,8 @@ on_io(void *arg, unsigned ready)
 		c->events->on_data(c->arg);
 	if (!c->closed && c->readable)
 		read_turn(c);
+	if (!c->closed)
+		check_hangup(c);
 }
 
 void

@@ -43,6 +43,7 @@ struct conn_events {
 	void (*on_connected)(void *arg); /* client side */
 	void (*on_data)(void *arg);      /* c->in has bytes */
 	void (*on_eof)(void *arg);       /* FIN came and c->in holds all that was sent */
+	void (*on_hangup)(void *arg);    /* FIN came while reading is paused, told once; may be NULL */
 	void (*on_high)(void *arg);
 	void (*on_low)(void *arg);
 	void (*on_written)(void *arg, size_t n); /* bytes left for the kernel; may be NULL */
@@ -63,7 +64,7 @@ struct conn {
 	uint8_t paused;   /* how many reasons not to read */
 	bool readable, writable, connecting, above_high;
 	bool eof;         /* FIN was seen, perhaps with bytes before it */
-	bool eof_told, shut;
+	bool eof_told, hangup_told, shut;
 	bool closing;     /* CLOSE_FLUSH or CLOSE_LAST under way: input is thrown away */
 	bool last;        /* CLOSE_LAST: nobody waits for the peer's FIN */
 	bool closed;      /* on_closed was told or is on its way */

@@ -3,6 +3,7 @@
  * it counts as, how its output leaves once a turn, and how it closes.
  */
 #include <inttypes.h>
+#include <sys/socket.h>
 
 #include "lib/base/clock.h"
 #include "lib/base/log.h"
@@ -147,6 +148,27 @@ hcm_close(struct hcm_conn *c, uint32_t flags, struct str details)
 	timer_stop(&c->timer);
 	cut_streams(c, RESET_LOCAL, flags, details);
 	hcm_output(c);
+}
+
+void
+hcm_end_by_reset(struct hcm_conn *c)
+{
+	struct linger now = {.l_onoff = 1};
+
+	setsockopt(c->conn.fd, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
+}
+
+void
+hcm_client_left(struct hcm_conn *c)
+{
+	c->remote_end = true;
+	fetch_output(c);
+	conn_flush(&c->conn);
+	if (c->conn.closed)
+		return;
+	if (c->http1 && list_entry(list_first(&c->streams), struct stream, node)->s.response_started)
+		hcm_end_by_reset(c);
+	conn_close(&c->conn, CLOSE_NOW, 0);
 }
 
 void

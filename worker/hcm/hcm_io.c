@@ -259,6 +259,34 @@ on_data(void *arg)
 	hcm_output(c);
 }
 
+/* The first stream of HTTP/1 waits for its answer, or for the rest of it; a tunnel's halves end one by one. */
+static bool
+owes_an_answer(struct hcm_conn *c)
+{
+	enum stream_state st;
+
+	if (hcm_is_http2(c) || c->streams_n == 0)
+		return c->streams_n > 0;
+	st = list_entry(list_first(&c->streams), struct stream, node)->state;
+	return st != STREAM_TUNNEL && st != STREAM_REPLIED;
+}
+
+/* FIN, as from anybody who closes a connection: like Envoy we take it that nobody reads the answer. */
+static bool
+gives_up(struct hcm_conn *c)
+{
+	if (hcm_is_ending(c) || !owes_an_answer(c))
+		return false;
+	hcm_client_left(c);
+	return true;
+}
+
+static void
+on_hangup(void *arg)
+{
+	gives_up(arg);
+}
+
 static void
 on_eof(void *arg)
 {
@@ -276,12 +304,12 @@ on_eof(void *arg)
 		hcm_tell_time(c);
 		codec_feed(c->codec, &c->conn.in);
 	}
-	if (hcm_is_ending(c))
+	if (gives_up(c) || hcm_is_ending(c))
 		return;
 	c->remote_end = true;
 	if (c->codec)
 		codec_eof(c->codec);
-	if (!hcm_is_ending(c) && (c->streams_n == 0 || hcm_is_http2(c)))
+	if (!hcm_is_ending(c) && c->streams_n == 0)
 		hcm_close(c, FLAG_DC, STR("downstream_remote_disconnect"));
 }
 
@@ -332,6 +360,7 @@ on_closed(void *arg, enum conn_end why, int error)
 const struct conn_events hcm_conn_events = {
     .on_data = on_data,
     .on_eof = on_eof,
+    .on_hangup = on_hangup,
     .on_high = on_high,
     .on_low = on_low,
     .on_written = on_written,

@@ -163,6 +163,10 @@ void hcm_tunnel_ended(struct hcm_conn *c);
 void hcm_output(struct hcm_conn *c);
 /* Writes what there is, then FIN; ends what streams are left with these. */
 void hcm_close(struct hcm_conn *c, uint32_t flags, struct str details);
+/* Its client ended with requests open: they are given up with all that has not left yet. */
+void hcm_client_left(struct hcm_conn *c);
+/* The socket's end will be a reset: an answer that is cut, and ends with the connection, must not look complete. */
+void hcm_end_by_reset(struct hcm_conn *c);
 /* Ends at once, nothing is flushed; the logs of its streams say why. */
 void hcm_abort(struct hcm_conn *c, struct str details);
 /* HTTP/1: close after the response under way.  HTTP/2: GOAWAY, and later the final one. */

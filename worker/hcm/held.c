@@ -3,7 +3,6 @@
  * who they are, and the end of those whose deadline has come.
  */
 #include <inttypes.h>
-#include <sys/socket.h>
 
 #include "lib/base/clock.h"
 #include "lib/base/log.h"
@@ -128,14 +127,11 @@ note_cut(const struct hcm_conn *c, struct str text)
 	failure_note(&f);
 }
 
-/* An answer that ends with the connection must not look complete: reset, not FIN. */
 static void
 end_badly(struct hcm_conn *c)
 {
-	struct linger now = {.l_onoff = 1};
-
 	if (c->streams_n && !hcm_is_http2(c))
-		setsockopt(c->conn.fd, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
+		hcm_end_by_reset(c);
 	hcm_abort(c, STR("drain_deadline"));
 }
 

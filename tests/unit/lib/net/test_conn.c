@@ -19,7 +19,7 @@ struct end {
 	struct conn c;
 	struct loop *l;
 	struct strb got;
-	int eofs, closes, highs, lows, connects;
+	int eofs, hangups, closes, highs, lows, connects;
 	enum conn_end why;
 	bool keep; /* leave bytes in `in` */
 };
@@ -51,6 +51,12 @@ on_eof(void *arg)
 }
 
 static void
+on_hangup(void *arg)
+{
+	((struct end *)arg)->hangups++;
+}
+
+static void
 on_high(void *arg)
 {
 	((struct end *)arg)->highs++;
@@ -75,6 +81,7 @@ static const struct conn_events events = {
     .on_connected = on_connected,
     .on_data = on_data,
     .on_eof = on_eof,
+    .on_hangup = on_hangup,
     .on_high = on_high,
     .on_low = on_low,
     .on_closed = on_closed,
@@ -247,6 +254,29 @@ bytes_before_a_fin_are_delivered_then_eof_once(void **state)
 }
 
 static void
+a_fin_is_heard_of_once_while_reading_is_paused(void **state)
+{
+	struct fixture f;
+
+	setup(&f);
+	conn_pause(&f.e.c);
+	assert_int_equal(write(f.peer, "last", 4), 4);
+	turns(&f, 3);
+	assert_int_equal(f.e.hangups, 0);
+	shutdown(f.peer, SHUT_WR);
+	turns(&f, 3);
+	assert_int_equal(f.e.hangups, 1);
+	assert_int_equal(f.e.got.n, 0);
+	assert_int_equal(f.e.eofs, 0);
+	conn_resume(&f.e.c);
+	turns(&f, 3);
+	assert_int_equal(f.e.got.n, 4);
+	assert_int_equal(f.e.eofs, 1);
+	assert_int_equal(f.e.hangups, 1);
+	teardown(&f);
+}
+
+static void
 a_flushed_close_writes_all_and_waits_for_the_other_side(void **state)
 {
 	struct fixture f;
@@ -348,6 +378,7 @@ main(void)
 	    cmocka_unit_test(a_paused_connection_reads_nothing_until_it_is_resumed),
 	    cmocka_unit_test(watermarks_are_told_once_each),
 	    cmocka_unit_test(bytes_before_a_fin_are_delivered_then_eof_once),
+    cmocka_unit_test(a_fin_is_heard_of_once_while_reading_is_paused),
 	    cmocka_unit_test(a_flushed_close_writes_all_and_waits_for_the_other_side),
 	    cmocka_unit_test(a_close_after_the_last_word_writes_all_and_waits_for_nobody),
 	    cmocka_unit_test(a_close_waits_when_the_other_side_has_said_more),
