@@ -117,6 +117,8 @@ $(B)/batonstat: $(STAT_O)
 	$(call LINK,$^,$(LIBS_STAT))
 $(B)/forwarder: $(B)/o/tests/bench/forwarder.o
 	$(call LINK,$^,)
+$(B)/load: $(B)/o/tests/bench/load.o
+	$(call LINK,$^,)
 $(B)/origin: $(ORIGIN_O) $(call OBJ,base)
 	$(call LINK,$^,$(LIBS_BASE))
 
@@ -227,7 +229,7 @@ demo-hitless:
 	@B=$(B) node examples/hitless-deploy/run.js --restarts
 bench:
 	@tools/install-deps.sh bench
-	@$(MAKE) --no-print-directory all $(B)/origin $(B)/forwarder
+	@$(MAKE) --no-print-directory all $(B)/origin $(B)/forwarder $(B)/load
 	@B=$(B) tests/bench/bench.sh
 
 install: all docs

@@ -1,197 +1,221 @@
 #!/bin/bash
-# CPU time per request of baton beside Debian's nginx and haproxy, in one run:
-# same machine, same work, one worker each, pinned; repeats interleaved, medians.
+# CPU time per request of baton beside Debian's nginx, haproxy and nghttpx, in
+# one run: same machine, same work, one worker each, pinned; repeats
+# interleaved, medians.
 #
-#   B=build REPEATS=3 SECONDS_EACH=3 tests/bench/bench.sh [row …]
+#   B=build REPEATS=3 SECONDS_EACH=2 tests/bench/bench.sh [row …]
 #
-# Rows: h1_1k h1_1k_log h1_64k h1_1m post_64k h1_newconn h2_1k.  A bare
-# forwarder (tests/bench/forwarder.c) is the floor of the HTTP/1 rows, nghttpx
-# joins for HTTP/2.  CPU is how long all processes
-# of a proxy ran during the load (/proc/PID/task/*/schedstat), divided by the
-# requests the load generator counted.  The proxies have one CPU, load and
-# origin the other.  Prints a table with how busy the proxy was and what the
-# origin took of its CPU; then of baton: memory, system calls per request,
-# and instructions per request where valgrind is installed.
+# rows.sh says what the rows are.  A bare forwarder (forwarder.c) is the floor
+# of the HTTP/1 rows.  CPU is how long all processes of a proxy ran during the
+# load (/proc/PID/task/*/schedstat), divided by the requests the load generator
+# counted.  The proxies have one CPU, load and origin the other.  Prints how
+# busy the proxy was and what the origin took of its CPU; whether baton counted
+# what the load generator did; of two workers, who took how many connections.
+# A profile of each row (perf) stays in $B/bench/ROW.folded: stacks and samples,
+# what flame graphs are drawn from.  Of baton also system calls and instructions
+# per request.
 set -u
 cd "$(dirname "$0")/../.." || exit 1
-. tests/bench/config.sh
 B=${B:-build}
 REPEATS=${REPEATS:-3}
-SECONDS_EACH=${SECONDS_EACH:-3}
-HOLD=${HOLD:-1000}
-rows=${*:-h1_1k h1_1k_log h1_64k h1_1m post_64k h1_newconn h2_1k}
+SECONDS_EACH=${SECONDS_EACH:-2}
 dir=$(mktemp -d)
+. tests/bench/config.sh
+. tests/bench/peers.sh
+. tests/bench/rows.sh
+rows=${*:-$all_rows}
 pids=
 trap 'for p in $pids; do kill "$p" 2>/dev/null; done; wait 2>/dev/null; rm -rf "$dir"' EXIT
 export PATH=$PATH:/usr/sbin
 for tool in wrk h2load nginx haproxy nghttpx strace; do
 	command -v $tool >/dev/null || { echo "bench: $tool is not installed (tools/install-deps.sh bench)"; exit 1; }
 done
-ulimit -n 20000 2>/dev/null || ulimit -n "$(ulimit -Hn)"
+ulimit -n "$(ulimit -Hn)"
+mkdir -p "$B/bench"
+chmod 777 "$dir" # started by root, baton's worker has another user
 
-for p in origin baton log admin nginx nginx_h2 nginx_log haproxy haproxy_h2 nghttpx floor; do
+load_cpu=1 proxy_cpu=0 both=0,1
+[ "$(nproc)" -gt 1 ] || load_cpu=0 both=0
+
+# ---- who takes part: name_port, and once started its process in a variable of its name
+
+for p in origin baton log admin nginx nginx_h2 nginx_log haproxy haproxy_h2 haproxy_numbers nghttpx floor nostats nostats_admin \
+	h2_origin baton_h2up haproxy_h2up nghttpx_h2up baton2 baton2_admin nginx2 haproxy2 haproxy2_numbers; do
 	declare ${p}_port="$(free_port)"
 done
 
-load_cpu=1 proxy_cpu=0
-[ "$(nproc)" -gt 1 ] || load_cpu=0
-
-chmod 777 "$dir" # started by root, baton's worker has another user
-: >"$dir/access.log"
-chmod 666 "$dir/access.log"
-baton_yaml $baton_port $origin_port $admin_port $log_port "$dir/access.log" >"$dir/baton.yaml"
-cat >"$dir/nginx.conf" <<EOF
-worker_processes 1; daemon off; pid $dir/nginx.pid; error_log $dir/nginx.err;
-events { worker_connections 4000; }
-http {
-  access_log off; keepalive_requests 100000000; client_body_temp_path $dir/b; proxy_temp_path $dir/p;
-  fastcgi_temp_path $dir/f; uwsgi_temp_path $dir/u; scgi_temp_path $dir/s;
-  proxy_request_buffering off; proxy_buffers 8 64k; proxy_buffer_size 64k; proxy_busy_buffers_size 128k;
-  upstream o { server 127.0.0.1:$origin_port; keepalive 256; keepalive_requests 100000000; }
-  server { listen 127.0.0.1:$nginx_port; location / { proxy_pass http://o; proxy_http_version 1.1; proxy_set_header Connection ""; } }
-  server { listen 127.0.0.1:$nginx_h2_port http2; location / { proxy_pass http://o; proxy_http_version 1.1; proxy_set_header Connection ""; } }
-  server { listen 127.0.0.1:$nginx_log_port; access_log $dir/nginx.log combined buffer=64k flush=1s;
-    location / { proxy_pass http://o; proxy_http_version 1.1; proxy_set_header Connection ""; } }
+wants() { # row …: is one of them to be run?
+	local r
+	for r in "$@"; do case " $rows " in *" $r "*) return 0 ;; esac; done
+	return 1
 }
-EOF
-cat >"$dir/haproxy.cfg" <<EOF
-global
-  nbthread 1
-  maxconn 4000
-defaults
-  mode http
-  http-reuse always
-  timeout connect 5s
-  timeout client 60s
-  timeout server 60s
-frontend f
-  bind 127.0.0.1:$haproxy_port
-  bind 127.0.0.1:$haproxy_h2_port proto h2
-  default_backend b
-backend b
-  server s 127.0.0.1:$origin_port
-EOF
+start() { # name, CPUs, command …
+	local port=$1_port
+	taskset -c "$2" "${@:3}" >"$dir/$1.out" 2>&1 &
+	declare -g "$1=$!"
+	pids="$pids $!"
+	await_port "${!port}" 40 "bench: $1" || { cat "$dir/$1.out"; exit 1; }
+}
+start_baton() { # name, CPUs, workers, admin's port, [more of baton_yaml]
+	local port=$1_port
+	baton_yaml "${!port}" "$origin_port" "${@:4}" >"$dir/$1.yaml"
+	start "$1" "$2" "$B/baton" -c "$dir/$1.yaml" --concurrency "$3" --runtime-dir "$dir/run.$1" -l warning
+}
+start_all() {
+	: >"$dir/access.log"
+	chmod 666 "$dir/access.log"
+	nginx_conf 1 "$dir" $origin_port $nginx_port $nginx_h2_port $nginx_log_port >"$dir/nginx.conf"
+	haproxy_cfg 1 $origin_port $haproxy_port $haproxy_h2_port $haproxy_numbers_port $haproxy_h2up_port $h2_origin_port \
+		>"$dir/haproxy.cfg"
+	start origin $load_cpu "$B/origin" --name bench --port $origin_port
+	H2_PORT=$baton_h2up_port H2_ORIGIN_PORT=$h2_origin_port \
+		start_baton baton $proxy_cpu 1 $admin_port $log_port "$dir/access.log"
+	start nginx $proxy_cpu nginx -c "$dir/nginx.conf"
+	start haproxy $proxy_cpu haproxy -db -f "$dir/haproxy.cfg"
+	start floor $proxy_cpu "$B/forwarder" $floor_port $origin_port
+	start nghttpx $proxy_cpu $(nghttpx_command "$dir" $nghttpx_port $origin_port)
+	if wants h2_h2; then
+		h2_origin_conf "$dir" $h2_origin_port >"$dir/h2.conf"
+		start h2_origin $load_cpu nginx -c "$dir/h2.conf"
+		start nghttpx_h2up $proxy_cpu $(nghttpx_command "$dir" $nghttpx_h2up_port "$h2_origin_port;;proto=h2")
+	fi
+	if wants h1_1k rate_10k; then
+		REJECT_ALL=1 start_baton nostats $proxy_cpu 1 $nostats_admin_port
+	fi
+	if wants h1_1k_two; then
+		nginx_conf 2 "$dir" $origin_port $nginx2_port "$(free_port)" "$(free_port)" >"$dir/nginx2.conf"
+		haproxy_cfg 2 $origin_port $haproxy2_port "$(free_port)" $haproxy2_numbers_port >"$dir/haproxy2.cfg"
+		start_baton baton2 $both 2 $baton2_admin_port
+		start nginx2 $both nginx -c "$dir/nginx2.conf"
+		start haproxy2 $both haproxy -db -f "$dir/haproxy2.cfg"
+	fi
+}
 
-cat >"$dir/post.lua" <<EOF
-wrk.method = "POST"
-wrk.body = string.rep("x", 65536)
-EOF
-
-taskset -c $load_cpu "$B/origin" --name bench --port $origin_port >/dev/null & origin=$!; pids="$pids $origin"
-taskset -c $proxy_cpu "$B/baton" -c "$dir/baton.yaml" --concurrency 1 --runtime-dir "$dir/run" -l warning & baton=$!; pids="$pids $baton"
-taskset -c $proxy_cpu nginx -c "$dir/nginx.conf" & nginx=$!; pids="$pids $nginx"
-taskset -c $proxy_cpu haproxy -db -f "$dir/haproxy.cfg" & haproxy=$!; pids="$pids $haproxy"
-taskset -c $proxy_cpu nghttpx --workers=1 --no-ocsp --accesslog-file=/dev/null --errorlog-file="$dir/nghttpx.err" --conf=/dev/null \
-	--frontend="127.0.0.1,$nghttpx_port;no-tls" --backend="127.0.0.1,$origin_port" & nghttpx=$!; pids="$pids $nghttpx"
-taskset -c $proxy_cpu "$B/forwarder" $floor_port $origin_port & floor=$!; pids="$pids $floor"
-for p in $origin_port $baton_port $nginx_port $haproxy_port $nghttpx_port $floor_port; do
-	await_port $p 40 "bench: port $p" || exit
-done
+# ---- measuring
 
 tree() { # a pid and its descendants
+	local c
 	echo "$1"
 	for c in $(cat /proc/"$1"/task/*/children 2>/dev/null); do tree "$c"; done
 }
 cpu_us() { # microseconds that a process tree ran
+	local p
 	for p in $(tree "$1"); do cat /proc/"$p"/task/*/schedstat 2>/dev/null; done |
 		awk '{ns += $1} END {printf "%.0f\n", ns / 1000}'
 }
-load() { # row, port -> requests completed
-	case $1 in
-	h1_1k | h1_1k_log) taskset -c $load_cpu wrk -t1 -c64 -d"${SECONDS_EACH}s" "http://127.0.0.1:$2/" ;;
-	h1_64k) taskset -c $load_cpu wrk -t1 -c32 -d"${SECONDS_EACH}s" "http://127.0.0.1:$2/?size=65536" ;;
-	h1_1m) taskset -c $load_cpu wrk -t1 -c16 -d"${SECONDS_EACH}s" "http://127.0.0.1:$2/?size=1048576" ;;
-	post_64k) taskset -c $load_cpu wrk -t1 -c32 -d"${SECONDS_EACH}s" -s "$dir/post.lua" "http://127.0.0.1:$2/" ;;
-	h1_newconn) taskset -c $load_cpu wrk -t1 -c32 -d"${SECONDS_EACH}s" -H 'Connection: close' "http://127.0.0.1:$2/" ;;
-	h2_1k) taskset -c $load_cpu h2load -D "$SECONDS_EACH" -c10 -m32 "http://127.0.0.1:$2/" ;;
-	esac >"$dir/load" 2>&1
-	awk '/requests in/ {print $1} /^requests:/ {print $8}' "$dir/load" | head -n 1
-	if grep -q 'Non-2xx\|Socket errors' "$dir/load"; then grep 'Non-2xx\|Socket errors' "$dir/load" >&2; fi
+worker_of() { pgrep -P "$1" -f 'baton: worker' | head -n 1; }
+load() { # row, port -> requests completed; what the generator printed is in $dir/load
+	taskset -c $load_cpu bash -c "exec $(load_command "$1" "$2")" >"$dir/load" 2>&1
+	awk '/requests in/ {print $1} /^requests:/ {print $8} /^requests [0-9]/ {print $2}' "$dir/load" | head -n 1
+	grep 'Non-2xx\|Socket errors\|errors [1-9]' "$dir/load" >&2
 }
-port_of() { # proxy, row
-	case $1-$2 in
-	baton-h1_1k_log) echo $log_port ;;
-	nginx-h1_1k_log) echo $nginx_log_port ;;
-	nginx-h2_*) echo $nginx_h2_port ;;
-	haproxy-h2_*) echo $haproxy_h2_port ;;
-	*) local p=$1_port; echo "${!p}" ;;
-	esac
-}
-proxies_of() { # row; the floor stands last and is no peer
-	case $1 in
-	h1_1k_log) echo "baton nginx" ;;
-	h2_*) echo "baton nginx haproxy nghttpx" ;;
-	*) echo "baton nginx haproxy floor" ;;
-	esac
+run_once() { # row, proxy: one more line of results
+	local pid feeds before origin_before after done_ counted_before
+	pid=$(pid_of "$2" "$1") feeds=$(pid_of origin "$1")
+	counted_before=$(counted "$1")
+	if [ "$1" = h1_1k_two ]; then spread "$2" "$(port_of "$2" "$1")" & fi
+	before=$(cpu_us "$pid") origin_before=$(cpu_us "$feeds")
+	done_=$(load "$1" "$(port_of "$2" "$1")")
+	after=$(cpu_us "$pid")
+	[ -n "$done_" ] && [ "$done_" -gt 0 ] || { echo "bench: $1 through $2: no requests"; cat "$dir/load"; exit 1; }
+	awk -v t=$((after - before)) -v o=$(($(cpu_us "$feeds") - origin_before)) -v n="$done_" -v s="$SECONDS_EACH" -v p="$2" '
+		/^p50/ {quantiles = $2 " " $4 " " $10}
+		END {printf "%s %.2f %.0f %.0f %.0f %s\n", p, t / n, n / s, t / s / 1e4, o / s / 1e4, quantiles}' "$dir/load" >>"$dir/res"
+	if [ "$2" = baton ]; then
+		sleep 0.2
+		counters="$(($(counted "$1") - counted_before)) $done_"
+	fi
 }
 column() { # proxy, column of the results -> its median
 	awk -v p="$1" -v c="$2" '$1 == p {print $c}' "$dir/res" | sort -n | awk '{v[NR] = $1} END {print v[int((NR + 1) / 2)]}'
 }
-
-worker=$(pgrep -P "$baton" -f 'baton: worker' | head -n 1)
-pss() { # KiB of processes, shared pages divided
-	for p in "$@"; do awk '/^Pss:/ {print $2}' /proc/"$p"/smaps_rollup; done | awk '{k += $1} END {print k}'
-}
-# Before the rows, which leave free lists of connections.  The first thousand fills those of buffers.
-sleep 1
-tree_kib=$(pss $(tree "$baton"))
-hold=$HOLD
-fds=
-hold_more() { # keep-alive connections after a request each; what follows the first line stays in the socket
-	for _ in $(seq $hold); do
-		exec {fd}<>/dev/tcp/127.0.0.1/$baton_port || break
-		printf 'GET / HTTP/1.1\r\nHost: bench\r\n\r\n' >&$fd
-		read -r _ <&$fd # one after the other: one upstream connection serves them all
-		fds="$fds $fd"
-	done
-	sleep 1
-}
-hold_more
-before=$(pss "$worker")
-hold_more
-after=$(pss "$worker")
-for fd in $fds; do exec {fd}>&-; done
-awk -v t="$tree_kib" -v k=$((after - before)) -v n=$hold \
-	'BEGIN {printf "memory       baton: %d KiB for all its processes when idle, %.2f KiB more for each of %d idle connections\n", t, k / n, n}'
-
-printf '%-12s %-8s %10s %12s %8s %8s\n' row proxy us/request requests/s busy% origin%
-for row in $rows; do
-	: >"$dir/res"
-	for _ in $(seq "$REPEATS"); do
-		for proxy in $(proxies_of "$row"); do
-			pid=${!proxy}
-			before=$(cpu_us "$pid") origin_before=$(cpu_us $origin)
-			done_=$(load "$row" "$(port_of $proxy "$row")")
-			after=$(cpu_us "$pid") origin_after=$(cpu_us $origin)
-			[ -n "$done_" ] && [ "$done_" -gt 0 ] || { echo "bench: $row through $proxy: no requests"; cat "$dir/load"; exit 1; }
-			awk -v t=$((after - before)) -v o=$((origin_after - origin_before)) -v n="$done_" -v s="$SECONDS_EACH" -v p=$proxy \
-				'BEGIN {printf "%s %.2f %.0f %.0f %.0f\n", p, t / n, n / s, t / s / 1e4, o / s / 1e4}' >>"$dir/res"
-		done
-	done
-	best=
-	for proxy in $(proxies_of "$row"); do
-		us=$(column $proxy 2)
-		printf '%-12s %-8s %10s %12s %8s %8s\n' "$row" $proxy "$us" "$(column $proxy 3)" "$(column $proxy 4)" "$(column $proxy 5)"
+report() { # row
+	local proxy us us_baton='' best=''
+	for proxy in $(proxies_of "$1"); do
+		us=$(column "$proxy" 2)
+		printf '%-12s %-8s %10s %12s %8s %8s %8s %8s\n' "$1" "$proxy" "$us" "$(column "$proxy" 3)" "$(column "$proxy" 4)" \
+			"$(column "$proxy" 5)" "$(column "$proxy" 6)" "$(column "$proxy" 7)"
 		case $proxy in
 		baton) us_baton=$us ;;
-		floor) awk -v r="$row" -v b="$us_baton" -v f="$us" 'BEGIN {printf "%-12s ratio to the floor: %.2f\n", r, b / f}' ;;
+		nostats) ratio "$1" "baton without statistics" "$us_baton" "$us" ;;
+		floor) ratio "$1" "the floor" "$us_baton" "$us" ;;
 		*) best=$(awk -v a="${best:-$us}" -v b="$us" 'BEGIN {print a < b ? a : b}') ;;
 		esac
 	done
-	awk -v r="$row" -v b="$us_baton" -v p="$best" 'BEGIN {printf "%-12s ratio to the best of the others: %.2f\n", r, b / p}'
-done
+	ratio "$1" "the best of the others" "$us_baton" "$best"
+	if [ "$1" = rate_10k ]; then echo "$1     the generator itself was late by $(column baton 8) us (p99)"; fi
+}
+ratio() { # row, to whom, baton's microseconds, theirs
+	awk -v r="$1" -v to="$2" -v b="$3" -v p="$4" 'BEGIN {printf "%-12s ratio to %s: %.2f\n", r, to, b / p}'
+}
 
-for row in h1_1k h2_1k; do
-	case " $rows " in *" $row "*) ;; *) continue ;; esac
-	strace -q -c -f -p "$worker" -o "$dir/strace" & st=$!
+# ---- baton's numbers against the generator's
+
+counted() { # row -> what baton counted so far: requests; of a WebSocket the bytes that came
+	local name=http.bench.downstream_rq_completed port=$admin_port
+	[ "$1" != ws_1k ] || name=http.bench.downstream_cx_rx_bytes_total
+	[ "$1" != h1_1k_two ] || port=$baton2_admin_port
+	curl -s "http://127.0.0.1:$port/stats?filter=^$name\$" | awk '{print $2}'
+}
+check_counters() { # row, counted by baton, by the generator
+	awk -v r="$1" -v b="$2" -v n="$3" -v most="$(most_under_way "$1")" 'BEGIN {
+		if (r == "ws_1k") b /= 1032 # a message with its head
+		d = b - n
+		ok = d > -1 && d <= most
+		printf "%-12s baton counted %.0f, the load generator %d: %s\n", r, b, n, ok ? "ok" : "DIFFERENT"
+	}'
+}
+spread() { # proxy of two workers, its port: who took how many connections
+	sleep 0.7
+	if [ "$1" = haproxy ]; then
+		exec 3<>/dev/tcp/127.0.0.1/$haproxy2_numbers_port
+		echo "show activity" >&3
+		awk '$1 == "accepted:" {print $4, $5}' <&3
+	else
+		ss -Htnp state established "( sport = :$2 )" | grep -o 'pid=[0-9]*' | sort | uniq -c | awk '{printf "%s ", $1}'
+	fi >"$dir/spread.$1"
+}
+
+# ---- profiles
+
+profile() { # row: the worker's stacks while the row runs
+	local pid loading
+	pid=$(worker_of "$(pid_of baton "$1")")
+	load "$1" "$(port_of baton "$1")" >/dev/null & loading=$!
+	sleep 0.3
+	perf record -q -e cpu-clock -F 999 --call-graph dwarf,4096 -p "$pid" -o "$dir/perf" sleep 0.7 >/dev/null 2>&1 &&
+		perf script --no-inline -i "$dir/perf" 2>/dev/null | tests/bench/fold.awk >"$B/bench/$1.folded"
+	wait $loading
+	[ -s "$B/bench/$1.folded" ] || echo "$1: perf cannot record here; OUT=file tests/bench/instructions.sh has callgrind's table"
+}
+system_calls() { # row
+	local st done_
+	strace -q -c -f -p "$(worker_of "$baton")" -o "$dir/strace" & st=$!
 	sleep 0.5
-	done_=$(load $row $baton_port)
+	done_=$(load "$1" $baton_port)
 	kill -INT $st; wait $st 2>/dev/null
-	calls=$(awk '$NF == "total" {print $4}' "$dir/strace")
-	awk -v r=$row -v c="$calls" -v n="$done_" 'BEGIN {printf "%-12s baton: %.2f system calls a request\n", r, c / n}'
-done
-if command -v valgrind >/dev/null; then
-	for row in h1_1k h2_1k; do
-		case " $rows " in *" $row "*) B=$B tests/bench/instructions.sh $row ;; esac
+	awk -v r="$1" -v n="$done_" '$NF == "total" {printf "%-12s baton: %.2f system calls a request\n", r, $4 / n}' "$dir/strace"
+}
+
+start_all
+sleep 1
+if wants memory; then memory; fi
+printf '%-12s %-8s %10s %12s %8s %8s %8s %8s\n' row proxy us/request requests/s busy% origin% "p50 us" "p99 us"
+for row in $rows; do
+	[ "$row" != memory ] || continue
+	: >"$dir/res"
+	for _ in $(seq "$REPEATS"); do
+		for proxy in $(proxies_of "$row"); do run_once "$row" "$proxy"; done
 	done
-fi
+	report "$row"
+	check_counters "$row" $counters
+	if [ "$row" = h1_1k_two ]; then
+		for proxy in $(proxies_of "$row"); do echo "$row    connections of each worker, $proxy: $(cat "$dir/spread.$proxy")"; done
+	fi
+	profile "$row"
+done
+for row in h1_1k h2_1k; do
+	wants $row || continue
+	system_calls $row
+	if command -v valgrind >/dev/null; then B=$B tests/bench/instructions.sh $row; fi
+done

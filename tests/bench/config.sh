@@ -2,9 +2,11 @@
 # One listener, one route, one cluster with one host; no access log, no
 # request id, no limits that a load generator would reach.
 
-baton_listener() { # port, [file of its access log], [virtual hosts], [their clusters: c%d; one without a %d is everybody's]
+windows='{initial_stream_window_size: 65535, initial_connection_window_size: 65535}' # what the others have
+
+baton_listener() { # port, cluster, [file of its access log], [virtual hosts], [their clusters: c%d; one without a %d is everybody's], [address]
 	cat <<EOF
-  - address: {socket_address: {address: 127.0.0.1, port_value: $1}}
+  - address: {socket_address: {address: ${6:-127.0.0.1}, port_value: $1}}
     filter_chains:
     - filters:
       - name: envoy.filters.network.http_connection_manager
@@ -12,23 +14,25 @@ baton_listener() { # port, [file of its access log], [virtual hosts], [their clu
           "@type": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
           stat_prefix: bench
           generate_request_id: false
+          http2_protocol_options: $windows
+          upgrade_configs: [{upgrade_type: websocket}]
 EOF
-	[ -z "${2:-}" ] || cat <<EOF
+	[ -z "${3:-}" ] || cat <<EOF
           access_log:
           - name: envoy.access_loggers.file
             typed_config:
               "@type": type.googleapis.com/envoy.extensions.access_loggers.file.v3.FileAccessLog
-              path: $2
+              path: $3
 EOF
 	cat <<EOF
           route_config:
             virtual_hosts:
 EOF
-	[ -z "${3:-}" ] || awk -v n="$3" -v c="${4:-origin}" 'BEGIN {for (i = 0; i < n; i++) {
+	[ -z "${4:-}" ] || awk -v n="$4" -v c="${5:-origin}" 'BEGIN {for (i = 0; i < n; i++) {
 		to = c; sub(/%d/, i, to)
 		printf "            - {name: v%d, domains: [\"h%d.example\"], routes: [{match: {prefix: /}, route: {cluster: %s}}]}\n", i, i, to}}'
 	cat <<EOF
-            - {name: all, domains: ["*"], routes: [{match: {prefix: /}, route: {cluster: origin}}]}
+            - {name: all, domains: ["*"], routes: [{match: {prefix: /}, route: {cluster: $2}}]}
           http_filters:
           - name: envoy.filters.http.router
             typed_config:
@@ -37,23 +41,32 @@ EOF
 EOF
 }
 
-baton_cluster() { # origin's port, [hosts], [policy], [folder]: several hosts are sockets there, 0, 1, 2 ...
+baton_cluster() { # name, origin's port, [hosts], [policy], [folder]: several hosts are sockets there, 0, 1, 2 ...
 	cat <<EOF
-  clusters:
-  - name: origin
-    lb_policy: ${3:-ROUND_ROBIN}
+  - name: $1
+    lb_policy: ${4:-ROUND_ROBIN}
     circuit_breakers: {thresholds: [{max_connections: 100000, max_pending_requests: 100000, max_requests: 100000}]}
     load_assignment:
-      cluster_name: origin
+      cluster_name: $1
       endpoints:
       - lb_endpoints:
 EOF
-	if [ "${2:-1}" = 1 ]; then
-		echo "        - {endpoint: {address: {socket_address: {address: 127.0.0.1, port_value: $1}}}}"
+	if [ "${3:-1}" = 1 ]; then
+		echo "        - {endpoint: {address: {socket_address: {address: 127.0.0.1, port_value: $2}}}}"
 	else
-		awk -v n="$2" -v dir="$4" 'BEGIN {for (i = 0; i < n; i++)
+		awk -v n="$3" -v dir="$5" 'BEGIN {for (i = 0; i < n; i++)
 			printf "        - {endpoint: {address: {pipe: {path: %s/%d}}}}\n", dir, i}'
 	fi
+}
+
+baton_h2_cluster() { # name, origin's port
+	baton_cluster "$1" "$2"
+	cat <<EOF
+    typed_extension_protocol_options:
+      envoy.extensions.upstreams.http.v3.HttpProtocolOptions:
+        "@type": type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions
+        explicit_http_config: {http2_protocol_options: $windows}
+EOF
 }
 
 more_clusters() { # how many: c0, c1, ... with a host each
@@ -61,15 +74,21 @@ more_clusters() { # how many: c0, c1, ... with a host each
 		printf "  - {name: c%d, load_assignment: {cluster_name: c%d, endpoints: [{lb_endpoints: [{endpoint: {address: {socket_address: {address: 127.0.0.1, port_value: %d}}}}]}]}}\n", i, i, 1 + i % 65535}'
 }
 
-# VHOSTS, CLUSTERS (one for each virtual host), HOSTS (with HOST_DIR), POLICY in the environment: more of what there
-# is one of.
+# In the environment, more of what there is one of: LISTENERS, VHOSTS, CLUSTERS (one for each virtual host), HOSTS (with
+# HOST_DIR); POLICY; H2_PORT and H2_ORIGIN_PORT (a listener whose cluster speaks HTTP/2); REJECT_ALL.
 baton_yaml() { # listener's port, origin's port, admin's port, [port of one more listener, its access log]
+	local i
 	echo "admin: {address: {socket_address: {address: 127.0.0.1, port_value: $3}}}"
+	[ -z "${REJECT_ALL:-}" ] || echo "stats_config: {stats_matcher: {reject_all: true}}"
 	echo "static_resources:"
 	echo "  listeners:"
-	baton_listener "$1" "" "${VHOSTS:-}" "${CLUSTERS:+c%d}"
-	[ -z "${4:-}" ] || baton_listener "$4" "$5"
-	baton_cluster "$2" "${HOSTS:-1}" "${POLICY:-ROUND_ROBIN}" "${HOST_DIR:-}"
+	baton_listener "$1" origin "" "${VHOSTS:-}" "${CLUSTERS:+c%d}"
+	[ -z "${4:-}" ] || baton_listener "$4" origin "$5"
+	[ -z "${H2_PORT:-}" ] || baton_listener "$H2_PORT" origin_h2
+	for i in $(seq "${LISTENERS:-0}"); do baton_listener "$1" origin "" "" "" 127.0.1.$i; done
+	echo "  clusters:"
+	baton_cluster origin "$2" "${HOSTS:-1}" "${POLICY:-ROUND_ROBIN}" "${HOST_DIR:-}"
+	[ -z "${H2_ORIGIN_PORT:-}" ] || baton_h2_cluster origin_h2 "$H2_ORIGIN_PORT"
 	[ -z "${CLUSTERS:-}" ] || more_clusters "$CLUSTERS"
 }
 

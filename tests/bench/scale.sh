@@ -17,17 +17,20 @@ pids=
 trap 'for p in $pids; do kill "$p" 2>/dev/null; done; wait 2>/dev/null; rm -rf "$dir"' EXIT
 
 now_us() { local t=${EPOCHREALTIME/[.,]/}; echo "$t"; }
-pss() { # KiB of a process and its descendants, shared pages divided
+pss() { # pid, [Pss, or a part of it]: KiB of a process and its descendants, shared pages divided
 	local p
-	for p in "$@" $(pgrep -P "$1"); do awk '/^Pss:/ {print $2}' /proc/"$p"/smaps_rollup 2>/dev/null; done |
+	for p in "$1" $(pgrep -P "$1"); do awk -v what="${2:-Pss}:" '$1 == what {print $2}' /proc/"$p"/smaps_rollup 2>/dev/null; done |
 		awk '{k += $1} END {print k}'
+}
+numbers() { # how many statistics there are
+	curl -s "http://127.0.0.1:$admin_port/stats" | wc -l
 }
 start() { # name; what is more comes from the environment -> pid in $baton, port in $port, time in $took
 	local from
-	port=$(free_port)
+	port=$(free_port) admin_port=$(free_port)
 	mkdir -p "$dir/$1"
 	chmod 777 "$dir/$1"
-	baton_yaml "$port" 1 "$(free_port)" >"$dir/$1/baton.yaml"
+	baton_yaml "$port" 1 "$admin_port" >"$dir/$1/baton.yaml"
 	from=$(now_us)
 	"$B/baton" -c "$dir/$1/baton.yaml" --concurrency 1 --runtime-dir "$dir/$1/run" -l warning & baton=$!
 	pids="$pids $baton"
@@ -43,11 +46,11 @@ stop() {
 }
 median() { sort -n | awk '{v[NR] = $1} END {print v[int((NR + 1) / 2)]}'; }
 per() { # what, KiB more, how many
-	awk -v w="$1" -v k="$2" -v n="$3" 'BEGIN {printf "%-28s %.2f KiB\n", w, k / n}'
+	awk -v w="$1" -v k="$2" -v n="$3" 'BEGIN {printf "%-28s %.3g KiB\n", w, k / n}'
 }
 
 start small
-small=$(pss "$baton")
+small=$(pss "$baton") small_shared=$(pss "$baton" Pss_Shmem) small_numbers=$(numbers)
 printf '%-28s %d ms, %d KiB\n' "start, one of each" "$took" "$small"
 for _ in $(seq 5); do
 	from=$(now_us)
@@ -64,6 +67,15 @@ per "a virtual host and its route" $(($(pss "$baton") - small)) 10000
 stop
 VHOSTS=10000 CLUSTERS=10000 start clusters
 printf '%-28s %d ms\n' "start, and a cluster each" "$took"
+stop
+
+LISTENERS=200 start more_listeners
+per "a listener with its routes" $(($(pss "$baton") - small)) 200
+stop
+
+CLUSTERS=1000 start more_clusters
+per "a cluster with one host" $(($(pss "$baton") - small)) 1000
+per "a statistic" $(($(pss "$baton" Pss_Shmem) - small_shared)) $(($(numbers) - small_numbers))
 stop
 
 HOSTS=1000 HOST_DIR=$dir start hosts

@@ -1,0 +1,103 @@
+# For bench.sh: what its rows are.
+#
+#   memory      PSS when idle, with 1,000 and with 10,000 idle client connections
+#   h1_1k       HTTP/1, answers of 1 KiB, 64 connections; also without statistics
+#   h1_1k_log   the same with an access log
+#   h1_64k      answers of 64 KiB, 32 connections
+#   h1_1m       answers of 1 MiB, 16 connections
+#   post_64k    uploads of 64 KiB, 32 connections
+#   h1_newconn  a connection for each request, 32 at a time
+#   h2_1k       HTTP/2 to HTTP/1, 10 connections with 32 streams
+#   h2_h2       HTTP/2 to HTTP/2 (nginx has none towards its upstream)
+#   ws_1k       WebSocket messages of 1 KiB there and back, 64 connections
+#   rate_10k    10,000 requests a second whether or not they are answered (load.c),
+#               64 connections, latency from when each was due; also without statistics
+#   h1_1k_two   h1_1k with two workers, which share both CPUs with the load
+all_rows="memory h1_1k h1_1k_log h1_64k h1_1m post_64k h1_newconn h2_1k h2_h2 ws_1k rate_10k h1_1k_two"
+
+cat >"$dir/post.lua" <<EOF
+wrk.method = "POST"
+wrk.body = string.rep("x", 65536)
+EOF
+
+load_command() { # row, port
+	local s=$SECONDS_EACH url=http://127.0.0.1:$2/
+	case $1 in
+	h1_1k | h1_1k_log | h1_1k_two) echo "wrk -t1 -c64 -d${s}s $url" ;;
+	h1_64k) echo "wrk -t1 -c32 -d${s}s '$url?size=65536'" ;;
+	h1_1m) echo "wrk -t1 -c16 -d${s}s '$url?size=1048576'" ;;
+	post_64k) echo "wrk -t1 -c32 -d${s}s -s $dir/post.lua $url" ;;
+	h1_newconn) echo "wrk -t1 -c32 -d${s}s -H 'Connection: close' $url" ;;
+	h2_1k | h2_h2) echo "h2load -D $s -c10 -m32 -w16 -W16 $url" ;;
+	ws_1k) echo "$B/load ws $2 $s 64 1024" ;;
+	rate_10k) echo "$B/load rate $2 $s 64 10000" ;;
+	esac
+}
+most_under_way() { # row -> requests that the generator may leave unanswered when it ends
+	case $1 in
+	h1_64k | post_64k | h1_newconn) echo 32 ;;
+	h1_1m) echo 16 ;;
+	h2_*) echo 320 ;;
+	ws_1k) echo 80 ;; # and 64 heads of 200 bytes
+	rate_10k) echo 0 ;;
+	*) echo 64 ;;
+	esac
+}
+proxies_of() { # row; the floor stands last and is no peer
+	case $1 in
+	h1_1k | rate_10k) echo "baton nostats nginx haproxy floor" ;;
+	h1_1k_log) echo "baton nginx" ;;
+	h1_1k_two) echo "baton nginx haproxy" ;;
+	h2_h2) echo "baton haproxy nghttpx" ;;
+	h2_1k) echo "baton nginx haproxy nghttpx" ;;
+	*) echo "baton nginx haproxy floor" ;;
+	esac
+}
+port_of() { # proxy, row
+	local p=$1
+	case $1-$2 in
+	baton-h1_1k_log) p=log ;;
+	nginx-h1_1k_log) p=nginx_log ;;
+	nginx-h2_1k | haproxy-h2_1k) p=$1_h2 ;;
+	*-h2_h2) p=$1_h2up ;;
+	*-h1_1k_two) p=${1}2 ;;
+	esac
+	p=${p}_port
+	echo "${!p}"
+}
+pid_of() { # proxy, row
+	local p=$1
+	case $1-$2 in
+	origin-h2_h2) p=h2_origin ;;
+	nghttpx-h2_h2) p=nghttpx_h2up ;;
+	origin-*) ;;
+	*-h1_1k_two) p=${1}2 ;;
+	esac
+	echo "${!p}"
+}
+
+# ---- memory: before the other rows, which leave free lists
+
+pss() { # KiB of a process tree, pages shared with others divided
+	local p
+	for p in $(tree "$1"); do awk '/^Pss:/ {print $2}' /proc/"$p"/smaps_rollup; done | awk '{k += $1} END {print k}'
+}
+# A request on each connection, one after the other: one upstream connection serves them all.
+memory() {
+	local proxy idle some many holder
+	printf '%-12s %-8s %10s %12s %12s %22s\n' row proxy "idle KiB" "1,000 KiB" "10,000 KiB" "KiB a connection more"
+	mkfifo "$dir/hold.in" "$dir/hold.out"
+	for proxy in baton nginx haproxy; do
+		idle=$(pss "${!proxy}")
+		"$B/load" hold "$(port_of $proxy memory)" <"$dir/hold.in" >"$dir/hold.out" & holder=$!
+		exec 4>"$dir/hold.in" 5<"$dir/hold.out"
+		echo 1000 >&4; read -r _ <&5; sleep 1
+		some=$(pss "${!proxy}")
+		echo 9000 >&4; read -r _ <&5; sleep 1
+		many=$(pss "${!proxy}")
+		exec 4>&- 5<&-
+		wait $holder
+		awk -v p=$proxy -v i="$idle" -v s="$some" -v m="$many" \
+			'BEGIN {printf "%-12s %-8s %10d %12d %12d %22.2f\n", "memory", p, i, s, m, (m - s) / 9000}'
+	done
+}
