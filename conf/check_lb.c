@@ -1,10 +1,12 @@
-/* Checks of load balancing: policies, ring and table sizes. */
+/* Checks of load balancing: policies, ring and table sizes, the local cluster. */
 #include <string.h>
 
 #include "conf/check_private.h"
 #include "conf/defaults.h"
+#include "conf/near.h"
 #include "lib/base/assert.h"
 
+#include "envoy/config/bootstrap/v3/bootstrap.pb-c.h"
 #include "envoy/config/cluster/v3/cluster.pb-c.h"
 #include "envoy/extensions/load_balancing_policies/maglev/v3/maglev.pb-c.h"
 #include "envoy/extensions/load_balancing_policies/ring_hash/v3/ring_hash.pb-c.h"
@@ -159,4 +161,43 @@ check_subset_selector(struct checked *k)
 			    "'%s' is not a key of the selector", s->fallback_keys_subset[i]);
 	if (s->single_host_per_subset && s->n_keys > 1)
 		fail(k, "single_host_per_subset", "needs a selector of one key");
+}
+
+/* ---- zone-aware routing */
+
+/* The proxies of all zones are one priority: who stands where is all that is asked. */
+static void
+check_siblings(struct checked *k, const Cluster *c)
+{
+	const Envoy__Config__Endpoint__V3__ClusterLoadAssignment *a = c->load_assignment;
+
+	for (size_t i = 0; a && i < a->n_endpoints; i++)
+		if (a->endpoints[i]->priority > 0) {
+			fail(k, "local_cluster_name",
+			    "all members of local cluster '%s' must be of priority 0, not %u", c->name,
+			    a->endpoints[i]->priority);
+			return;
+		}
+}
+
+void
+check_cluster_manager(struct checked *k)
+{
+	const Envoy__Config__Bootstrap__V3__ClusterManager *m = (const void *)k->m;
+	const Cluster *local = map_getz(&k->c->clusters, m->local_cluster_name);
+	struct map_slot *slot;
+	struct near near;
+	size_t i = 0;
+
+	if (m->local_cluster_name[0] == '\0')
+		return;
+	if (local) {
+		check_siblings(k, local);
+		return;
+	}
+	near_init(&near, str_of(m->local_cluster_name));
+	while ((slot = map_next(&k->c->clusters, &i)))
+		near_offer(&near, slot->key.p);
+	fail_near(k, "local_cluster_name", near.best, "no cluster is called '%s'",
+	    m->local_cluster_name);
 }

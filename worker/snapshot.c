@@ -10,6 +10,7 @@
 #include "lib/base/vec.h"
 #include "lib/ipc/journal.h"
 #include "lib/upstream/cluster.h"
+#include "lib/upstream/zone.h"
 #include "worker/listener/config.h"
 #include "worker/membership.h"
 
@@ -27,6 +28,7 @@ struct snapshot {
 	struct map clusters; /* name → struct snapshot_entry */
 	VEC(struct listener_config *) listeners;
 	const char *node_cluster, *node_id;
+	struct zone *zone; /* a reference */
 };
 
 static unsigned living;
@@ -58,6 +60,7 @@ snapshot_free(struct snapshot *s)
 	}
 	map_fini(&s->clusters);
 	vec_fini(&s->listeners);
+	zone_unref(&s->zone);
 	arena_fini(&s->arena);
 	mem_free(s);
 	living--;
@@ -117,6 +120,20 @@ struct snapshot_build {
 	uint64_t at, upto; /* then: of the journal */
 };
 
+/* Clusters that two snapshots share are of one zone. */
+static struct zone *
+zone_of(const struct snapshot_build *b, const Envoy__Config__Bootstrap__V3__Bootstrap *m)
+{
+	struct zone *z =
+	    zone_new(m->node, m->cluster_manager ? m->cluster_manager->local_cluster_name : "");
+
+	if (b->now && b->now->zone && zone_same(z, b->now->zone)) {
+		zone_unref(&z);
+		z = zone_ref(b->now->zone);
+	}
+	return z;
+}
+
 static int
 build_bootstrap(struct snapshot_build *b, const struct resource *r, struct err *err)
 {
@@ -127,6 +144,8 @@ build_bootstrap(struct snapshot_build *b, const struct resource *r, struct err *
 	arena_init(&scratch);
 	any = resource_message(&scratch, r, err);
 	m = (const void *)any;
+	if (m)
+		b->to->zone = zone_of(b, m);
 	if (m && m->node) {
 		b->to->node_cluster = arena_str(&b->to->arena, str_of(m->node->cluster)).p;
 		b->to->node_id = arena_str(&b->to->arena, str_of(m->node->id)).p;
@@ -163,8 +182,10 @@ build_cluster(struct snapshot_build *b, const struct resource *r, struct err *er
 	m = resource_message(&scratch, r, err);
 	bad = m ? cluster_build(&c, m, b->to->loop, err) : -1;
 	arena_fini(&scratch);
-	if (bad == 0)
+	if (bad == 0) {
+		cluster_set_zone(c, b->to->zone);
 		add_cluster(b->to, r, c);
+	}
 	return bad;
 }
 
@@ -327,6 +348,8 @@ snapshot_build_take(struct snapshot_build *b)
 	struct snapshot *s = b->to;
 
 	membership_use(&b->membership);
+	if (s->zone)
+		zone_set_local(s->zone, snapshot_cluster(s, s->zone->local_name));
 	s->offset = b->upto;
 	b->to = NULL;
 	return s;

@@ -1,5 +1,7 @@
 #include "admin/config/diff.h"
 
+#include <string.h>
+
 #include "lib/base/mem.h"
 
 typedef Envoy__Config__Bootstrap__V3__Bootstrap Bootstrap;
@@ -151,6 +153,12 @@ admin_address(const Bootstrap *b)
 	return b->admin ? b->admin->address : NULL;
 }
 
+static const char *
+local_cluster(const Bootstrap *b)
+{
+	return b->cluster_manager ? b->cluster_manager->local_cluster_name : "";
+}
+
 const char *
 diff_needs_restart(const struct store *now, const struct store *next)
 {
@@ -162,5 +170,7 @@ diff_needs_restart(const struct store *now, const struct store *next)
 		return "admin.address";
 	if (!same(a->stats_config, b->stats_config))
 		return "stats_config";
+	if (strcmp(local_cluster(a), local_cluster(b)) != 0)
+		return "cluster_manager.local_cluster_name";
 	return NULL;
 }

@@ -59,6 +59,13 @@ members_retire_later(struct members *m, struct str prefix, size_t cluster_n)
 	    .prefix = members_own(prefix), .cluster_n = cluster_n, .covered = m->accepting};
 }
 
+void
+members_retire_cluster_later(struct members *m, const struct member_cluster *c)
+{
+	members_retire_later(m, c->prefix, 0);
+	member_zones_copy(&m->retiring.at[m->retiring.len - 1].zones, &c->zones);
+}
+
 /* ---- one member */
 
 static void
@@ -212,6 +219,8 @@ members_make_blocks(
 			bad = block_publish(m->segment, SCOPE_host_outcome, strb_str(&prefix), err);
 	}
 	strb_fini(&prefix);
+	if (bad == 0)
+		bad = member_zones_add(&c->zones, m->segment, c->prefix, m->own_zone, a, err);
 	return bad;
 }
 
@@ -410,12 +419,16 @@ members_fini(struct members *m)
 		members_end_cluster(m, m->clusters.len - 1);
 	vec_fini(&m->clusters);
 	vec_fini(&m->observers);
-	for (size_t i = 0; i < m->retiring.len; i++)
+	for (size_t i = 0; i < m->retiring.len; i++) {
 		members_disown(&m->retiring.at[i].prefix);
+		member_zones_fini(&m->retiring.at[i].zones);
+	}
 	vec_fini(&m->retiring);
 	map_fini(&m->by_name);
 	map_fini(&m->inherited);
 	arena_fini(&m->arena);
+	if (m->own_zone.n)
+		members_disown(&m->own_zone);
 }
 
 /* ---- for all */

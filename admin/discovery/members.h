@@ -21,6 +21,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "admin/discovery/member_zones.h"
 #include "envoy/config/cluster/v3/cluster.pb-c.h"
 #include "envoy/config/endpoint/v3/endpoint.pb-c.h"
 #include "lib/base/arena.h"
@@ -84,6 +85,7 @@ struct member_cluster {
 	struct map by_address;          /* text → struct member */
 	uint64_t version_hash;          /* of the message */
 	struct member_book book;
+	struct member_zones zones;
 };
 
 struct member_health {
@@ -126,11 +128,13 @@ struct members_retired {
 	struct str prefix; /* owned */
 	size_t cluster_n;
 	bool covered;      /* by the turn that goes on: then nobody gets it again */
+	struct member_zones zones; /* of a cluster */
 };
 
 struct members {
 	uint64_t serial; /* of the last record of any cluster */
 	struct segment *segment; /* where blocks are made; borrowed */
+	struct str own_zone;     /* of the node, owned; or empty */
 	VEC(struct member_cluster *) clusters;
 	struct map by_name;
 	VEC(struct members_observer) observers;

@@ -192,9 +192,12 @@ retire(struct members *m, struct members_retired *r, struct map *prefixes)
 		block_retire(m->segment, SCOPE_host_outcome, r->prefix);
 	} else if (r->cluster_n == 0) {
 		find_prefixes(m, prefixes);
-		if (map_get(prefixes, r->prefix) == NULL)
+		if (map_get(prefixes, r->prefix) == NULL) {
 			blocks_retire_cluster(m->segment, r->prefix);
+			member_zones_retire(&r->zones, m->segment, r->prefix, m->own_zone);
+		}
 	}
+	member_zones_fini(&r->zones);
 	mem_free((void *)(uintptr_t)r->prefix.p);
 }
 

@@ -33,6 +33,7 @@ int members_make_blocks(
     struct members *m, struct member_cluster *c, const struct assignment *a, struct err *err);
 /* A block goes when nobody uses it any more. */
 void members_retire_later(struct members *m, struct str prefix, size_t cluster_n);
+void members_retire_cluster_later(struct members *m, const struct member_cluster *c);
 void members_end_cluster(struct members *m, size_t at);
 void members_forget_plans(struct members *m);
 

@@ -22,6 +22,20 @@ publish_cluster(struct members *m, const struct store_cluster *s, struct err *er
 	return bad;
 }
 
+/* Under the name that the stats are about to have. */
+static int
+publish_zones(struct members *m, const struct member_cluster *c, const struct store_cluster *s,
+    struct err *err)
+{
+	struct strb prefix = {0};
+	int bad;
+
+	cluster_block_prefix(&prefix, s->message);
+	bad = member_zones_publish(&c->zones, m->segment, strb_str(&prefix), m->own_zone, err);
+	strb_fini(&prefix);
+	return bad;
+}
+
 /* alt_stat_name may be another one than before. */
 static void
 take_message(struct members *m, struct member_cluster *c, const struct store_cluster *s)
@@ -30,7 +44,7 @@ take_message(struct members *m, struct member_cluster *c, const struct store_clu
 
 	cluster_block_prefix(&prefix, s->message);
 	if (c->prefix.n && !str_eq(c->prefix, strb_str(&prefix)))
-		members_retire_later(m, c->prefix, 0);
+		members_retire_cluster_later(m, c);
 	if (c->prefix.n)
 		members_disown(&c->prefix);
 	c->prefix = members_own(strb_str(&prefix));
@@ -66,6 +80,7 @@ free_cluster(struct member_cluster *c)
 	vec_fini(&c->book.free);
 	map_fini(&c->by_address);
 	strb_fini(&c->version);
+	member_zones_fini(&c->zones);
 	members_disown(&c->name);
 	members_disown(&c->prefix);
 	mem_free(c);
@@ -81,7 +96,7 @@ members_end_cluster(struct members *m, size_t at)
 	TELL_BACKWARDS(m, cluster_removed, c);
 	map_remove(&m->by_name, c->name);
 	vec_remove(&m->clusters, at);
-	members_retire_later(m, c->prefix, 0);
+	members_retire_cluster_later(m, c);
 	free_cluster(c);
 }
 
@@ -165,8 +180,8 @@ prepare_cluster(struct members *m, const struct store_cluster *s, struct err *er
 	if (fresh)
 		c = add_cluster(m, s);
 	if (s->assignment == NULL)
-		return 0;
-	if (plan(m, c, s, err) < 0)
+		return publish_zones(m, c, s, err);
+	if (plan(m, c, s, err) < 0 || publish_zones(m, c, s, err) < 0)
 		return -1;
 	if (fresh && m->plans.len > before) {
 		carry_out(m, &m->plans.at[before]);
@@ -176,9 +191,20 @@ prepare_cluster(struct members *m, const struct store_cluster *s, struct err *er
 	return 0;
 }
 
+/* It cannot change without a hot restart. */
+static void
+find_own_zone(struct members *m, const struct store *s)
+{
+	const Envoy__Config__Core__V3__Node *n = s->bootstrap->node;
+
+	if (m->own_zone.n == 0 && n && n->locality && n->locality->zone[0])
+		m->own_zone = members_own(str_of(n->locality->zone));
+}
+
 int
 members_prepare(struct members *m, struct store *next, struct err *err)
 {
+	find_own_zone(m, next);
 	for (size_t i = 0; i < next->clusters.len; i++) {
 		const struct store_cluster *s = &next->clusters.at[i];
 

@@ -26,6 +26,17 @@ cluster_block_prefix(struct strb *out, const void *msg)
 }
 
 void
+zone_block_prefix(struct strb *out, struct str cluster_prefix, struct str from, struct str to)
+{
+	strb_adds(out, cluster_prefix);
+	strb_addz(out, "zone.");
+	stat_name_add(out, from);
+	strb_addc(out, '.');
+	stat_name_add(out, to);
+	strb_addc(out, '.');
+}
+
+void
 host_block_prefix(struct strb *out, struct str cluster, const struct address *a)
 {
 	char text[ADDRESS_TEXT];

@@ -21,6 +21,8 @@ extern const char *const codes_set_names[CODES_SETS];
 
 /* "cluster.<alt_stat_name, else name>."; msg: envoy.config.cluster.v3.Cluster, borrowed. */
 void cluster_block_prefix(struct strb *out, const void *msg);
+/* "<cluster prefix>zone.<from>.<to>.": responses by zone. */
+void zone_block_prefix(struct strb *out, struct str cluster_prefix, struct str from, struct str to);
 /* "<cluster>|<address>|", by the cluster's name as configured. */
 void host_block_prefix(struct strb *out, struct str cluster, const struct address *a);
 

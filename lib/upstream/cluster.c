@@ -9,6 +9,7 @@
 #include "lib/upstream/pool.h"
 #include "lib/upstream/subset.h"
 #include "lib/upstream/thresholds.h"
+#include "lib/upstream/zone.h"
 
 #include "envoy/config/cluster/v3/cluster.pb-c.h"
 
@@ -28,6 +29,7 @@ find_stats(struct cluster *c, const Cluster *msg)
 
 	cluster_block_prefix(&prefix, msg);
 	n = prefix.n;
+	c->stat_prefix = str_make(mem_strndup(prefix.p, n), n);
 	c->stats = block_stats(SCOPE_cluster, strb_str(&prefix));
 	for (unsigned i = 0; i < CODES_SETS; i++) {
 		prefix.n = n;
@@ -128,6 +130,10 @@ cluster_free(struct cluster *c)
 	mem_free(c->by_number);
 	breakers_fini(&c->breakers[0]);
 	breakers_fini(&c->breakers[1]);
+	if (c->zone)
+		zone_forget(c->zone, c);
+	zone_unref(&c->zone);
+	mem_free((void *)(uintptr_t)c->stat_prefix.p);
 	mem_free((void *)(uintptr_t)c->name.p);
 	mem_free(c);
 }
@@ -177,6 +183,37 @@ cluster_build(struct cluster **out, const void *cluster_msg, struct loop *l, str
 	}
 	*out = c;
 	return 0;
+}
+
+/* The siblings themselves are balanced as any other cluster, without regard to zones. */
+void
+cluster_set_zone(struct cluster *c, struct zone *z)
+{
+	ASSERT(c->zone == NULL);
+	if (z == NULL)
+		return;
+	c->zone = zone_ref(z);
+	if (z->local_name.n && !zone_is_local(z, c->name))
+		c->lb.zone = z;
+	for (uint32_t i = 0; i < c->hosts_n; i++)
+		c->hosts[i]->zone_codes = cluster_zone_codes(c, c->hosts[i]->locality);
+	cluster_free_sets(c);
+	cluster_make_sets(c);
+}
+
+struct cluster_codes_stats *
+cluster_zone_codes(const struct cluster *c, const struct locality *l)
+{
+	struct cluster_codes_stats *codes;
+	struct strb prefix = {0};
+
+	if (c->zone == NULL || c->zone->here == NULL || c->zone->here->zone.n == 0 || l == NULL ||
+	    l->zone.n == 0)
+		return NULL;
+	zone_block_prefix(&prefix, c->stat_prefix, c->zone->here->zone, l->zone);
+	codes = block_stats(SCOPE_cluster_codes, strb_str(&prefix));
+	strb_fini(&prefix);
+	return codes;
 }
 
 /* ---- references */
@@ -321,6 +358,8 @@ cluster_count_response(
 	COUNT_STATUS(origin, status);
 	if (canary)
 		COUNT_STATUS(c->codes[CODES_CANARY], status);
+	if (h && h->zone_codes)
+		COUNT_STATUS(h->zone_codes, status);
 }
 
 void
@@ -331,7 +370,8 @@ cluster_count_retried(struct cluster *c, unsigned status, bool dynamic)
 }
 
 void
-cluster_count_time(struct cluster *c, uint64_t ms, bool dynamic, bool internal, bool canary)
+cluster_count_time(struct cluster *c, struct host *h, uint64_t ms, bool dynamic, bool internal,
+    bool canary)
 {
 	if (!dynamic)
 		return;
@@ -339,4 +379,6 @@ cluster_count_time(struct cluster *c, uint64_t ms, bool dynamic, bool internal, 
 	stat_record(&origin_codes(c, internal)->upstream_rq_time, ms);
 	if (canary)
 		stat_record(&c->codes[CODES_CANARY]->upstream_rq_time, ms);
+	if (h && h->zone_codes)
+		stat_record(&h->zone_codes->upstream_rq_time, ms);
 }

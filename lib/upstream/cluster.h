@@ -29,10 +29,13 @@ struct host_set;
 struct subset_config;
 struct subsets;
 struct loop;
+struct zone;
 
 struct cluster {
 	uint32_t refs;
 	struct str name;               /* owned */
+	struct str stat_prefix;        /* owned */
+	struct zone *zone;             /* a reference; NULL: nobody said where we are */
 	struct loop *loop;
 	struct cluster_stats *stats;
 	struct cluster_codes_stats *codes[CODES_SETS];
@@ -67,6 +70,8 @@ struct cluster {
 /* msg: envoy.config.cluster.v3.Cluster, borrowed.  Admin published the stat blocks before.  Members come
  * by cluster_update.h; those of a load_assignment in the message are there from the beginning. */
 int cluster_build(struct cluster **out, const void *msg, struct loop *l, struct err *err);
+/* Where this process stands: for zone-aware routing and numbers by zone.  After cluster_build(), once. */
+void cluster_set_zone(struct cluster *c, struct zone *z);
 struct cluster *cluster_ref(struct cluster *c);
 void cluster_unref(struct cluster **cp); /* the last one closes the pools */
 
@@ -89,8 +94,10 @@ void cluster_count_response(struct cluster *c, struct host *h, unsigned status, 
 /* An answer that was dropped for another attempt: retry.upstream_rq_<code>. */
 void cluster_count_retried(struct cluster *c, unsigned status, bool dynamic);
 /* upstream_rq_time of a response that a host completed. */
-void cluster_count_time(
-    struct cluster *c, uint64_t ms, bool dynamic, bool internal, bool canary);
+void cluster_count_time(struct cluster *c, struct host *h, uint64_t ms, bool dynamic,
+    bool internal, bool canary);
+/* Where responses from hosts of this place are counted by zone; NULL: nowhere. */
+struct cluster_codes_stats *cluster_zone_codes(const struct cluster *c, const struct locality *l);
 
 /* The hosts are there, or others than before: their sets are made.  Freed first, with the old hosts
  * still there. */

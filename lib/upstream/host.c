@@ -29,6 +29,7 @@ take_values(struct host *h, const struct endpoint *e)
 	h->hostname = hostname_ref(e->hostname);
 	h->locality = locality_ref(e->locality);
 	h->metadata = metadata_ref(e->metadata);
+	h->zone_codes = cluster_zone_codes(h->cluster, h->locality);
 }
 
 static void

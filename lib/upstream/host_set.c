@@ -11,6 +11,7 @@
 #include "lib/upstream/lb/slow_start.h"
 #include "lib/upstream/loads.h"
 #include "lib/upstream/pool.h"
+#include "lib/upstream/zone_plan.h"
 
 #define SCAN_NS (10 * NS_PER_MS)
 #define SCAN_PER_HOST_NS 10000 /* 10,000 hosts are scanned every 110 ms */
@@ -29,9 +30,7 @@ enum group_kind {
 
 struct priority {
 	struct group groups[GROUP_KINDS];
-	/* Only with weighted localities: owned, n of them. */
-	struct locality_count *localities;
-	uint32_t localities_n;
+	struct locality_counts localities; /* only when they count */
 };
 
 struct host_set {
@@ -46,6 +45,8 @@ struct host_set {
 	struct priority_counts *counts;
 	struct priority_load *loads;
 	unsigned priorities_n;
+	struct zone_plan plan;  /* of priority 0 */
+	uint64_t siblings_seen; /* the zone's serial that it was made from */
 	uint64_t scan_at_ns;
 	uint64_t slow_until_ns; /* the first slow start that ends; 0: there is none */
 };
@@ -65,7 +66,7 @@ clear_groups(struct host_set *s)
 	for (unsigned i = 0; i < s->priorities_n; i++) {
 		for (unsigned k = 0; k < GROUP_KINDS; k++)
 			group_fini(&s->priorities[i].groups[k]);
-		s->priorities[i].localities_n = 0;
+		s->priorities[i].localities.all.len = 0;
 		s->counts[i] = (struct priority_counts){0};
 	}
 }
@@ -89,19 +90,29 @@ count_host(struct priority_counts *c, const struct host *h, uint8_t seen)
 }
 
 static void
-count_locality(struct priority *p, const struct host *h, uint8_t seen, uint32_t room)
+count_locality(struct locality_counts *c, const struct host *h, uint8_t seen)
 {
-	uint32_t i = 0;
+	struct locality_count *row = locality_counts_of(c, h->locality);
 
-	if (p->localities == NULL)
-		p->localities = mem_array(struct locality_count, room);
-	while (i < p->localities_n && p->localities[i].locality != h->locality)
-		i++;
-	if (i == p->localities_n)
-		p->localities[p->localities_n++] =
-		    (struct locality_count){h->locality, h->locality_weight, 0};
-	if (!(seen & SEEN_EXCLUDED))
-		p->localities[i].eligible++;
+	if (row->total++ == 0)
+		row->weight = h->locality_weight;
+	row->eligible += !(seen & SEEN_EXCLUDED);
+	if ((seen & SEEN_HEALTH) != HOST_HEALTHY)
+		return;
+	row->healthy++;
+	row->healthy_weight += h->weight;
+}
+
+static bool
+is_zoned(const struct host_set *s)
+{
+	return s->config->zone && !s->policy->by_hash && s->priorities_n > 0;
+}
+
+static bool
+localities_count(const struct host_set *s, unsigned priority)
+{
+	return s->config->weighted_localities || (priority == 0 && is_zoned(s));
 }
 
 static struct load_rules
@@ -123,8 +134,8 @@ count_hosts(struct host_set *s)
 		const struct host *h = s->hosts[i];
 
 		count_host(&s->counts[h->priority], h, s->seen[i]);
-		if (s->config->weighted_localities)
-			count_locality(&s->priorities[h->priority], h, s->seen[i], s->n);
+		if (localities_count(s, h->priority))
+			count_locality(&s->priorities[h->priority].localities, h, s->seen[i]);
 	}
 	priority_loads(s->counts, s->loads, s->priorities_n, &rules);
 }
@@ -155,7 +166,7 @@ build_groups(struct host_set *s)
 
 		for (unsigned k = 0; k < GROUP_KINDS; k++)
 			group_build(&p->groups[k], s->policy, s->config,
-			    k == GROUP_ALL ? NULL : p->localities, p->localities_n);
+			    k == GROUP_ALL ? NULL : &p->localities, i == 0 ? &s->plan : NULL);
 	}
 }
 
@@ -174,13 +185,48 @@ note_slow_starts(struct host_set *s)
 }
 
 static void
+make_plan(struct host_set *s)
+{
+	if (!is_zoned(s))
+		return;
+	s->siblings_seen = s->config->zone->serial;
+	zone_plan_make(
+	    &s->plan, s->config->zone, &s->priorities[0].localities, s->config, s->stats);
+}
+
+static void
 rebuild(struct host_set *s)
 {
 	clear_groups(s);
 	count_hosts(s);
+	make_plan(s);
 	fill_groups(s);
 	build_groups(s);
 	note_slow_starts(s);
+}
+
+/* The siblings changed: the objects of the localities stay, unless there is need of other ones. */
+static void
+plan_anew(struct host_set *s)
+{
+	bool was_off = s->plan.state == ZONE_OFF;
+
+	make_plan(s);
+	if (was_off == (s->plan.state == ZONE_OFF))
+		return;
+	clear_groups(s);
+	count_hosts(s);
+	fill_groups(s);
+	build_groups(s);
+}
+
+static bool
+siblings_changed(struct host_set *s)
+{
+	if (!is_zoned(s))
+		return false;
+	zone_look(s->config->zone, loop_now_ns(s->loop));
+	return s->config->zone->serial != s->siblings_seen;
 }
 
 /* ---- verdicts */
@@ -212,6 +258,8 @@ scan(struct host_set *s)
 	s->scan_at_ns = now_ns + SCAN_NS + (uint64_t)s->n * SCAN_PER_HOST_NS;
 	if (changed)
 		rebuild(s);
+	else if (siblings_changed(s))
+		plan_anew(s);
 }
 
 struct host_set *
@@ -249,7 +297,8 @@ host_set_free(struct host_set **sp)
 		return;
 	clear_groups(s);
 	for (unsigned i = 0; i < s->priorities_n; i++)
-		mem_free(s->priorities[i].localities);
+		vec_fini(&s->priorities[i].localities.all);
+	zone_plan_fini(&s->plan);
 	mem_free(s->priorities);
 	mem_free(s->counts);
 	mem_free(s->loads);
@@ -265,6 +314,8 @@ group_of(struct host_set *s, unsigned priority, enum group_kind k)
 	if (!s->loads[priority].panic)
 		return &s->priorities[priority].groups[k];
 	stat_inc(&s->stats->lb_healthy_panic);
+	if (s->config->zones.fail_on_panic && !s->policy->by_hash)
+		return NULL;
 	return &s->priorities[priority].groups[GROUP_ALL];
 }
 

@@ -15,6 +15,7 @@
 
 struct criteria;
 struct headers;
+struct zone;
 
 /* What a request tells the balancer.  Zero is fine. */
 struct lb_context {
@@ -33,6 +34,15 @@ struct lb_context {
 				      * attempts; 0: never */
 };
 
+/* Zone-aware routing (zone_plan.h). */
+struct zone_rules {
+	uint32_t enabled_percent;  /* of the requests */
+	uint64_t min_cluster_size; /* healthy hosts */
+	uint32_t force_min;        /* so many healthy hosts here: all stay; 0: never for that */
+	bool by_weight;            /* shares by the hosts' weights, not by their number */
+	bool fail_on_panic;        /* rather no host than any */
+};
+
 /* Settings of all policies together; each reads its own. */
 struct lb_config {
 	uint32_t choice_count;        /* least_request */
@@ -49,6 +59,8 @@ struct lb_config {
 	uint32_t panic_threshold;     /* whole percent; 0: never */
 	uint32_t overprovisioning;    /* percent: how much more than its share a host can take */
 	bool weighted_health;         /* health of a priority by weights, not by number of hosts */
+	struct zone_rules zones;
+	struct zone *zone;            /* borrowed; NULL: no zone-aware routing */
 };
 
 struct lb_policy {

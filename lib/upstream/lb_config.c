@@ -16,6 +16,7 @@
 #define TABLE_SIZE 65537
 #define PANIC_PERCENT 50
 #define SLOW_START_LEAST 10.0
+#define ZONE_MIN_CLUSTER_SIZE 6
 
 typedef Envoy__Config__Cluster__V3__Cluster Cluster;
 typedef Envoy__Config__Cluster__V3__Cluster__CommonLbConfig CommonLbConfig;
@@ -27,9 +28,18 @@ typedef Envoy__Extensions__LoadBalancingPolicies__RingHash__V3__RingHash RingHas
 typedef Envoy__Extensions__LoadBalancingPolicies__Maglev__V3__Maglev Maglev;
 typedef Envoy__Extensions__LoadBalancingPolicies__Common__V3__ConsistentHashingLbConfig Hashing;
 typedef Envoy__Extensions__LoadBalancingPolicies__Common__V3__LocalityLbConfig LocalityLbConfig;
+typedef Envoy__Extensions__LoadBalancingPolicies__Common__V3__LocalityLbConfig__ZoneAwareLbConfig
+    ZoneAwareLbConfig;
 
 #define MESSAGE_OF(message) envoy__extensions__load_balancing_policies__##message##__descriptor
 #define LB_CONFIG(name) ENVOY__CONFIG__CLUSTER__V3__CLUSTER__LB_CONFIG_##name##_LB_CONFIG
+#define COMMON_LB(name)                                                                            \
+	ENVOY__CONFIG__CLUSTER__V3__CLUSTER__COMMON_LB_CONFIG__LOCALITY_CONFIG_SPECIFIER_##name
+#define LOCALITY_LB(name)                                                                          \
+	ENVOY__EXTENSIONS__LOAD_BALANCING_POLICIES__COMMON__V3__LOCALITY_LB_CONFIG__##name
+#define WEIGHTED_LOCALITIES LOCALITY_LB(LOCALITY_CONFIG_SPECIFIER_LOCALITY_WEIGHTED_LB_CONFIG)
+#define ZONE_AWARE LOCALITY_LB(LOCALITY_CONFIG_SPECIFIER_ZONE_AWARE_LB_CONFIG)
+#define BY_WEIGHT LOCALITY_LB(ZONE_AWARE_LB_CONFIG__LOCALITY_BASIS__HEALTHY_HOSTS_WEIGHT)
 
 void
 lb_config_set_members(struct lb_config *config, const struct assignment_policy *policy)
@@ -60,6 +70,7 @@ lb_config_init(struct lb_config *config, const void *msg)
 	    .table_size = TABLE_SIZE,
 	    .overprovisioning = OVERPROVISIONING,
 	    .panic_threshold = panic_threshold(c->common_lb_config),
+	    .zones = {.enabled_percent = 100, .min_cluster_size = ZONE_MIN_CLUSTER_SIZE},
 	};
 }
 
@@ -91,10 +102,34 @@ runtime_double(const RuntimeDouble *v, double unset)
 		    (m)->min_weight_percent ? (m)->min_weight_percent->value : SLOW_START_LEAST;   \
 	} while (0)
 
+/* ZoneAwareLbConfig likewise: what both have. */
+#define READ_ZONES(config, m)                                                                      \
+	do {                                                                                       \
+		if ((m)->routing_enabled)                                                          \
+			(config)->zones.enabled_percent =                                          \
+			    (uint32_t)((m)->routing_enabled->value + 0.5);                         \
+		(config)->zones.min_cluster_size =                                                 \
+		    conf_u64((m)->min_cluster_size, ZONE_MIN_CLUSTER_SIZE);                        \
+		(config)->zones.fail_on_panic = (m)->fail_traffic_on_panic;                        \
+	} while (0)
+
+static uint32_t
+force_min(const ZoneAwareLbConfig *m)
+{
+	if (m->force_local_zone)
+		return conf_u32(m->force_local_zone->min_size, 1);
+	return m->force_locality_direct_routing ? 1 : 0;
+}
+
 static void
 read_locality(struct lb_config *config, const LocalityLbConfig *m)
 {
-	config->weighted_localities = m && m->locality_weighted_lb_config;
+	config->weighted_localities = m && m->locality_config_specifier_case == WEIGHTED_LOCALITIES;
+	if (m == NULL || m->locality_config_specifier_case != ZONE_AWARE)
+		return;
+	READ_ZONES(config, m->zone_aware_lb_config);
+	config->zones.force_min = force_min(m->zone_aware_lb_config);
+	config->zones.by_weight = m->zone_aware_lb_config->locality_basis == BY_WEIGHT;
 }
 
 static void
@@ -113,7 +148,10 @@ read_common(struct lb_config *config, const CommonLbConfig *m)
 {
 	if (m == NULL)
 		return;
-	config->weighted_localities = m->locality_weighted_lb_config != NULL;
+	config->weighted_localities =
+	    m->locality_config_specifier_case == COMMON_LB(LOCALITY_WEIGHTED_LB_CONFIG);
+	if (m->locality_config_specifier_case == COMMON_LB(ZONE_AWARE_LB_CONFIG))
+		READ_ZONES(config, m->zone_aware_lb_config);
 	if (m->consistent_hashing_lb_config == NULL)
 		return;
 	config->hash_hostname = m->consistent_hashing_lb_config->use_hostname_for_hashing;

@@ -38,8 +38,8 @@ degraded_percent(const struct priority_counts *c, const struct load_rules *rules
 	return percent_of(c->degraded, eligible(c), rules);
 }
 
-static bool
-in_panic(const struct priority_counts *c, uint32_t threshold)
+bool
+priority_in_panic(const struct priority_counts *c, uint32_t threshold)
 {
 	uint64_t available = (uint64_t)c->healthy + c->degraded;
 
@@ -108,7 +108,7 @@ priority_loads(const struct priority_counts *counts, struct priority_load *loads
 	total = least(total, 100);
 	memset(loads, 0, n * sizeof(*loads));
 	for (unsigned i = 0; i < n; i++) {
-		loads[i].panic = total < 100 && in_panic(&counts[i], rules->panic_threshold);
+		loads[i].panic = total < 100 && priority_in_panic(&counts[i], rules->panic_threshold);
 		all_panic &= loads[i].panic;
 	}
 	if (all_panic)

@@ -36,4 +36,7 @@ void priority_loads(const struct priority_counts *counts, struct priority_load *
 bool priority_loads_without(const struct priority_counts *counts, const bool *passed_over,
     struct priority_load *loads, unsigned n, const struct load_rules *rules);
 
+/* Too few of them are available. */
+bool priority_in_panic(const struct priority_counts *c, uint32_t threshold);
+
 #endif

@@ -65,8 +65,8 @@ count_complete(struct router *r)
 {
 	router_stop_timers(r);
 	if (r->request_ended)
-		cluster_count_time(
-		    r->cluster, service_ms(r), router_counts(r), r->stream->internal, r->canary);
+		cluster_count_time(r->cluster, r->attempt->host, service_ms(r), router_counts(r),
+		    r->stream->internal, r->canary);
 }
 
 /* After it: nobody wants the rest of a request that was answered early. */
