@@ -13,6 +13,7 @@
 
 #include "lib/base/clock.h"
 #include "lib/base/mem.h"
+#include "tests/harness/warden.h"
 
 uint64_t
 scene_now_ms(void)
@@ -44,6 +45,7 @@ scene_init(struct scene *sc)
 	memset(sc, 0, sizeof(*sc));
 	snprintf(sc->dir, sizeof(sc->dir), "/tmp/baton-test-XXXXXX");
 	assert_non_null(mkdtemp(sc->dir));
+	warden_watch(sc->dir);
 	sc->log = mem_printf("%s/log", sc->dir);
 	signal(SIGPIPE, SIG_IGN);
 }
@@ -166,7 +168,7 @@ spawn(char *const *argv, int out_fd)
 
 	assert_true(pid >= 0);
 	if (pid == 0) {
-		/* A scene that fails half-way leaves no proxy behind. */
+		/* Should the scene fail half-way; what follows it is the warden's. */
 		prctl(PR_SET_PDEATHSIG, SIGINT);
 		setpgid(0, 0);
 		dup2(out_fd, 1);
@@ -451,6 +453,7 @@ scene_fini(struct scene *sc)
 	if (sanitizer)
 		fprintf(stderr, "%s\n", log);
 	end_process(spawn(rm, 2), 0);
+	warden_forget(sc->dir);
 	mem_free(sc->log);
 	mem_free(log);
 	assert_false(sanitizer);
