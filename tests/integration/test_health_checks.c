@@ -603,7 +603,7 @@ an_admin_that_was_stopped_blames_no_host(void **state)
 
 		WAIT_FOR(script_of(&sc, 1)->requests > asked);
 		kill(admin, SIGSTOP);
-		usleep(250000);
+		usleep(250000); /* longer than a check may take: this very time must not count */
 		kill(admin, SIGCONT);
 	}
 	assert_stat(&sc, "cluster.api.health_check.failure", 0);

@@ -16,7 +16,7 @@
 #include "lib/ipc/frame.h"
 #include "lib/ipc/handover.h"
 #include "tests/harness/configs.h"
-#include "tests/harness/scene.h"
+#include "tests/harness/generations.h"
 
 #define CLIENTS 4
 
@@ -62,13 +62,21 @@ restart(struct scene *sc)
 }
 
 static void
-serve(struct scene *sc, const char *yaml, const char *workers)
+serve_with(struct scene *sc, const char *yaml, const char *workers, const char *levels)
 {
 	scene_init(sc);
 	scene_origin(sc, "one");
 	sc->extra[0] = "--concurrency";
 	sc->extra[1] = workers;
+	sc->extra[2] = "--component-log-level";
+	sc->extra[3] = levels;
 	scene_proxy(sc, yaml);
+}
+
+static void
+serve(struct scene *sc, const char *yaml, const char *workers)
+{
+	serve_with(sc, yaml, workers, "master:info");
 }
 
 static int
@@ -486,18 +494,25 @@ start_over(struct scene *sc, const char *epoch)
 	mem_free(admin);
 }
 
-/* Stops a successor while it is starting and kills it, at many moments. */
+/* What the two of them log on the way, in this order; NULL: nothing yet. */
+static const char *const restart_steps[] = {NULL, "taking over from pid",
+    "gets copies of everything", "we are starting -> ready", "the successor is starting ->",
+    "-> the other drains", "the successor takes over ->", "hot restart: serving, pid"};
+
+/* Kills a successor while it is starting, after each of the steps. */
 static void
 a_successor_killed_at_any_moment_harms_nobody(void **state)
 {
+	const unsigned steps = sizeof(restart_steps) / sizeof(restart_steps[0]);
 	struct scene sc;
 	pid_t pids[CLIENTS], old;
 	struct tally *t;
 	uint64_t answered;
 
-	serve(&sc, CONF_SIMPLE, "2");
+	serve_with(&sc, CONF_SIMPLE, "2", "master:debug");
 	t = start_clients(&sc, pids);
-	for (unsigned i = 0; i < 12; i++) {
+	for (unsigned i = 0; i < steps; i++) {
+		unsigned before = restart_steps[i] ? log_count(&sc, restart_steps[i]) : 0;
 		char *config = mem_printf("%s/baton.yaml", sc.dir);
 		char *admin = mem_printf("%s/admin", sc.dir);
 		pid_t pid;
@@ -512,10 +527,10 @@ a_successor_killed_at_any_moment_harms_nobody(void **state)
 			dup2(fd, 2);
 			execl(scene_program("baton"), "baton", "-c", config, "--runtime-dir", sc.dir,
 			    "--admin-address-path", admin, "--concurrency", "2", "--restart-epoch",
-			    "auto", NULL);
+			    "auto", "--component-log-level", "master:debug", NULL);
 			_exit(127);
 		}
-		usleep(8000 * i); /* any moment is as good as another */
+		WAIT_FOR(!restart_steps[i] || log_count(&sc, restart_steps[i]) > before);
 		kill(pid, SIGKILL);
 		assert_int_equal(waitpid(pid, &status, 0), pid);
 		mem_free(config);

@@ -198,7 +198,7 @@ an_answer_that_has_come_is_read_before_the_timeout_is_judged(void **state)
 	TURN_UNTIL(&s, host_accept(&s));
 	TURN_UNTIL(&s, host_was_asked(&s));
 	host_answers(&s);
-	usleep(120000); /* nobody turns the loop */
+	usleep(120000); /* nobody turns the loop, for longer than a check may take */
 	TURN_UNTIL(&s, s.verdicts == 1);
 	assert_true(is_healthy(&s, 0));
 	stage_close(&s);
@@ -212,7 +212,7 @@ time_in_which_we_were_away_does_not_count(void **state)
 	stage_open(&s, 50);
 	stage_add(&s, 1);
 	loop_turn(s.loop, false); /* connecting: the kernel does the rest by itself */
-	usleep(120000);
+	usleep(120000); /* the time that must not count */
 	TURN_UNTIL(&s, host_accept(&s));
 	TURN_UNTIL(&s, host_was_asked(&s));
 	host_answers(&s);
