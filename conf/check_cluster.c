@@ -158,6 +158,16 @@ check_circuit_breakers(struct checked *k)
 }
 
 void
+check_outlier_detection(struct checked *k)
+{
+	const Envoy__Config__Cluster__V3__OutlierDetection *o = (const void *)k->m;
+
+	if (o->max_ejection_time && conf_duration_ms(o->max_ejection_time, 0) <
+					conf_duration_ms(o->base_ejection_time, 30000))
+		fail(k, "max_ejection_time", "must not be less than base_ejection_time (30s unless set)");
+}
+
+void
 check_locality(struct checked *k)
 {
 	const Envoy__Config__Endpoint__V3__LocalityLbEndpoints *l = (const void *)k->m;

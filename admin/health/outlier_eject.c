@@ -21,7 +21,7 @@ count_detected(struct detector *d, enum ejection_kind kind)
 	}
 	if (kind == EJECT_CONSECUTIVE_5XX)
 		stat_inc(&d->stats->ejections_consecutive_5xx);
-	else if (kind == EJECT_SUCCESS_RATE)
+	else if (kind == EJECT_SUCCESS_RATE || kind == EJECT_SUCCESS_RATE_LOCAL_ORIGIN)
 		stat_inc(&d->stats->ejections_success_rate);
 }
 
@@ -39,13 +39,13 @@ count_enforced(struct detector *d, enum ejection_kind kind)
 		break;
 	}
 	stat_inc(&d->stats->ejections_enforced_total);
-	stat_inc(&d->stats->ejections_total);
 }
 
+/* Since it came back, or, who comes back, since it went. */
 static int64_t
-since_last_s(const struct detector *d, const struct host_cell *c)
+since_last_s(const struct detector *d, const struct host_cell *c, bool eject)
 {
-	uint64_t last = c->ejected_ns > c->returned_ns ? c->ejected_ns : c->returned_ns;
+	uint64_t last = eject ? c->returned_ns : c->ejected_ns;
 
 	return last ? (int64_t)((now_ns(d) - last) / NS_PER_S) : -1;
 }
@@ -61,7 +61,7 @@ tell(struct detector *d, struct member *x, enum ejection_kind kind, bool eject, 
 	    .eject = eject,
 	    .enforced = enforced,
 	    .wall_ns = loop_wall_ns(d->all->a->loop),
-	    .since_last_s = since_last_s(d, x->cell),
+	    .since_last_s = since_last_s(d, x->cell, eject),
 	    .cluster = d->cluster->name,
 	    .host = x->address,
 	    .ejections = x->cell->ejections,
@@ -128,6 +128,8 @@ outlier_eject(struct detector *d, struct member *x, enum ejection_kind kind)
 		stat_inc(&d->stats->ejections_overflow);
 		return;
 	}
+	if (kind == EJECT_CONSECUTIVE_5XX || kind == EJECT_SUCCESS_RATE)
+		stat_inc(&d->stats->ejections_total); /* of these two, enforced or not */
 	if (rand_below(100) >= d->config.enforcing[kind]) {
 		tell(d, x, kind, true, false);
 		return;

@@ -5,12 +5,12 @@
 #include "lib/base/mem.h"
 
 static void
-tally_up(struct tally *t, uint64_t good, uint64_t bad)
+tally_up(struct tally *t, uint64_t good, uint64_t bad, uint32_t least)
 {
 	uint64_t all = good + bad - t->good - t->bad;
 
 	t->volume = all;
-	t->percent = all ? 100.0 * (double)(good - t->good) / (double)all : -1;
+	t->percent = all && all >= least ? 100.0 * (double)(good - t->good) / (double)all : -1;
 	t->good = good;
 	t->bad = bad;
 }
@@ -19,22 +19,24 @@ void
 outlier_tally(struct watched *w)
 {
 	tally_up(&w->tally[0], stat_counter_all(&w->outcome->success),
-	    stat_counter_all(&w->outcome->failure));
+	    stat_counter_all(&w->outcome->failure), 0);
 	tally_up(&w->tally[1], stat_counter_all(&w->outcome->local_success),
-	    stat_counter_all(&w->outcome->local_failure));
+	    stat_counter_all(&w->outcome->local_failure), 0);
 	w->tally[0].percent = w->tally[1].percent = -1;
 }
 
 static void
 tally_member(const struct detector *d, struct member *x)
 {
+	const struct outlier_config *c = &d->config;
+	uint32_t least = c->rate_volume < c->failure_volume ? c->rate_volume : c->failure_volume;
 	struct watched *w = x->outlier;
 
 	tally_up(&w->tally[0], stat_counter_all(&w->outcome->success),
-	    stat_counter_all(&w->outcome->failure));
-	if (d->config.split)
+	    stat_counter_all(&w->outcome->failure), least);
+	if (c->split)
 		tally_up(&w->tally[1], stat_counter_all(&w->outcome->local_success),
-		    stat_counter_all(&w->outcome->local_failure));
+		    stat_counter_all(&w->outcome->local_failure), least);
 }
 
 /* Hosts that are out do not count, nor those that had too little to do. */
@@ -109,14 +111,22 @@ look_at_ejection(struct detector *d, struct member *x)
 	const struct watched *w = x->outlier;
 	uint64_t ms = c->base_ms * x->cell->ejection_steps;
 
-	if (!is_ejected(x)) {
-		if (x->cell->ejection_steps > 0)
-			x->cell->ejection_steps--;
+	if (!is_ejected(x))
 		return;
-	}
 	ms = (ms < c->max_ms ? ms : c->max_ms) + w->jitter_ms;
 	if (now_ns(d) - x->cell->ejected_ns >= ms * NS_PER_MS)
 		outlier_take_back(d, x);
+}
+
+/* Back for a whole interval and not out again: the next time will be shorter. */
+static void
+forgive(const struct detector *d, struct member *x)
+{
+	uint64_t whole = d->config.interval_ms * NS_PER_MS;
+
+	if (!is_ejected(x) && x->cell->ejection_steps > 0 &&
+	    now_ns(d) - x->cell->returned_ns >= whole)
+		x->cell->ejection_steps--;
 }
 
 void
@@ -125,12 +135,14 @@ outlier_tick(void *arg)
 	struct detector *d = arg;
 
 	timer_set(d->all->a->loop, &d->tick, d->config.interval_ms);
-	for (size_t i = 0; i < d->cluster->members.len; i++)
+	for (size_t i = 0; i < d->cluster->members.len; i++) {
+		look_at_ejection(d, d->cluster->members.at[i]);
 		tally_member(d, d->cluster->members.at[i]);
+	}
 	for (int local = 0; local <= d->config.split; local++) {
 		judge_rates(d, local);
 		judge_failures(d, local);
 	}
 	for (size_t i = 0; i < d->cluster->members.len; i++)
-		look_at_ejection(d, d->cluster->members.at[i]);
+		forgive(d, d->cluster->members.at[i]);
 }

@@ -214,6 +214,157 @@ a_passing_check_takes_a_host_back(void **state)
 	scene_fini(&sc);
 }
 
+/* ---- the other detectors, each alone */
+
+static void
+answers_of_gateways_count_when_that_is_enforced(void **state)
+{
+	struct scene sc;
+
+	start_three(&sc, CONF(THREE_HOSTS, "consecutive_5xx: 1000, consecutive_gateway_failure: 3, "
+					   "enforcing_consecutive_gateway_failure: 100"));
+	script_add(&sc, 0, (struct rule){.status = 500, .times = 10}); /* no gateway's answer */
+	WAIT_FOR((ask(&sc, 3), script_of(&sc, 0)->used[0] == 10));
+	assert_stat(&sc, STAT("ejections_detected_consecutive_gateway_failure"), 0);
+	script_add(&sc, 1, (struct rule){.status = 504});
+	drive_out(&sc, 1);
+	assert_stat(&sc, STAT("ejections_enforced_consecutive_gateway_failure"), 1);
+	assert_stat(&sc, STAT("ejections_total"), 0); /* the old counter knows it not */
+	assert_true(scene_file_has(&sc, "outliers.log", "\"type\":\"CONSECUTIVE_GATEWAY_FAILURE\""));
+	scene_fini(&sc);
+}
+
+/* Apart: what never reached the host counts for itself, and its answers for themselves. */
+static void
+what_did_not_reach_a_host_may_count_apart(void **state)
+{
+	struct scene sc;
+
+	start_three(&sc, CONF(THREE_HOSTS,
+			     "split_external_local_origin_errors: true, consecutive_5xx: 1, "
+			     "enforcing_consecutive_5xx: 0, consecutive_gateway_failure: 1, "
+			     "consecutive_local_origin_failure: 4"));
+	script_listen(&sc, 2, LISTEN_REFUSE);
+	script_drop(&sc, 2);
+	drive_out(&sc, 2);
+	assert_stat(&sc, STAT("ejections_enforced_consecutive_local_origin_failure"), 1);
+	assert_stat(&sc, STAT("ejections_detected_consecutive_5xx"), 0);
+	assert_stat(&sc, STAT("ejections_detected_consecutive_gateway_failure"), 0);
+	script_add(&sc, 0, (struct rule){.status = 500});
+	WAIT_FOR((ask(&sc, 2), scene_stat(&sc, STAT("ejections_detected_consecutive_5xx")) > 0));
+	assert_true(scene_host_is(&sc, 0, "healthy"));
+	scene_fini(&sc);
+}
+
+static void
+a_host_far_below_the_others_is_taken_out(void **state)
+{
+	struct scene sc;
+
+	start_three(&sc, CONF(THREE_HOSTS, "consecutive_5xx: 1000000, interval: 0.3s, "
+					   "success_rate_minimum_hosts: 3, success_rate_request_volume: 5, "
+					   "success_rate_stdev_factor: 1000"));
+	script_add(&sc, 0, (struct rule){.status = 500});
+	WAIT_FOR((ask(&sc, 30), scene_host_is(&sc, 0, "/failed_outlier_check")));
+	assert_stat(&sc, STAT("ejections_enforced_success_rate"), 1);
+	assert_stat(&sc, STAT("ejections_success_rate"), 1);
+	assert_stat(&sc, STAT("ejections_total"), 1);
+	assert_true(scene_file_has(&sc, "outliers.log", "\"type\":\"SUCCESS_RATE\""));
+	assert_true(scene_file_has(&sc, "outliers.log", "\"host_success_rate\":0,"));
+	scene_fini(&sc);
+}
+
+/* ---- how many, and for how long */
+
+static void
+one_may_go_whatever_the_share(void **state)
+{
+	struct scene sc;
+
+	scene_init(&sc);
+	scene_scripted(&sc, "one", false);
+	scene_scripted(&sc, "two", false);
+	scene_proxy(&sc,
+	    LOG CONF_ADMIN CONF_LISTENER("", CONF_ROUTE_ALL) CONF_CLUSTERS CONF_CLUSTER("api",
+		CONF_HOST("@HOST0@") CONF_HOST("@HOST1@"),
+		NO_PANIC "    outlier_detection: {consecutive_5xx: 2, always_eject_one_host: true}\n"));
+	script_add(&sc, 0, (struct rule){.status = 500});
+	drive_out(&sc, 0);
+	script_add(&sc, 1, (struct rule){.status = 500});
+	WAIT_FOR((ask(&sc, 2), scene_stat(&sc, STAT("ejections_overflow")) > 0));
+	assert_true(scene_host_is(&sc, 1, "healthy"));
+	assert_stat(&sc, STAT("ejections_active"), 1);
+	scene_fini(&sc);
+}
+
+static uint64_t
+time_out(struct scene *sc, unsigned host)
+{
+	uint64_t began;
+
+	drive_out(sc, host);
+	began = scene_now_ms();
+	WAIT_FOR(scene_host_is(sc, host, "healthy"));
+	return scene_now_ms() - began;
+}
+
+/* Once out and back, and out again: for twice as long, as often as it was out in a row. */
+static void
+each_time_it_stays_out_longer(void **state)
+{
+	struct scene sc;
+
+	start_three(&sc, CONF(THREE_HOSTS, "consecutive_5xx: 1, interval: 0.05s, base_ejection_time: 0.3s"));
+	script_add(&sc, 1, (struct rule){.status = 500});
+	drive_out(&sc, 1);
+	assert_false(scene_file_has(&sc, "outliers.log", "secs_since_last_action")); /* never before */
+	WAIT_FOR((ask(&sc, 2), scene_stat(&sc, STAT("ejections_enforced_total")) >= 4));
+	assert_true(time_out(&sc, 1) >= 500);
+	assert_true(scene_file_has(&sc, "outliers.log", "\"secs_since_last_action\":\""));
+	scene_fini(&sc);
+}
+
+static void
+jitter_keeps_it_out_longer(void **state)
+{
+	struct scene sc;
+	uint64_t longest = 0;
+
+	start_three(&sc, CONF(THREE_HOSTS, "consecutive_5xx: 1, interval: 0.02s, base_ejection_time: "
+					   "0.001s, max_ejection_time: 0.001s, "
+					   "max_ejection_time_jitter: 1s"));
+	script_add(&sc, 1, (struct rule){.status = 500});
+	for (int i = 0; i < 20 && longest < 100; i++) {
+		uint64_t ms = time_out(&sc, 1);
+
+		longest = ms > longest ? ms : longest;
+	}
+	assert_true(longest >= 100);
+	scene_fini(&sc);
+}
+
+static void
+a_passing_check_says_nothing_when_told_so(void **state)
+{
+	struct scene sc;
+	int64_t passed;
+
+	start_three(&sc,
+	    LOG CONF_ADMIN CONF_LISTENER("", CONF_ROUTE_ALL) CONF_CLUSTERS CONF_CLUSTER("api",
+		THREE_HOSTS,
+		OUTLIER("consecutive_5xx: 3, successful_active_health_check_uneject_host: false")
+		    "    health_checks: [{timeout: 1s, interval: 0.05s, no_traffic_interval: 0.05s,"
+		    " healthy_threshold: 1, unhealthy_threshold: 1,"
+		    " http_health_check: {path: /health}}]\n"));
+	script_add(&sc, 1, (struct rule){.path = "/health", .status = 200});
+	script_add(&sc, 1, (struct rule){.status = 500});
+	drive_out(&sc, 1);
+	passed = scene_stat(&sc, "cluster.api.health_check.success");
+	scene_wait_stat(&sc, "cluster.api.health_check.success", passed + 10);
+	assert_true(scene_host_is(&sc, 1, "/failed_outlier_check"));
+	scene_fini(&sc);
+}
+
 int
 main(void)
 {
@@ -227,6 +378,13 @@ main(void)
 	    cmocka_unit_test(an_ejection_outlives_admin),
 	    cmocka_unit_test(an_ejection_goes_to_the_next_generation),
 	    cmocka_unit_test(a_passing_check_takes_a_host_back),
+	    cmocka_unit_test(answers_of_gateways_count_when_that_is_enforced),
+	    cmocka_unit_test(what_did_not_reach_a_host_may_count_apart),
+	    cmocka_unit_test(a_host_far_below_the_others_is_taken_out),
+	    cmocka_unit_test(one_may_go_whatever_the_share),
+	    cmocka_unit_test(each_time_it_stays_out_longer),
+	    cmocka_unit_test(jitter_keeps_it_out_longer),
+	    cmocka_unit_test(a_passing_check_says_nothing_when_told_so),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
