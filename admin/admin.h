@@ -16,6 +16,7 @@
 #include "admin/stats.h"
 #include "lib/event/loop.h"
 #include "lib/event/timer.h"
+#include "lib/event/work.h"
 #include "lib/ipc/channel.h"
 #include "lib/ipc/process.h"
 
@@ -38,6 +39,7 @@ struct admin {
 	const struct process_start *start; /* borrowed from master's fork */
 	const struct settings *settings;
 	struct loop *loop;
+	struct works works; /* what takes long: reloads, responses of control planes */
 	struct segment *segment; /* borrowed: this process's own */
 	struct channel *channel; /* to master; NULL for orphans and tests */
 	struct orphan *orphan;

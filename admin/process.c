@@ -429,6 +429,19 @@ beat(void *arg)
 	lane_beat();
 }
 
+/* How long others, health checks above all, have waited for this turn. */
+static void
+end_turn(void *arg)
+{
+	struct admin *a = arg;
+
+	if (a->health)
+		health_on_wait(a->health);
+	if (a->stats.baton)
+		stat_record(&a->stats.baton->admin_turn_us,
+		    (clock_mono_ns() - loop_now_ns(a->loop)) / 1000);
+}
+
 static int
 take_seat(struct admin *a, struct err *err)
 {
@@ -451,6 +464,7 @@ admin_init(struct admin *a, const struct process_start *start)
 
 	*a = (struct admin){.start = start, .settings = start->settings, .exit_status = 1, .adopted_fd = -1};
 	a->loop = loop_new();
+	works_init(&a->works, a->loop);
 	store_init(&a->store);
 	files_init(&a->files);
 	members_init(&a->members);
@@ -497,6 +511,7 @@ admin_fini(struct admin *a)
 	eds_free(&a->eds);
 	xds_free(&a->xds);
 	names_free(&a->names);
+	works_fini(&a->works);
 	settle(a);
 	files_fini(&a->files);
 	store_fini(&a->store);
@@ -556,6 +571,7 @@ serve(struct admin *a)
 		return give_up(a, &err);
 	note_start(a, shm_flags());
 	loop_on_turn(a->loop, beat, NULL);
+	loop_on_wait(a->loop, end_turn, a);
 	stats_start(a);
 	startup_begin(a);
 	if (!a->ending) /* refused before the first turn */

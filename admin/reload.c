@@ -19,7 +19,8 @@
 #include "lib/ipc/journal.h"
 
 #define RELOAD_STATES(STATE)                                                                       \
-	STATE(RELOAD_IDLE, "idle", TO(RELOAD_LISTENING))                                           \
+	STATE(RELOAD_IDLE, "idle", TO(RELOAD_LOADING))                                             \
+	STATE(RELOAD_LOADING, "loading", TO(RELOAD_LISTENING) | TO(RELOAD_IDLE))                   \
 	STATE(RELOAD_LISTENING, "listening", TO(RELOAD_WARMING) | TO(RELOAD_IDLE))                 \
 	STATE(RELOAD_WARMING, "warming", TO(RELOAD_PUBLISHING) | TO(RELOAD_IDLE))                  \
 	STATE(RELOAD_PUBLISHING, "publishing", TO(RELOAD_IDLE))
@@ -34,10 +35,12 @@ struct reload_asker {
 struct reload {
 	struct admin *a;
 	enum reload_state state;
+	struct work loading;
 	VEC(struct reload_asker) now;	/* answered at the end of this one */
 	VEC(struct reload_asker) later; /* of the next */
 	struct strb cannot_listen; /* the first reason */
 	struct store next;	   /* becomes the store in force, or nothing */
+	bool read;                 /* next is complete */
 	struct files files;
 	struct diff diff;
 	struct turn turn; /* at the barrier */
@@ -99,7 +102,7 @@ forget(struct reload *r)
 	store_fini(&r->next);
 	store_init(&r->next);
 	strb_reset(&r->cannot_listen);
-	r->written = false;
+	r->written = r->read = false;
 }
 
 static void
@@ -411,7 +414,7 @@ prepare(struct reload *r)
 struct store *
 reload_next(struct reload *r)
 {
-	return r->state == RELOAD_IDLE ? NULL : &r->next;
+	return r->read ? &r->next : NULL;
 }
 
 /* ---- the beginning */
@@ -442,13 +445,29 @@ load_next(struct reload *r, struct err *err)
 	if (load_and_tell(&conf, r->a->settings, err) < 0)
 		return -1;
 	store_take(&r->next, conf, loop_wall_ns(r->a->loop));
+	r->read = true;
 	return check_next(r, err);
+}
+
+/* A task: what happens while it breathes is none of its business, but the end of the process. */
+static void
+load(void *arg)
+{
+	struct reload *r = arg;
+	struct err err = {""};
+	int bad = load_next(r, &err);
+
+	if (r->a->ending)
+		return;
+	if (bad < 0)
+		refuse(r, err.text);
+	else
+		prepare(r);
 }
 
 static void
 begin(struct reload *r)
 {
-	struct err err = {""};
 	struct message m;
 
 	log_info(LOG_CONFIG, "reload: begins");
@@ -461,11 +480,8 @@ begin(struct reload *r)
 		refuse(r, "this generation drains");
 		return;
 	}
-	if (load_next(r, &err) < 0) {
-		refuse(r, err.text);
-		return;
-	}
-	prepare(r);
+	reload_enter(r, RELOAD_LOADING);
+	work_start(&r->a->works, &r->loading, load, r);
 }
 
 static void
@@ -510,6 +526,7 @@ reload_free(struct reload **rp)
 	*rp = NULL;
 	if (r == NULL)
 		return;
+	work_finish(&r->loading);
 	forget(r);
 	vec_fini(&r->now);
 	vec_fini(&r->later);

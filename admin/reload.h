@@ -2,9 +2,10 @@
  * Reload: the configuration of the command line is read anew, and what
  * changed is published, or nothing is.
  *
- *   IDLE → LISTENING → WARMING → PUBLISHING → IDLE
+ *   IDLE → LOADING → LISTENING → WARMING → PUBLISHING → IDLE
  *
- * (sockets of new addresses, members of new clusters, barrier).  Whatever is refused on the
+ * (reading and comparing, in slices; sockets of new addresses, members of
+ * new clusters, barrier).  Whatever is refused on the
  * way is given back: sockets, the journal's tail, opened log files.  One
  * at a time; whoever asks while one goes on is answered at the end of one
  * more, which begins then.

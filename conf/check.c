@@ -23,6 +23,7 @@
 #include "google/protobuf/duration.pb-c.h"
 #include "google/protobuf/struct.pb-c.h"
 #include "lib/base/assert.h"
+#include "lib/base/task.h"
 
 struct where
 checked_field(const struct checked *k, const char *field, int index)
@@ -277,6 +278,7 @@ check_message(struct check *c, const ProtobufCMessage *m, const struct where *w)
 	struct where here = *w;
 	struct checked k = {.c = c, .m = m, .w = &here};
 
+	task_breathe();
 	if (m->descriptor == &google__protobuf__struct__descriptor)
 		return; /* anything goes */
 	if (++c->depth > MESSAGE_DEPTH) {

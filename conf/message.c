@@ -12,6 +12,7 @@
 #include "google/protobuf/any.pb-c.h"
 #include "google/protobuf/struct.pb-c.h"
 #include "lib/base/assert.h"
+#include "lib/base/task.h"
 
 #define FIELDS_MAX 128
 
@@ -405,6 +406,7 @@ message_merge(
 	int result = 0;
 
 	ASSERT(m->descriptor->n_fields <= FIELDS_MAX);
+	task_breathe();
 	if (b->origins)
 		origins_add(b->origins, m, w);
 	if (kind == WELLKNOWN_ANY)

@@ -7,6 +7,7 @@
 
 #include "lib/base/assert.h"
 #include "lib/base/err.h"
+#include "lib/base/task.h"
 
 #define MESSAGES_MAX (2u << 20)
 
@@ -82,6 +83,7 @@ count(struct counting *c, const ProtobufCMessageDescriptor *d, struct str s, uns
 {
 	uint64_t tag;
 
+	task_breathe();
 	if (depth > MESSAGE_DEPTH)
 		return err_set(c->err, "messages are nested deeper than %d levels", MESSAGE_DEPTH);
 	if (++c->messages > MESSAGES_MAX)
@@ -128,9 +130,11 @@ fill_map_values(struct arena *a, ProtobufCMessage *m)
 	}
 }
 
+/* Once for each message and string. */
 static void *
 take_from_arena(void *arena, size_t n)
 {
+	task_breathe();
 	return arena_alloc(arena, n);
 }
 

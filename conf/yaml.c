@@ -9,6 +9,7 @@
 #include "conf/diag.h"
 #include "conf/node_private.h"
 #include "lib/base/map.h"
+#include "lib/base/task.h"
 #include "lib/base/vec.h"
 
 struct reader {
@@ -113,6 +114,7 @@ read_members(struct reader *r, unsigned depth, struct node_list *list)
 		yaml_event_t e;
 		int failed;
 
+		task_breathe();
 		if (next_event(r, &e) < 0)
 			return -1;
 		failed = read_value(r, &e, depth, &value);

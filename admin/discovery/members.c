@@ -212,6 +212,7 @@ members_make_blocks(
 	int bad = check_room(m, c, a, err);
 
 	for (size_t i = 0; i < a->list.len && bad == 0; i++) {
+		task_breathe();
 		strb_reset(&prefix);
 		host_block_prefix(&prefix, c->name, &a->list.at[i].address);
 		bad = block_publish(m->segment, SCOPE_host, strb_str(&prefix), err);

@@ -7,16 +7,28 @@
 #define ADMIN_DISCOVERY_MEMBERS_PRIVATE_H
 
 #include "admin/discovery/members.h"
+#include "lib/base/task.h"
 
+/* All of them are told before anything else happens. */
 #define TELL(m, event, ...)                                                                        \
-	for (size_t i_ = 0; i_ < (m)->observers.len; i_++)                                         \
-		if ((m)->observers.at[i_].events->event)                                           \
-	(m)->observers.at[i_].events->event((m)->observers.at[i_].arg, __VA_ARGS__)
+	do {                                                                                       \
+		task_hold();                                                                       \
+		for (size_t i_ = 0; i_ < (m)->observers.len; i_++)                                 \
+			if ((m)->observers.at[i_].events->event)                                   \
+				(m)->observers.at[i_].events->event(                               \
+				    (m)->observers.at[i_].arg, __VA_ARGS__);                       \
+		task_release();                                                                    \
+	} while (0)
 
 #define TELL_BACKWARDS(m, event, ...)                                                              \
-	for (size_t i_ = (m)->observers.len; i_-- > 0;)                                            \
-		if ((m)->observers.at[i_].events->event)                                           \
-	(m)->observers.at[i_].events->event((m)->observers.at[i_].arg, __VA_ARGS__)
+	do {                                                                                       \
+		task_hold();                                                                       \
+		for (size_t i_ = (m)->observers.len; i_-- > 0;)                                    \
+			if ((m)->observers.at[i_].events->event)                                   \
+				(m)->observers.at[i_].events->event(                               \
+				    (m)->observers.at[i_].arg, __VA_ARGS__);                       \
+		task_release();                                                                    \
+	} while (0)
 
 struct member *member_add(struct members *m, struct member_cluster *c, const struct endpoint *e,
     struct str address, uint32_t number);

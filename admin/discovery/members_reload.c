@@ -208,6 +208,7 @@ members_prepare(struct members *m, struct store *next, struct err *err)
 	for (size_t i = 0; i < next->clusters.len; i++) {
 		const struct store_cluster *s = &next->clusters.at[i];
 
+		task_breathe();
 		if (prepare_cluster(m, s, err) < 0) {
 			err_in(err, "cluster '%s'", s->message->name);
 			members_drop(m);

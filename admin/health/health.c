@@ -214,14 +214,6 @@ static const struct members_events members_events = {
 
 /* ---- life */
 
-static void
-on_wait(void *arg)
-{
-	struct health *h = arg;
-
-	checks_on_wait(&h->checks);
-}
-
 struct health *
 health_new(struct admin *a)
 {
@@ -232,7 +224,6 @@ health_new(struct admin *a)
 	h->recount.arg = h;
 	checks_init(&h->checks, a->loop, &checks_events, h);
 	members_observe(&a->members, &members_events, h);
-	loop_on_wait(a->loop, on_wait, h);
 	return h;
 }
 
@@ -244,7 +235,6 @@ health_free(struct health **hp)
 	*hp = NULL;
 	if (h == NULL)
 		return;
-	loop_on_wait(h->a->loop, NULL, NULL);
 	flush_cancel(&h->recount);
 	checks_fini(&h->checks);
 	mem_free(h);
@@ -254,6 +244,12 @@ void
 health_attach(struct health *h)
 {
 	h->checks.delay = &h->a->stats.baton->check_delay_ms;
+}
+
+void
+health_on_wait(struct health *h)
+{
+	checks_on_wait(&h->checks);
 }
 
 int

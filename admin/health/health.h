@@ -20,6 +20,7 @@ struct health *health_new(struct admin *a); /* before the members have a cluster
 void health_free(struct health **hp);       /* after the members are gone */
 /* Blocks are published: numbers that are not of one cluster are found. */
 void health_attach(struct health *h);
+void health_on_wait(struct health *h); /* at the end of each turn of the loop */
 /* Before a configuration is accepted: its event logs can be opened. */
 int health_try_logs(struct health *h, const struct store *s, struct err *err);
 void health_reopen_logs(struct health *h);
