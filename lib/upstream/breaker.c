@@ -53,11 +53,25 @@ limit_of(struct breakers *b, const struct breaker *one, uint64_t now_ns)
 	return share > b->budget.least ? share : b->budget.least;
 }
 
+/* Less than half of it is used: what is known of the others need not be younger. */
+static inline bool
+is_far_from_full(const struct breakers *b, const struct breaker *one)
+{
+	const struct limit_others *o = &one->others;
+
+	return o->known && loop_now_ns(b->loop) - o->read_at_ns <= LIMIT_AGE_NS &&
+	       o->sum + stat_gauge_value(one->used->raw) < (int64_t)(one->max / 2);
+}
+
 static bool
 is_full(struct breakers *b, struct breaker *one)
 {
-	uint64_t now_ns = loop_now_ns(b->loop), limit = limit_of(b, one, now_ns);
+	uint64_t now_ns, limit;
 
+	if (is_far_from_full(b, one))
+		return false;
+	now_ns = loop_now_ns(b->loop);
+	limit = limit_of(b, one, now_ns);
 	return in_use(one, limit, now_ns) >= limit;
 }
 
@@ -117,6 +131,7 @@ breakers_set_budget(struct breakers *b, const struct retry_budget *budget)
 	b->budget = *budget;
 	b->has_budget = true;
 	b->at[BREAKER_RETRIES].remaining = NULL; /* what remains of a share says nothing */
+	b->at[BREAKER_RETRIES].max = 0;          /* limit_of() does not ask */
 }
 
 void

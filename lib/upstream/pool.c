@@ -179,6 +179,8 @@ pool_serve(struct pool *p)
 	struct pool_request *r;
 	struct pool_conn *pc;
 
+	if (p->pending_n == 0)
+		return;
 	while ((r = find_servable(p, &pc)) != NULL) {
 		unwait(p, r);
 		if (!attach(p, pc, r))

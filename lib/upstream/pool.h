@@ -66,7 +66,6 @@ void pool_free(struct pool **pp); /* without connections */
 /* ---- what the attempt may ask of its connection */
 bool pool_conn_reused(const struct pool_conn *pc);       /* it carried a request before */
 bool pool_conn_all_written(const struct pool_conn *pc);  /* nothing of ours waits any more */
-const struct address *pool_conn_local(const struct pool_conn *pc);
 /* No byte came since its request began (HTTP/1); HTTP/2 does not know and says yes. */
 bool pool_conn_silent(const struct pool_conn *pc);
 uint64_t pool_conn_id(const struct pool_conn *pc);

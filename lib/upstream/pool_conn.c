@@ -21,7 +21,7 @@ static uint64_t last_id;
 
 /* ---- state */
 
-static void
+static inline void
 enter(struct pool_conn *pc, enum pool_conn_state next)
 {
 	struct pool *p = pc->pool;
@@ -43,7 +43,7 @@ bool
 pool_conn_usable(const struct pool_conn *pc)
 {
 	return pc->state == POOL_CONN_READY && !pc->conn.closed && !pc->codec->broken &&
-	       !pc->conn.eof && pc->left > 0 && pc->pool->protocol->room(pc) > 0;
+	       !pc->conn.eof && pc->left > 0 && pool_conn_has_room(pc);
 }
 
 void
@@ -106,7 +106,7 @@ settle(struct pool_conn *pc)
 		conn_settle(&pc->conn);
 		pool_watch_idle(p);
 	}
-	if (p->protocol->room(pc) > 0)
+	if (pool_conn_has_room(pc))
 		enter(pc, POOL_CONN_READY);
 	else if (pc->state != POOL_CONN_FULL)
 		enter(pc, POOL_CONN_FULL);
@@ -129,6 +129,8 @@ count_held(struct pool_conn *pc)
 	struct cluster_stats *s = pc->pool->cluster->stats;
 	int64_t in = (int64_t)pc->conn.in.len, out = (int64_t)pc->conn.out.len;
 
+	if (in == pc->held_in && out == pc->held_out)
+		return;
 	if (in != pc->held_in)
 		stat_move(&s->upstream_cx_rx_bytes_buffered, in - pc->held_in);
 	if (out != pc->held_out)
@@ -303,7 +305,6 @@ on_connected(void *arg)
 
 	stat_record(
 	    &c->stats->upstream_cx_connect_ms, (loop_now_ns(p->loop) - pc->opened_ns) / NS_PER_MS);
-	address_local(&pc->local, pc->conn.fd);
 	pc->codec = p->protocol->codec_new(&c->codec, &codec_events, pc);
 	enter(pc, POOL_CONN_READY);
 	if (c->max_connection_duration_ms)
@@ -464,7 +465,7 @@ pool_conn_take(struct pool_conn *pc)
 	if (pc->left != UINT64_MAX && --pc->left == 0) {
 		stat_inc(&pc->pool->cluster->stats->upstream_cx_max_requests);
 		enter(pc, POOL_CONN_DRAINING);
-	} else if (pc->pool->protocol->room(pc) == 0) {
+	} else if (!pool_conn_has_room(pc)) {
 		enter(pc, POOL_CONN_FULL);
 	} else {
 		enter(pc, POOL_CONN_READY);
@@ -482,12 +483,6 @@ bool
 pool_conn_all_written(const struct pool_conn *pc)
 {
 	return !pc->output_wanted && pc->conn.bytes_out == pc->given_bytes;
-}
-
-const struct address *
-pool_conn_local(const struct pool_conn *pc)
-{
-	return &pc->local;
 }
 
 bool

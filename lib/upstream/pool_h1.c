@@ -8,12 +8,6 @@ expected(const struct cluster *c)
 	return 1;
 }
 
-static uint32_t
-room(const struct pool_conn *pc)
-{
-	return pc->streams == 0 ? 1 : 0;
-}
-
 static void
 on_connected(struct pool_conn *pc)
 {
@@ -42,7 +36,6 @@ pause(struct pool_conn *pc, bool paused)
 const struct pool_protocol pool_h1 = {
     .codec_new = h1_client_new,
     .expected = expected,
-    .room = room,
     .on_connected = on_connected,
     .is_over = is_over,
     .how = CLOSE_NOW,

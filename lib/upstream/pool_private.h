@@ -24,7 +24,7 @@ struct pool_protocol {
 	    const struct codec_config *cfg, const struct codec_events *events, void *arg);
 	/* Streams a connection that is still connecting will probably take. */
 	uint32_t (*expected)(const struct cluster *c);
-	/* Streams it can take now. */
+	/* Streams it can take now; NULL: one at a time. */
 	uint32_t (*room)(const struct pool_conn *pc);
 	/* Connected. */
 	void (*on_connected)(struct pool_conn *pc);
@@ -96,8 +96,15 @@ struct pool_conn {
 	struct timer ping;            /* HTTP/2 keepalive */
 	uint64_t ping_answers;        /* before the PING that is out */
 	bool ping_out;
-	struct address local;
 };
+
+static inline bool
+pool_conn_has_room(const struct pool_conn *pc)
+{
+	uint32_t (*room)(const struct pool_conn *) = pc->pool->protocol->room;
+
+	return room ? room(pc) > 0 : pc->streams == 0;
+}
 
 /* ---- pool_conn.c */
 

@@ -8,7 +8,8 @@
 void
 chain_init(struct chain *c, struct stream *s, bool response)
 {
-	*c = (struct chain){.stream = s, .response = response};
+	c->stream = s;
+	c->response = response;
 	buf_init(&c->held);
 }
 
@@ -31,7 +32,8 @@ chain_start(struct stream *s)
 				: NULL;
 	}
 	s->request.filters = s->response.filters = f;
-	s->request.n = s->response.n = config->filters_n;
+	s->request.n = config->filters_n;
+	s->response.n = config->filters_see_response ? config->filters_n : 0;
 }
 
 /* ---- one filter */
@@ -107,7 +109,7 @@ pause_sender(struct chain *c, bool paused)
 		stream_pause(c->stream, paused);
 		return;
 	}
-	for (unsigned i = c->n; i-- > 0;)
+	for (unsigned i = c->stream->request.n; i-- > 0;)
 		if (c->filters[i].filter->on_downstream_blocked)
 			c->filters[i].filter->on_downstream_blocked(c->filters[i].self, paused);
 }

@@ -29,7 +29,7 @@ struct chain_filter {
 struct chain {
 	struct stream *stream;
 	struct chain_filter *filters; /* in configuration order; shared by both directions */
-	unsigned n;
+	unsigned n;	/* 0 of a response that none of them looks at */
 	bool response;	/* reverse order, codec at the end */
 	bool started;	/* headers entered */
 	bool stopped;	/* the filter at stop_at holds the message */
@@ -45,7 +45,7 @@ struct chain {
 	struct buf held;
 };
 
-void chain_init(struct chain *c, struct stream *s, bool response);
+void chain_init(struct chain *c, struct stream *s, bool response); /* zeroed memory */
 void chain_fini(struct chain *c);
 /* Makes each filter's object.  Both directions of the stream get the list. */
 void chain_start(struct stream *s);

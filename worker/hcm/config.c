@@ -294,6 +294,12 @@ read_filter(struct filter_config *out, const HCM(HttpFilter) * m, const struct f
 	return out->filter->configure(&out->config, config, b, err);
 }
 
+static bool
+sees_response(const struct http_filter *f)
+{
+	return f->on_response_headers || f->on_response_data || f->on_response_trailers;
+}
+
 static int
 read_filters(struct hcm_config *c, const HCM(HttpConnectionManager) * m, const struct hcm_build *b,
     struct err *err)
@@ -314,6 +320,7 @@ read_filters(struct hcm_config *c, const HCM(HttpConnectionManager) * m, const s
 			continue;
 		if (read_filter(&c->filters[c->filters_n], f, &fb, err) < 0)
 			return err_in(err, "http_filters[%zu] '%s'", i, f->name);
+		c->filters_see_response |= sees_response(c->filters[c->filters_n].filter);
 		c->filters_n++;
 	}
 	if (c->filters_n == 0 || !c->filters[c->filters_n - 1].filter->terminal)
@@ -334,13 +341,14 @@ read_access_logs(
 }
 
 static int
-read_routes(
-    struct hcm_config *c, const HCM(HttpConnectionManager) * m, struct arena *a, struct err *err)
+read_routes(struct hcm_config *c, const HCM(HttpConnectionManager) * m, const struct hcm_build *b,
+    struct err *err)
 {
 	if (m->route_specifier_case != HCM_ENUM(ROUTE_SPECIFIER_ROUTE_CONFIG))
 		return err_set(err, "route_config: required");
-	if (route_table_build(&c->routes, m->route_config, a, err) < 0)
+	if (route_table_build(&c->routes, m->route_config, b->arena, err) < 0)
 		return err_in(err, "route_config");
+	route_table_resolve(c->routes, b->snapshot);
 	return 0;
 }
 
@@ -358,7 +366,7 @@ hcm_config_build(
 	read_times(c, m);
 	read_target(c, m, b);
 	read_upgrades(c, m, b->arena);
-	if (read_forward(&c->forward, m, b, err) < 0 || read_routes(c, m, b->arena, err) < 0 ||
+	if (read_forward(&c->forward, m, b, err) < 0 || read_routes(c, m, b, err) < 0 ||
 	    read_access_logs(c, m, b->arena, err) < 0 || read_filters(c, m, b, err) < 0)
 		return -1;
 	*out = c;

@@ -46,6 +46,7 @@ struct hcm_config {
 	struct route_table *routes;
 	struct filter_config *filters;
 	unsigned filters_n;
+	bool filters_see_response;
 	struct access_log **access_logs;
 	unsigned access_logs_n;
 	struct forward_config forward;

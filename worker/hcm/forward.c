@@ -176,8 +176,8 @@ find_client(struct forward *f, struct headers *h)
 	}
 	xff = headers_joined(h, STR("x-forwarded-for"));
 	entry = nth_from_right(xff, nth, &n);
-	if (parse_entry(&f->found, entry))
-		f->remote = &f->found;
+	if (parse_entry(f->found, entry))
+		f->remote = f->found;
 	one = !c->use_remote_address && n == 1;
 	f->internal = one && is_internal(c, f->remote);
 }

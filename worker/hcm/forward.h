@@ -44,8 +44,8 @@ struct forward {
 	bool tls;
 	bool upgrade; /* keeps connection and upgrade */
 
+	struct address *found;        /* room for one */
 	const struct address *remote; /* the trusted client: peer, or found */
-	struct address found;
 	bool internal;
 };
 

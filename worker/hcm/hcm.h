@@ -26,6 +26,8 @@ struct hcm_conn;
 struct loop;
 struct snapshot;
 
+#define WARM_CONNS 64
+
 struct hcm {
 	struct loop *loop;
 	struct drain *drain; /* borrowed from the worker */
@@ -37,6 +39,9 @@ struct hcm {
 	/* Draining with a successor: who takes idle HTTP/1 connections. */
 	void (*on_idle)(void *arg, struct hcm_conn *c);
 	void *on_idle_arg;
+	/* They keep their codec between two requests: those that were idle last. */
+	struct hcm_conn *warm[WARM_CONNS];
+	unsigned warm_at;
 	uint64_t hold_until_ns; /* nobody takes them just now: idle HTTP/1 ones are not closed before */
 };
 

@@ -122,8 +122,10 @@ hcm_output(struct hcm_conn *c)
 void
 hcm_tunnel_ended(struct hcm_conn *c)
 {
-	if (!hcm_is_http2(c))
-		c->half_close = true;
+	if (hcm_is_http2(c))
+		return;
+	c->half_close = true;
+	hcm_output(c);
 }
 
 /* ---- closing */
@@ -207,6 +209,7 @@ hcm_forget(struct hcm_conn *c)
 		m->h1--;
 	m->held--;
 	c->place->conns--;
+	hcm_cool(c);
 	timer_stop(&c->timer);
 	flush_cancel(&c->flush);
 	list_remove(&c->node);

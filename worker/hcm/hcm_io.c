@@ -147,17 +147,49 @@ choose_codec(struct hcm_conn *c, bool http2)
 	hcm_set_protocol(c, http2);
 }
 
-/* A codec that is freed goes to a list of the process: an idle connection costs its own memory only. */
+static void
+give_codec(struct hcm_conn *c)
+{
+	if (c->http1 && c->codec && c->streams_n == 0 && !hcm_is_ending(c) && !c->codec->broken &&
+	    !c->client_done && !c->behind && !c->reading_paused && !c->half_close &&
+	    buf_empty(&c->conn.in) && buf_empty(&c->conn.out))
+		codec_free(&c->codec);
+}
+
+void
+hcm_cool(struct hcm_conn *c)
+{
+	if (c->warm)
+		c->hcm->warm[c->warm - 1] = NULL;
+	c->warm = 0;
+}
+
+/* In the place of the one that was so for longest. */
+static void
+warm_up(struct hcm_conn *c)
+{
+	struct hcm *m = c->hcm;
+	unsigned at = m->warm_at++ % WARM_CONNS;
+	struct hcm_conn *other = m->warm[at];
+
+	m->warm[at] = c;
+	c->warm = (uint8_t)(at + 1);
+	if (other == NULL)
+		return;
+	other->warm = 0;
+	give_codec(other);
+}
+
+/* A codec that is freed goes to a list of the process: an idle connection costs its own memory only.
+ * Some keep theirs, since it costs instructions to do without. */
 void
 hcm_settle(struct hcm_conn *c)
 {
 	if (c->state == HCM_CLOSED)
 		return;
 	conn_settle(&c->conn);
-	if (c->http1 && c->codec && !hcm_is_ending(c) && !c->codec->broken && !c->client_done &&
-	    !c->behind && !c->reading_paused && !c->half_close && buf_empty(&c->conn.in) &&
-	    buf_empty(&c->conn.out))
-		codec_free(&c->codec);
+	if (c->http1 && c->warm == 0)
+		warm_up(c);
 }
 
 /* False while the first bytes do not tell. */
@@ -256,7 +288,10 @@ on_data(void *arg)
 	pause_behind(c);
 	if (waits_for_more(c))
 		conn_read_on(&c->conn);
-	hcm_output(c);
+	if (hcm_is_http2(c)) /* a session answers by itself, too */
+		hcm_output(c);
+	else if (c->state != HCM_CLOSED)
+		hcm_count_buffered(c);
 }
 
 /* The first stream of HTTP/1 waits for its answer, or for the rest of it; a tunnel's halves end one by one. */

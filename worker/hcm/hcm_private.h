@@ -41,7 +41,7 @@ struct hcm_conn {
 	struct snapshot *snapshot;
 	struct listener_stats *listener_stats; /* where its gauges stand */
 	struct listener_worker_stats *worker_stats;
-	struct codec *codec; /* NULL while sniffing, and of HTTP/1 between two requests */
+	struct codec *codec; /* NULL while sniffing, and of HTTP/1 between two requests unless warm */
 	enum hcm_state state;
 	uint64_t id;
 	uint64_t opened_ns, idle_since_ns;
@@ -72,6 +72,7 @@ struct hcm_conn {
 	struct address_packed local, remote; /* each stream has them at their full size */
 	char ip_text[16]; /* of an IPv4 client */
 	uint8_t ip_text_len;
+	uint8_t warm; /* its place in hcm->warm, from 1; 0: none */
 };
 
 extern const struct conn_events hcm_conn_events;
@@ -133,6 +134,8 @@ void hcm_forget(struct hcm_conn *c);
 void hcm_set_protocol(struct hcm_conn *c, bool http2);
 /* No stream is left: gives back what an idle connection does without. */
 void hcm_settle(struct hcm_conn *c);
+/* It ends: another one may be warm. */
+void hcm_cool(struct hcm_conn *c);
 
 /* ---- timeouts: hcm_timers.c */
 void hcm_on_timer(void *arg);

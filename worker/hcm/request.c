@@ -145,16 +145,14 @@ forward(struct stream *s, bool upgrade)
 	    .local = &s->local,
 	    .peer_ip = peer_ip(s),
 	    .upgrade = upgrade,
+	    .found = &s->found_remote,
 	};
 
 	forward_request(&f, s->s.request);
 	s->s.internal = f.internal;
 	if (!f.internal)
 		route_table_strip_internal(s->s.config->routes, s->s.request);
-	if (f.remote == &f.found) {
-		s->found_remote = f.found;
-		s->s.info.remote = &s->found_remote;
-	}
+	s->s.info.remote = f.remote;
 }
 
 /* ---- the route and what it says of times */
@@ -188,7 +186,8 @@ find_route(struct stream *s)
 	if (r->has_idle_timeout)
 		s->idle_ms = r->idle_timeout_ms;
 	s->max_ms = route_duration_ms(s, r);
-	hcm_wake_by(s->conn, stream_deadline(s));
+	if (s->idle_ms != s->s.config->stream_idle_ms || s->max_ms != s->s.config->max_stream_ms)
+		hcm_wake_by(s->conn, stream_deadline(s));
 }
 
 void

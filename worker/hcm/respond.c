@@ -2,6 +2,8 @@
  * The way out: answers of filters and of our own go through the response
  * chain and leave here by the codec.
  */
+#include <stddef.h>
+
 #include "lib/base/rand.h"
 #include "lib/http/date.h"
 #include "worker/hcm/forward.h"
@@ -12,21 +14,25 @@
 
 /* ---- counting */
 
+/* Counters of classes stand side by side. */
+#define CLASSES_OF(type)                                                                           \
+	_Static_assert(offsetof(type, downstream_rq_5xx) - offsetof(type, downstream_rq_1xx) ==    \
+			   4 * sizeof(struct stat_counter),                                        \
+	    "1xx to 5xx")
+CLASSES_OF(struct http_stats);
+CLASSES_OF(struct listener_http_stats);
+
 static void
 count_class(struct http_stats *h, struct listener_http_stats *l, unsigned status)
 {
-	struct stat_counter *const http[] = {&h->downstream_rq_1xx, &h->downstream_rq_2xx,
-	    &h->downstream_rq_3xx, &h->downstream_rq_4xx, &h->downstream_rq_5xx};
-	struct stat_counter *const listener[] = {&l->downstream_rq_1xx, &l->downstream_rq_2xx,
-	    &l->downstream_rq_3xx, &l->downstream_rq_4xx, &l->downstream_rq_5xx};
 	unsigned class = status / 100;
 
 	stat_inc(&h->downstream_rq_completed);
 	stat_inc(&l->downstream_rq_completed);
 	if (class < 1 || class > 5)
 		return;
-	stat_inc(http[class - 1]);
-	stat_inc(listener[class - 1]);
+	stat_inc(&h->downstream_rq_1xx + (class - 1));
+	stat_inc(&l->downstream_rq_1xx + (class - 1));
 }
 
 /* ---- from the response chain to the codec */

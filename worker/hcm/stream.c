@@ -98,6 +98,15 @@ leave_tunnel(struct stream *s)
 		s->conn->hcm->upgraded_h2--;
 }
 
+static void
+move_tunnel(struct stream *s, bool enter)
+{
+	if (enter)
+		enter_tunnel(s);
+	else
+		leave_tunnel(s);
+}
+
 void
 stream_enter(struct stream *s, enum stream_state next)
 {
@@ -107,12 +116,11 @@ stream_enter(struct stream *s, enum stream_state next)
 	log_trace(LOG_HTTP, "stream: [C%" PRIu64 "] %s -> %s", s->conn->id, stream_state_names[was],
 	    stream_state_names[next]);
 	s->state = next;
-	if (next == STREAM_TUNNEL)
-		enter_tunnel(s);
-	else if (was == STREAM_TUNNEL)
-		leave_tunnel(s);
-	if (next == STREAM_REPLIED || next == STREAM_CLOSED)
-		chain_close(&s->request);
+	if (UNLIKELY((TO(was) | TO(next)) & TO(STREAM_TUNNEL)))
+		move_tunnel(s, next == STREAM_TUNNEL);
+	if (next < STREAM_REPLIED)
+		return;
+	chain_close(&s->request);
 	if (next == STREAM_CLOSED) {
 		chain_close(&s->response);
 		loop_defer(s->s.loop, stream_destroy, s);

@@ -27,6 +27,9 @@ struct http_stream {
 	const struct route *route;					 /* NULL: none matched */
 	struct headers *request;					 /* as filters left them */
 	struct headers *request_trailers, *response, *response_trailers; /* NULL until there */
+	uint64_t due_ns;       /* on_due is called then; 0: never */
+	void (*on_due)(void *arg);
+	void *due_arg;
 	bool internal;	       /* x-envoy-internal request */
 	bool upgrade;	       /* a valid, allowed upgrade (WebSocket) */
 	bool grpc;	       /* request content-type application/grpc* */
@@ -59,6 +62,18 @@ void stream_respond_reset(struct http_stream *s, uint32_t flag, struct str detai
 
 /* Counted pause of the request body: upstream is above its watermark. */
 void stream_pause_request(struct http_stream *s, bool paused);
+
+/*
+ * Once, after so many milliseconds, fn(arg): for a timeout that nearly every
+ * request sets and that nearly none sees.  The connection's one timer is
+ * moved only to come earlier.  One a stream: asked again it is moved.
+ */
+void stream_call_after(struct http_stream *s, uint64_t ms, void (*fn)(void *arg), void *arg);
+static inline void
+stream_call_off(struct http_stream *s)
+{
+	s->due_ns = 0;
+}
 
 /* The chosen route was changed by a filter (headers rewritten): look it up again. */
 void stream_clear_route(struct http_stream *s);

@@ -39,7 +39,6 @@ struct stream_info {
 	struct str route_name, cluster_name;
 	struct str vhost_name;
 	const struct address *upstream; /* host of the last attempt, NULL */
-	const struct address *upstream_local;
 	unsigned attempts;		/* of the router; 0: it made none */
 	struct str transport_failure;
 	struct str termination; /* CONNECTION_TERMINATION_DETAILS */

@@ -51,6 +51,8 @@ stream_deadline(struct stream *s)
 {
 	uint64_t at = earlier(idle_deadline(s), duration_deadline(s));
 
+	if (s->s.due_ns)
+		at = earlier(at, s->s.due_ns);
 	if (!s->s.request_complete && !s->s.response_started)
 		at = earlier(at, earlier(headers_deadline(s), request_deadline(s)));
 	return at;
@@ -83,6 +85,24 @@ say_deadline_exceeded(void *arg, struct headers *h)
 		headers_set_id(h, HDR_GRPC_STATUS, STR("4"));
 }
 
+void
+stream_call_after(struct http_stream *hs, uint64_t ms, void (*fn)(void *arg), void *arg)
+{
+	hs->due_ns = loop_now_ns(hs->loop) + ms * NS_PER_MS;
+	hs->on_due = fn;
+	hs->due_arg = arg;
+	hcm_wake_by(stream_of(hs)->conn, hs->due_ns);
+}
+
+static void
+call_due(struct stream *s, uint64_t now_ns)
+{
+	if (s->s.due_ns == 0 || now_ns < s->s.due_ns)
+		return;
+	s->s.due_ns = 0;
+	s->s.on_due(s->s.due_arg);
+}
+
 /* A client that takes bytes, however slowly, is not idle. */
 static void
 note_progress(struct stream *s, uint64_t now_ns)
@@ -98,6 +118,9 @@ stream_check(struct stream *s, uint64_t now_ns)
 {
 	struct http_stats *st = s->s.config->stats;
 
+	call_due(s, now_ns);
+	if (!stream_is_open(s))
+		return NEVER;
 	note_progress(s, now_ns);
 	if (now_ns >= headers_deadline(s)) {
 		stat_inc(&st->downstream_rq_header_timeout);

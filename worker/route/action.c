@@ -64,6 +64,8 @@ route_rewrite_request(
 {
 	const struct route_entry *e = route_entry_of(r);
 
+	if (r->keeps_request)
+		return;
 	apply_levels(r, pick_request, h, info);
 	if (e->host_rewrite.n) {
 		if (!suppress)
@@ -82,7 +84,8 @@ route_rewrite_request(
 void
 route_rewrite_response(const struct route *r, struct headers *h, const struct stream_info *info)
 {
-	apply_levels(r, pick_response, h, info);
+	if (!r->keeps_response)
+		apply_levels(r, pick_response, h, info);
 }
 
 /* ---- redirects */

@@ -9,6 +9,7 @@
 #include "worker/route/hash_policy.h"
 #include "worker/route/retry_policy.h"
 #include "worker/route/table_private.h"
+#include "worker/snapshot.h"
 
 typedef Envoy__Config__Route__V3__RouteConfiguration RouteConfiguration;
 typedef Envoy__Config__Route__V3__VirtualHost VirtualHost;
@@ -64,11 +65,14 @@ static void
 build_cluster_action(struct route_entry *r, const RouteAction *m, struct arena *a)
 {
 	struct route *p = &r->pub;
+	char timeout[20];
 
 	p->kind = ROUTE_CLUSTER;
 	p->cluster = arena_str(a, str_of(m->cluster));
 	p->cluster_not_found_status = 503;
 	p->timeout_ms = conf_duration_ms(m->timeout, DEFAULT_TIMEOUT_MS);
+	p->timeout_line = header_line(a, HDR_X_ENVOY_EXPECTED_RQ_TIMEOUT_MS,
+	    str_make(timeout, u64_write(timeout, p->timeout_ms)));
 	p->has_idle_timeout = m->idle_timeout != NULL;
 	p->idle_timeout_ms = conf_duration_ms(m->idle_timeout, 0);
 	if (m->max_stream_duration) {
@@ -401,6 +405,47 @@ build_vhosts(struct route_table *t, const RouteConfiguration *m, struct arena *a
 	return rc;
 }
 
+/* ---- what need not be asked at each request */
+
+static bool
+is_empty(const struct header_ops *o)
+{
+	return o->adds == 0 && o->removes == 0;
+}
+
+static void
+note_keeps(struct route_entry *r, const void *arg)
+{
+	const struct vhost *v = r->pub.vhost;
+	const struct level_ops *all = &v->table->ops;
+
+	r->pub.keeps_response = is_empty(&r->ops.response) && is_empty(&v->ops.response) &&
+	    is_empty(&all->response);
+	r->pub.keeps_request = is_empty(&r->ops.request) && is_empty(&v->ops.request) &&
+	    is_empty(&all->request) && r->host_rewrite.n == 0 && !r->has_prefix_rewrite;
+}
+
+static void
+each_route(struct route_table *t, void (*fn)(struct route_entry *r, const void *arg), const void *arg)
+{
+	for (uint32_t i = 0; i < t->n_vhosts; i++)
+		for (uint32_t k = 0; k < t->vhosts[i].n_routes; k++)
+			fn(&t->vhosts[i].routes[k], arg);
+}
+
+static void
+resolve(struct route_entry *r, const void *snapshot)
+{
+	if (r->pub.kind == ROUTE_CLUSTER)
+		r->pub.to = snapshot_cluster(snapshot, r->pub.cluster);
+}
+
+void
+route_table_resolve(struct route_table *t, const struct snapshot *s)
+{
+	each_route(t, resolve, s);
+}
+
 int
 route_table_build(
     struct route_table **out, const void *route_configuration, struct arena *a, struct err *err)
@@ -430,6 +475,7 @@ route_table_build(
 		m->n_response_headers_to_remove, a, err) < 0 ||
 	    build_vhosts(t, m, a, err) < 0)
 		return err_in(err, "route configuration '%s'", m->name);
+	each_route(t, note_keeps, NULL);
 	*out = t;
 	return 0;
 }

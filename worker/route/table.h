@@ -14,11 +14,13 @@
 #include "lib/base/err.h"
 #include "lib/http/headers.h"
 
+struct cluster;
 struct criteria;
 struct hash_policies;
 struct header_ops;
 struct retry_policy;
 struct route_table;
+struct snapshot;
 struct stream_info;
 struct vhost;
 
@@ -38,10 +40,14 @@ struct route {
 	enum route_kind kind;
 	struct str name;       /* "" when not given */
 	const struct vhost *vhost;
+	/* No level has anything to change: nobody looks. */
+	bool keeps_request, keeps_response;
 	/* ROUTE_CLUSTER */
 	struct str cluster;
+	struct cluster *to;    /* borrowed from the snapshot; NULL: it has no such cluster */
 	unsigned cluster_not_found_status;    /* 503, 404, 500 */
 	uint64_t timeout_ms;                  /* 15,000 by default; 0 = off */
+	struct str timeout_line;              /* the same as x-envoy-expected-rq-timeout-ms */
 	bool has_idle_timeout, has_max_stream_duration;
 	uint64_t idle_timeout_ms, max_stream_duration_ms;
 	bool has_grpc_timeout_max;
@@ -59,6 +65,8 @@ struct route {
 
 int route_table_build(
     struct route_table **out, const void *route_configuration, struct arena *arena, struct err *err);
+/* Routes find the clusters that they name. */
+void route_table_resolve(struct route_table *t, const struct snapshot *s);
 
 /* The route for a request (pseudo-headers :authority and :path present), or NULL. */
 const struct route *route_table_find(const struct route_table *t, const struct headers *request);

@@ -1,4 +1,6 @@
 /* The host's answer on its way to the client. */
+#include <stdio.h>
+
 #include "lib/base/clock.h"
 #include "lib/http/grpc.h"
 #include "worker/route/hash_policy.h"
@@ -35,28 +37,48 @@ hear_health(struct router *r, struct upstream_request *u, struct headers *h)
 
 /* What it says of the host: the status; of a gRPC answer its grpc-status, wherever that stands. */
 static void
-judge_answer(struct router *r, struct upstream_request *u, const struct headers *h)
+judge_answer(struct router *r, struct upstream_request *u, const struct headers *h, unsigned http)
 {
 	uint32_t status;
 
 	if (!r->stream->grpc)
-		outlier_note_status(u->host, headers_status(h));
+		outlier_note_status(u->host, http);
 	else if (grpc_status_get(h, &status))
 		outlier_note_status(
 		    u->host, status < GRPC_STATUSES ? http_status_of_grpc(status) : 500);
 }
 
+#define SERVICE_TIME "x-envoy-upstream-service-time: "
+
+/* Most answers come within some milliseconds: those lines are there. */
 static void
-count_headers(struct router *r, struct upstream_request *u, struct headers *h)
+say_service_time(struct headers *h, uint64_t ms)
+{
+	static char lines[100][sizeof(SERVICE_TIME "00\r\n")];
+	char *line;
+
+	if (ms >= ARRAY_LEN(lines)) {
+		headers_set_number(h, HDR_X_ENVOY_UPSTREAM_SERVICE_TIME, ms);
+		return;
+	}
+	line = lines[ms];
+	if (UNLIKELY(line[0] == '\0'))
+		snprintf(line, sizeof(lines[0]), SERVICE_TIME "%u\r\n", (unsigned)ms);
+	headers_set_line(h, HDR_X_ENVOY_UPSTREAM_SERVICE_TIME,
+	    str_make(line, sizeof(SERVICE_TIME) - 1 + (ms < 10 ? 3 : 4)));
+}
+
+static void
+count_headers(struct router *r, struct upstream_request *u, struct headers *h, unsigned status)
 {
 	struct stream_info *info = &r->stream->info;
 
 	info->response_first_ns = loop_now_ns(r->stream->loop);
 	r->canary = str_eqz(headers_get(h, HDR_X_ENVOY_UPSTREAM_CANARY), "true") || u->host->canary;
-	cluster_count_response(r->cluster, u->host, headers_status(h), router_counts(r),
+	cluster_count_response(r->cluster, u->host, status, router_counts(r),
 	    r->stream->internal, r->canary);
 	if (r->request_ended && !r->config->suppress_envoy_headers)
-		headers_set_number(h, HDR_X_ENVOY_UPSTREAM_SERVICE_TIME, service_ms(r));
+		say_service_time(h, service_ms(r));
 }
 
 /* Before the last part is passed on: that may end the stream. */
@@ -80,9 +102,9 @@ complete(struct router *r)
 
 /* An upgraded connection lasts as long as both sides like. */
 static void
-note_upgrade(struct router *r, const struct headers *h)
+note_upgrade(struct router *r, unsigned status)
 {
-	if (headers_status(h) != 101)
+	if (status != 101)
 		return;
 	r->upgraded = true;
 	router_stop_timers(r);
@@ -155,15 +177,17 @@ router_add_attempts(struct router *r, struct headers *h)
 void
 router_on_response(struct router *r, struct upstream_request *u, struct headers *h, bool end)
 {
-	judge_answer(r, u, h);
+	unsigned status = headers_status(h);
+
+	judge_answer(r, u, h, status);
 	hear_health(r, u, h);
 	if (is_tried_again(r, u, h))
 		return;
 	choose(r, u);
 	timer_stop(&u->per_try);
 	router_touch_try(u);
-	count_headers(r, u, h);
-	note_upgrade(r, h);
+	count_headers(r, u, h, status);
+	note_upgrade(r, status);
 	r->stream->info.details = STR("via_upstream");
 	for (const struct hash_cookie *c = r->cookies; c; c = c->next)
 		headers_add_id(h, HDR_SET_COOKIE, c->text);
@@ -192,7 +216,7 @@ void
 router_on_response_trailers(struct router *r, struct headers *t)
 {
 	if (r->stream->grpc)
-		judge_answer(r, r->attempt, t);
+		judge_answer(r, r->attempt, t, 0);
 	count_complete(r);
 	stream_respond_trailers(r->stream, t);
 	complete(r);

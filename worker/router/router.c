@@ -5,7 +5,6 @@
 #include "worker/hcm/config.h"
 #include "worker/route/hash_policy.h"
 #include "worker/router/router_private.h"
-#include "worker/snapshot.h"
 
 #include "envoy/extensions/filters/http/router/v3/router.pb-c.h"
 
@@ -143,12 +142,9 @@ send_held(struct router *r, bool end)
 void
 router_on_connected(struct router *r, struct upstream_request *u)
 {
-	struct stream_info *info = &r->stream->info;
-	const struct address *local = pool_conn_local(u->conn);
 	bool end = r->request_ended && r->trailers == NULL;
 	bool body = !buf_empty(&r->held);
 
-	info->upstream_local = (const void *)arena_dup(&r->stream->arena, local, sizeof(*local));
 	r->keeping = r->retry || (pool_conn_reused(u->conn) && !r->sent_again);
 	r->started = true;
 	router_start_duration(r);
@@ -230,7 +226,7 @@ static void
 route_to_cluster(struct router *r)
 {
 	struct http_stream *s = r->stream;
-	struct cluster *c = snapshot_cluster(s->snapshot, r->route->cluster);
+	struct cluster *c = r->route->to;
 
 	s->info.cluster_name = r->route->cluster;
 	if (c == NULL) {
@@ -384,6 +380,8 @@ on_done(void *self)
 	struct router *r = self;
 
 	router_end(r);
+	for (struct upstream_request *u = r->latest; u; u = u->older)
+		host_unref(&u->host);
 	cluster_unref(&r->cluster);
 }
 

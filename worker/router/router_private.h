@@ -61,7 +61,7 @@ struct router {
 	struct hash_cookie *cookies; /* for the response */
 	unsigned blocked;    /* reasons why the client's side takes no more */
 	uint64_t request_ended_ns;
-	struct timer timeout, duration;
+	struct timer duration;
 	uint64_t timeout_ms, duration_ms; /* 0 = off */
 	uint64_t per_try_ms, per_try_idle_ms;
 	unsigned timeout_status;          /* 504, or 204 when asked for */

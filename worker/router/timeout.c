@@ -81,7 +81,10 @@ router_say_expected(struct router *r)
 
 	if (ms == 0 || r->config->suppress_envoy_headers)
 		return;
-	headers_set_number(r->request, HDR_X_ENVOY_EXPECTED_RQ_TIMEOUT_MS, ms);
+	if (ms == r->route->timeout_ms)
+		headers_set_line(r->request, HDR_X_ENVOY_EXPECTED_RQ_TIMEOUT_MS, r->route->timeout_line);
+	else
+		headers_set_number(r->request, HDR_X_ENVOY_EXPECTED_RQ_TIMEOUT_MS, ms);
 }
 
 void
@@ -253,8 +256,7 @@ router_start_timeout(struct router *r)
 {
 	if (r->timeout_ms == 0 || r->upgraded || r->over)
 		return;
-	timer_init(&r->timeout, on_timeout, r);
-	timer_set(r->stream->loop, &r->timeout, r->timeout_ms);
+	stream_call_after(r->stream, r->timeout_ms, on_timeout, r);
 }
 
 void
@@ -269,6 +271,6 @@ router_start_duration(struct router *r)
 void
 router_stop_timers(struct router *r)
 {
-	timer_stop(&r->timeout);
+	stream_call_off(r->stream);
 	timer_stop(&r->duration);
 }

@@ -4,7 +4,7 @@
 
 STATE_TABLE(upstream, UPSTREAM_STATES)
 
-static void
+static inline void
 enter(struct upstream_request *u, enum upstream_state next)
 {
 	STATE_CHECK(upstream, u->state, next);
@@ -180,8 +180,7 @@ upstream_request_start(
 {
 	enter(u, UPSTREAM_WAITING);
 	u->router = r;
-	u->host =
-	    host_keep(h, &r->stream->arena); /* it may be removed from the cluster meanwhile */
+	u->host = host_ref(h); /* it may be removed from the cluster meanwhile */
 	u->finish.fn = on_finish;
 	u->finish.arg = u;
 	pool_ask(&u->ask, r->cluster, h, high_priority, fresh, &pool_events, u);

@@ -32,7 +32,7 @@ enum upstream_state {
 struct upstream_request {
 	struct router *router;       /* the owner */
 	struct upstream_request *older; /* the attempt before */
-	struct host *host;           /* as long as the stream */
+	struct host *host;           /* a reference, until the router is done */
 	struct pool_request ask;
 	struct pool_conn *conn;      /* with `stream`, from SENDING to COMPLETE */
 	struct codec_stream *stream;

@@ -183,6 +183,7 @@ use(struct world *w, const struct http_filter *a, const struct script *sa,
 	filters[2] = (struct filter_config){&terminal, (void *)(uintptr_t)st};
 	w->listener->hcm->filters = filters;
 	w->listener->hcm->filters_n = 3;
+	w->listener->hcm->filters_see_response = true;
 	strb_fini(&trace);
 	dial(w);
 }

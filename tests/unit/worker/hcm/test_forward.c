@@ -14,7 +14,7 @@ struct world {
 	struct forward_config c;
 	struct forward f;
 	struct headers h;
-	struct address peer, local;
+	struct address peer, local, found;
 	struct cidr ranges[2];
 	char peer_text[ADDRESS_TEXT];
 };
@@ -35,6 +35,7 @@ start(struct world *w, const char *peer)
 	w->f.config = &w->c;
 	w->f.peer = &w->peer;
 	w->f.local = &w->local;
+	w->f.found = &w->found;
 	if (address_is_ip(&w->peer))
 		w->f.peer_ip = str_make(w->peer_text, address_format_ip(&w->peer, w->peer_text));
 }
