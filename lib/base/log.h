@@ -36,7 +36,7 @@ enum log_component {
 extern uint8_t log_levels[LOG_COMPONENTS];
 
 void log_write(enum log_component c, enum log_level l, const char *file, int line, const char *fmt,
-    ...) __attribute__((format(printf, 5, 6)));
+    ...) __attribute__((format(printf, 5, 6), cold));
 
 static inline bool
 log_on(enum log_component c, enum log_level l)

@@ -241,17 +241,9 @@ header_line(struct arena *a, enum header_id id, struct str value)
 void
 headers_set_line(struct headers *h, enum header_id id, struct str line)
 {
-	size_t name = id_names[id].n;
-	struct header x = {.name = line.p,
-	    .value = line.p + name + 2,
-	    .value_len = (uint32_t)(line.n - name - LINE_EXTRA),
-	    .name_len = (uint16_t)name,
-	    .id = (uint8_t)id,
-	    .flags = HEADER_SOUND | HEADER_LINE};
+	struct header x = header_of_line(id, id_names[id].n, line);
 
-	if (headers_may_have(h, id))
-		headers_remove_id(h, id);
-	headers_push(h, &x);
+	headers_put(h, &x);
 }
 
 void
@@ -278,12 +270,10 @@ headers_remove_id(struct headers *h, enum header_id id)
 }
 
 void
-headers_remove_set(struct headers *h, const struct header_set *set)
+headers_remove_set_(struct headers *h, const struct header_set *set)
 {
 	uint32_t kept = 0;
 
-	if (((h->have[0] & set->bits[0]) | (h->have[1] & set->bits[1])) == 0)
-		return;
 	for (uint32_t i = 0; i < h->len; i++) {
 		unsigned id = h->at[i].id;
 

@@ -69,6 +69,19 @@ headers_push(struct headers *h, const struct header *x)
 	h->have[x->id >> 6] |= 1ull << (x->id & 63);
 }
 
+/* A header that may be put into any number of maps, of such a line ("name: value\r\n", borrowed), whose
+ * name has that id. */
+static inline struct header
+header_of_line(enum header_id id, size_t name_len, struct str line)
+{
+	return (struct header){.name = line.p,
+	    .value = line.p + name_len + 2,
+	    .value_len = (uint32_t)(line.n - name_len - 4),
+	    .name_len = (uint16_t)name_len,
+	    .id = (uint8_t)id,
+	    .flags = HEADER_SOUND | HEADER_LINE};
+}
+
 /* Replaces all of that name by one. */
 void headers_set_id(struct headers *h, enum header_id id, struct str value);
 /* The same with a text that the HTTP/1 writer copies as it is: "name: value\r\n", of that id's name
@@ -93,7 +106,7 @@ struct header_set {
 #define HEADER_SET_LOW(id) | (HDR_##id < 64 ? 1ull << (HDR_##id & 63) : 0)
 #define HEADER_SET_HIGH(id) | (HDR_##id < 64 ? 0 : 1ull << (HDR_##id & 63))
 /* Removes all that are of the set: one look when none is there. */
-void headers_remove_set(struct headers *h, const struct header_set *set);
+void headers_remove_set_(struct headers *h, const struct header_set *set);
 void headers_remove_at(struct headers *h, uint32_t i);
 
 /* First of that name, or NULL. */
@@ -112,6 +125,28 @@ static inline bool
 headers_may_have(const struct headers *h, enum header_id id)
 {
 	return h->have[id >> 6] >> (id & 63) & 1;
+}
+
+static inline bool
+headers_may_have_any(const struct headers *h, const struct header_set *set)
+{
+	return ((h->have[0] & set->bits[0]) | (h->have[1] & set->bits[1])) != 0;
+}
+
+static inline void
+headers_remove_set(struct headers *h, const struct header_set *set)
+{
+	if (headers_may_have_any(h, set))
+		headers_remove_set_(h, set);
+}
+
+/* Replaces all of that name by this one, as it is. */
+static inline void
+headers_put(struct headers *h, const struct header *x)
+{
+	if (headers_may_have(h, (enum header_id)x->id))
+		headers_remove_id(h, (enum header_id)x->id);
+	headers_push(h, x);
 }
 
 static inline bool

@@ -396,6 +396,15 @@ choose_group(struct host_set *s, const struct lb_context *ctx)
 	return group_by_dice(s, s->loads, throw_dice(s, ctx));
 }
 
+/* The same for a first attempt. */
+static inline struct group *
+choose_first(struct host_set *s, const struct lb_context *ctx)
+{
+	if (LIKELY(s->priorities_n && s->loads[0].healthy == 100 && !s->loads[0].panic))
+		return &s->priorities[0].groups[GROUP_HEALTHY];
+	return choose_group(s, ctx);
+}
+
 static bool
 was_tried(const struct lb_context *ctx, const struct host *h)
 {
@@ -457,7 +466,7 @@ pick_as_seen(struct host_set *s, const struct lb_context *ctx)
 
 	if (ctx->tried_len)
 		return pick_again(s, ctx);
-	g = choose_group(s, ctx);
+	g = choose_first(s, ctx);
 	return g ? group_pick(g, ctx) : NULL;
 }
 

@@ -187,6 +187,7 @@ read_forward(struct forward_config *f, const HCM(HttpConnectionManager) * m,
     const struct hcm_build *b, struct err *err)
 {
 	struct arena *a = b->arena;
+	struct str line;
 
 	f->use_remote_address = conf_bool(m->use_remote_address, false);
 	f->skip_xff_append = m->skip_xff_append;
@@ -205,7 +206,9 @@ read_forward(struct forward_config *f, const HCM(HttpConnectionManager) * m,
 	f->node_cluster = text(a, b->node_cluster);
 	f->node_id = text(a, b->node_id);
 	f->server_name = conf_string(m->server_name) ? text(a, m->server_name) : STR("envoy");
-	f->server_line = header_line(a, HDR_SERVER, f->server_name);
+	line = header_line(a, HDR_SERVER, f->server_name);
+	if (line.n)
+		f->server_line = header_of_line(HDR_SERVER, sizeof("server") - 1, line);
 	f->server_header = m->server_header_transformation ==
 				   HCM_ENUM(SERVER_HEADER_TRANSFORMATION__APPEND_IF_ABSENT)
 			       ? SERVER_APPEND_IF_ABSENT

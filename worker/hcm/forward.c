@@ -33,6 +33,8 @@ static const struct header_set not_from_edge = HEADER_SET(NOT_FROM_EDGE);
 /* Of this connection, whatever they say. */
 #define HOPS(ID) ID(KEEP_ALIVE) ID(PROXY_CONNECTION) ID(TRANSFER_ENCODING)
 static const struct header_set hops = HEADER_SET(HOPS);
+#define OF_HOPS(ID) HOPS(ID) ID(CONNECTION) ID(UPGRADE)
+static const struct header_set of_hops = HEADER_SET(OF_HOPS);
 
 /* ---- hop by hop */
 
@@ -86,8 +88,8 @@ remove_named(struct headers *h)
 	}
 }
 
-void
-forward_strip_hops(struct headers *h, bool upgrade)
+static void
+strip(struct headers *h, bool upgrade)
 {
 	if (headers_has(h, HDR_CONNECTION)) {
 		remove_named(h);
@@ -97,6 +99,13 @@ forward_strip_hops(struct headers *h, bool upgrade)
 	if (!upgrade && headers_has(h, HDR_UPGRADE))
 		headers_remove_id(h, HDR_UPGRADE);
 	headers_remove_set(h, &hops);
+}
+
+void
+forward_strip_hops(struct headers *h, bool upgrade)
+{
+	if (headers_may_have_any(h, &of_hops))
+		strip(h, upgrade);
 }
 
 /* TE survives as "trailers" for gRPC, which asks for them. */
@@ -161,7 +170,7 @@ is_internal(const struct forward_config *c, const struct address *a)
 }
 
 static void
-find_client(struct forward *f, struct headers *h)
+find_forwarded(struct forward *f, struct headers *h)
 {
 	const struct forward_config *c = f->config;
 	unsigned nth = c->use_remote_address ? c->trusted_hops : c->trusted_hops + 1;
@@ -169,17 +178,24 @@ find_client(struct forward *f, struct headers *h)
 	struct str xff, entry;
 	bool one;
 
-	f->remote = f->peer;
-	if (!headers_has(h, HDR_X_FORWARDED_FOR)) {
-		f->internal = c->use_remote_address && is_internal(c, f->peer);
-		return;
-	}
 	xff = headers_joined(h, STR("x-forwarded-for"));
 	entry = nth_from_right(xff, nth, &n);
 	if (parse_entry(f->found, entry))
 		f->remote = f->found;
 	one = !c->use_remote_address && n == 1;
 	f->internal = one && is_internal(c, f->remote);
+}
+
+static void
+find_client(struct forward *f, struct headers *h)
+{
+	const struct forward_config *c = f->config;
+
+	f->remote = f->peer;
+	if (headers_has(h, HDR_X_FORWARDED_FOR))
+		find_forwarded(f, h);
+	else
+		f->internal = c->use_remote_address && is_internal(c, f->peer);
 }
 
 /* ---- what we say of ourselves and of the client */
@@ -192,17 +208,27 @@ mapped(const struct forward *f, struct arena *a)
 	return str_of(arena_printf(a, "::ffff:" STR_FMT, STR_ARG(f->peer_ip)));
 }
 
+#define PROTO "x-forwarded-proto"
+static const char http_line[] = PROTO ": http\r\n", https_line[] = PROTO ": https\r\n";
+#define PROTO_OF(line)                                                                             \
+	{                                                                                          \
+		line, line + sizeof(PROTO) + 1, sizeof(line) - sizeof(PROTO) - 4,                  \
+		    sizeof(PROTO) - 1, HDR_X_FORWARDED_PROTO, HEADER_SOUND | HEADER_LINE           \
+	}
+static const struct header http_proto = PROTO_OF(http_line), https_proto = PROTO_OF(https_line);
+
 static bool
 scheme_is_valid(struct str s)
 {
+	if (s.n == 4 && memcmp(s.p, "http", 4) == 0)
+		return true;
 	return (s.n == 4 && str_ieqz(s, "http")) || (s.n == 5 && str_ieqz(s, "https"));
 }
 
 static void
 set_own_proto(const struct forward *f, struct headers *h)
 {
-	headers_set_line(h, HDR_X_FORWARDED_PROTO,
-	    f->tls ? STR("x-forwarded-proto: https\r\n") : STR("x-forwarded-proto: http\r\n"));
+	headers_put(h, f->tls ? &https_proto : &http_proto);
 }
 
 static void
@@ -353,8 +379,8 @@ forward_request(struct forward *f, struct headers *h)
 static void
 set_server_name(const struct forward_config *c, struct headers *h)
 {
-	if (c->server_line.n)
-		headers_set_line(h, HDR_SERVER, c->server_line);
+	if (c->server_line.name)
+		headers_put(h, &c->server_line);
 	else
 		headers_set_id(h, HDR_SERVER, c->server_name);
 }
@@ -383,8 +409,11 @@ forward_response(const struct forward_config *c, struct headers *h, const struct
 
 	forward_strip_hops(h, upgraded);
 	set_server(c, h);
-	if (date_line.n && !headers_has(h, HDR_DATE))
-		headers_set_line(h, HDR_DATE, date_line);
+	if (date_line.n && !headers_has(h, HDR_DATE)) {
+		struct header date = header_of_line(HDR_DATE, sizeof("date") - 1, date_line);
+
+		headers_push(h, &date);
+	}
 	if (c->via.n)
 		headers_append(h, HDR_VIA, c->via, ", ");
 	if (request == NULL)

@@ -32,7 +32,8 @@ struct forward_config {
 	struct str via;	   /* "" when not given */
 	struct str scheme; /* scheme_to_overwrite, "" when not given */
 	struct str node_cluster, node_id;
-	struct str server_name, server_line; /* the same as a line; "" when it cannot be one */
+	struct str server_name;
+	struct header server_line; /* the same; without a name when it cannot be a line */
 	enum server_header server_header;
 };
 

@@ -281,7 +281,7 @@ on_data(void *arg)
 		buf_drain(&c->conn.in, c->conn.in.len);
 		return;
 	}
-	if (!has_codec(c, false))
+	if (c->codec == NULL && !has_codec(c, false))
 		return;
 	hcm_tell_time(c);
 	codec_feed(c->codec, &c->conn.in);

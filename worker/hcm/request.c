@@ -49,19 +49,17 @@ check_version(struct stream *s)
 }
 
 static bool
-check_target(struct stream *s)
+check_target(struct stream *s, struct str path)
 {
 	struct headers *h = s->s.request;
-	struct str path = headers_get(h, HDR_PATH);
-	bool connect = str_eqz(headers_get(h, HDR_METHOD), "CONNECT");
 
 	if (headers_get(h, HDR_AUTHORITY).n == 0) {
 		reject(s, 400, STR(""), "missing_host_header");
 		return false;
 	}
-	if (connect && path.n == 0)
-		return true;
 	if (path.n == 0) {
+		if (str_eqz(headers_get(h, HDR_METHOD), "CONNECT"))
+			return true;
 		reject(s, 404, STR(""), "missing_path_rejected");
 		return false;
 	}
@@ -82,14 +80,13 @@ add_location(void *arg, struct headers *h)
 }
 
 static bool
-normalize(struct stream *s)
+normalize(struct stream *s, struct str path)
 {
 	struct http_stats *st = s->s.config->stats;
-	struct str path = headers_get(s->s.request, HDR_PATH);
 
 	if (path.n == 0 || path.p[0] != '/')
 		return true;
-	switch (target_normalize_path(s->s.request, s->s.config)) {
+	switch (target_normalize_path(s->s.request, path, s->s.config)) {
 	case PATH_OK:
 		return true;
 	case PATH_BAD:
@@ -112,6 +109,9 @@ note_close(struct stream *s)
 	static const enum header_id ids[] = {HDR_CONNECTION, HDR_PROXY_CONNECTION};
 	struct str list, part;
 
+	if (!headers_may_have(s->s.request, HDR_CONNECTION) &&
+	    !headers_may_have(s->s.request, HDR_PROXY_CONNECTION))
+		return;
 	for (size_t i = 0; i < ARRAY_LEN(ids); i++) {
 		if (!headers_has(s->s.request, ids[i]))
 			continue;
@@ -216,12 +216,12 @@ void
 stream_request(struct stream *s, bool end)
 {
 	struct headers *h = s->s.request;
-	struct str upgrade;
+	struct str path = headers_get(h, HDR_PATH), upgrade;
 
 	s->s.grpc = grpc_is_request(h);
 	stream_enter(s, STREAM_RUNNING);
 	answer_expectation(s);
-	if (!check_version(s) || !check_target(s) || !normalize(s))
+	if (!check_version(s) || !check_target(s, path) || !normalize(s, path))
 		return;
 	target_normalize_host(h, s->s.config);
 	note_close(s);

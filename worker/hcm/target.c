@@ -1,9 +1,8 @@
 #include "worker/hcm/target.h"
 
 enum path_verdict
-target_normalize_path(struct headers *h, const struct hcm_config *c)
+target_normalize_path(struct headers *h, struct str was, const struct hcm_config *c)
 {
-	struct str was = headers_get(h, HDR_PATH);
 	struct str path = was;
 	enum path_verdict verdict;
 
@@ -62,12 +61,13 @@ without_port(struct str host, const struct hcm_config *c)
 void
 target_normalize_host(struct headers *h, const struct hcm_config *c)
 {
-	struct str was = headers_get(h, HDR_AUTHORITY);
-	struct str host = was;
-	bool connect = str_eqz(headers_get(h, HDR_METHOD), "CONNECT");
+	struct str was, host;
+	bool connect;
 
 	if (!c->strip_host_dot && !c->strip_any_port && !c->strip_matching_port)
 		return;
+	was = host = headers_get(h, HDR_AUTHORITY);
+	connect = str_eqz(headers_get(h, HDR_METHOD), "CONNECT");
 	if (c->strip_host_dot)
 		host = without_dot(h, host);
 	if (c->strip_any_port || (c->strip_matching_port && !connect))

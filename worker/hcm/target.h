@@ -11,7 +11,8 @@
 #include "worker/hcm/config.h"
 
 /* :path is there and begins with '/'; PATH_REDIRECT: to the :path as it is now. */
-enum path_verdict target_normalize_path(struct headers *h, const struct hcm_config *c);
+enum path_verdict target_normalize_path(
+    struct headers *h, struct str path, const struct hcm_config *c);
 void target_normalize_host(struct headers *h, const struct hcm_config *c);
 
 #endif

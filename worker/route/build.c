@@ -71,8 +71,10 @@ build_cluster_action(struct route_entry *r, const RouteAction *m, struct arena *
 	p->cluster = arena_str(a, str_of(m->cluster));
 	p->cluster_not_found_status = 503;
 	p->timeout_ms = conf_duration_ms(m->timeout, DEFAULT_TIMEOUT_MS);
-	p->timeout_line = header_line(a, HDR_X_ENVOY_EXPECTED_RQ_TIMEOUT_MS,
-	    str_make(timeout, u64_write(timeout, p->timeout_ms)));
+	p->timeout_line = header_of_line(HDR_X_ENVOY_EXPECTED_RQ_TIMEOUT_MS,
+	    sizeof("x-envoy-expected-rq-timeout-ms") - 1,
+	    header_line(a, HDR_X_ENVOY_EXPECTED_RQ_TIMEOUT_MS,
+		str_make(timeout, u64_write(timeout, p->timeout_ms))));
 	p->has_idle_timeout = m->idle_timeout != NULL;
 	p->idle_timeout_ms = conf_duration_ms(m->idle_timeout, 0);
 	if (m->max_stream_duration) {
@@ -414,11 +416,13 @@ is_empty(const struct header_ops *o)
 }
 
 static void
-note_keeps(struct route_entry *r, const void *arg)
+note_shortcuts(struct route_entry *r, const void *arg)
 {
 	const struct vhost *v = r->pub.vhost;
 	const struct level_ops *all = &v->table->ops;
 
+	r->only_prefix = r->path_kind == PATH_PREFIX && !r->ignore_case && r->path.n > 0 &&
+	    r->n_headers == 0 && r->n_queries == 0;
 	r->pub.keeps_response = is_empty(&r->ops.response) && is_empty(&v->ops.response) &&
 	    is_empty(&all->response);
 	r->pub.keeps_request = is_empty(&r->ops.request) && is_empty(&v->ops.request) &&
@@ -475,7 +479,7 @@ route_table_build(
 		m->n_response_headers_to_remove, a, err) < 0 ||
 	    build_vhosts(t, m, a, err) < 0)
 		return err_in(err, "route configuration '%s'", m->name);
-	each_route(t, note_keeps, NULL);
+	each_route(t, note_shortcuts, NULL);
 	*out = t;
 	return 0;
 }

@@ -42,14 +42,12 @@ find_wildcard(const struct route_table *t, struct str host)
 }
 
 static const struct vhost *
-find_vhost(const struct route_table *t, struct str authority)
+find_named(const struct route_table *t, struct str authority)
 {
 	char low[HOST_MAX];
 	struct str host = t->ignore_port ? without_port(authority) : authority;
 	const struct vhost *v;
 
-	if (t->exact.len == 0 && t->n_suffix_lens == 0 && t->n_prefix_lens == 0)
-		return t->any;
 	if (host.n > sizeof(low))
 		return t->any;
 	for (size_t i = 0; i < host.n; i++)
@@ -57,6 +55,17 @@ find_vhost(const struct route_table *t, struct str authority)
 	host.p = low;
 	v = map_get(&t->exact, host);
 	return v ? v : find_wildcard(t, host);
+}
+
+static const struct vhost *
+find_vhost(const struct route_table *t, const struct headers *request)
+{
+	struct str authority;
+
+	if (t->exact.len == 0 && t->n_suffix_lens == 0 && t->n_prefix_lens == 0)
+		return t->any;
+	authority = headers_get(request, HDR_AUTHORITY);
+	return find_named(t, authority.p ? authority : STR(""));
 }
 
 /* ---- routes of one virtual host */
@@ -75,9 +84,12 @@ path_matches(const struct route_entry *r, struct str path)
 	UNREACHABLE();
 }
 
-static bool
+static inline bool
 entry_matches(const struct route_entry *r, const struct headers *h, struct str full, struct str path)
 {
+	if (r->only_prefix)
+		return path.n >= r->path.n && path.p[0] == r->path.p[0] &&
+		    memcmp(path.p + 1, r->path.p + 1, r->path.n - 1) == 0;
 	return path_matches(r, path) && header_matches_all(r->headers, r->n_headers, h) &&
 	    query_matches_all(r->queries, r->n_queries, full);
 }
@@ -126,9 +138,8 @@ find_route(const struct vhost *v, const struct headers *h, struct str full)
 const struct route *
 route_table_find(const struct route_table *t, const struct headers *request)
 {
-	struct str authority = headers_get(request, HDR_AUTHORITY);
 	struct str path = headers_get(request, HDR_PATH);
-	const struct vhost *v = find_vhost(t, authority.p ? authority : STR(""));
+	const struct vhost *v = find_vhost(t, request);
 
 	if (v == NULL || path.p == NULL)
 		return NULL;

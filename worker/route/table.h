@@ -47,7 +47,7 @@ struct route {
 	struct cluster *to;    /* borrowed from the snapshot; NULL: it has no such cluster */
 	unsigned cluster_not_found_status;    /* 503, 404, 500 */
 	uint64_t timeout_ms;                  /* 15,000 by default; 0 = off */
-	struct str timeout_line;              /* the same as x-envoy-expected-rq-timeout-ms */
+	struct header timeout_line;           /* the same as x-envoy-expected-rq-timeout-ms */
 	bool has_idle_timeout, has_max_stream_duration;
 	uint64_t idle_timeout_ms, max_stream_duration_ms;
 	bool has_grpc_timeout_max;

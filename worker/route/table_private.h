@@ -23,6 +23,7 @@ struct route_entry {
 	struct route pub;
 	enum path_match_kind path_kind;
 	bool ignore_case;
+	bool only_prefix; /* nothing else is asked; it has at least one character */
 	struct str path; /* prefix or whole path */
 	struct regex *regex;
 	struct header_match *headers;

@@ -100,7 +100,8 @@ router_may_be_answered(const struct router *r, const struct upstream_request *bu
 void
 router_settle_on(struct router *r, struct upstream_request *u)
 {
-	retry_end(&r->retry);
+	if (r->retry)
+		retry_end(&r->retry);
 	for (struct upstream_request *v = r->latest; v; v = v->older)
 		if (v != u)
 			upstream_request_cancel(v);

@@ -48,24 +48,27 @@ judge_answer(struct router *r, struct upstream_request *u, const struct headers 
 		    u->host, status < GRPC_STATUSES ? http_status_of_grpc(status) : 500);
 }
 
-#define SERVICE_TIME "x-envoy-upstream-service-time: "
+#define SERVICE_TIME "x-envoy-upstream-service-time"
+#define SERVICE_TIMES 100
 
-/* Most answers come within some milliseconds: those lines are there. */
+/* Most answers come within some milliseconds: those headers are there. */
 static void
 say_service_time(struct headers *h, uint64_t ms)
 {
-	static char lines[100][sizeof(SERVICE_TIME "00\r\n")];
-	char *line;
+	static struct header made[SERVICE_TIMES];
+	static char lines[SERVICE_TIMES][sizeof(SERVICE_TIME ": 00\r\n")];
+	int n;
 
-	if (ms >= ARRAY_LEN(lines)) {
+	if (ms >= SERVICE_TIMES) {
 		headers_set_number(h, HDR_X_ENVOY_UPSTREAM_SERVICE_TIME, ms);
 		return;
 	}
-	line = lines[ms];
-	if (UNLIKELY(line[0] == '\0'))
-		snprintf(line, sizeof(lines[0]), SERVICE_TIME "%u\r\n", (unsigned)ms);
-	headers_set_line(h, HDR_X_ENVOY_UPSTREAM_SERVICE_TIME,
-	    str_make(line, sizeof(SERVICE_TIME) - 1 + (ms < 10 ? 3 : 4)));
+	if (UNLIKELY(made[ms].name == NULL)) {
+		n = snprintf(lines[ms], sizeof(lines[ms]), SERVICE_TIME ": %u\r\n", (unsigned)ms);
+		made[ms] = header_of_line(HDR_X_ENVOY_UPSTREAM_SERVICE_TIME,
+		    sizeof(SERVICE_TIME) - 1, str_make(lines[ms], (size_t)n));
+	}
+	headers_put(h, &made[ms]);
 }
 
 static void

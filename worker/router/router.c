@@ -179,9 +179,11 @@ router_end(struct router *r)
 {
 	r->over = true;
 	router_stop_timers(r);
-	retry_end(&r->retry);
+	if (r->retry)
+		retry_end(&r->retry);
 	for (struct upstream_request *u = r->latest; u; u = u->older)
-		upstream_request_cancel(u);
+		if (u->state != UPSTREAM_OVER)
+			upstream_request_cancel(u);
 	if (r->upstream_blocked)
 		stream_pause_request(r->stream, false);
 	r->upstream_blocked = false;
