@@ -10,6 +10,7 @@
 #include "lib/upstream/group.h"
 #include "lib/upstream/lb/slow_start.h"
 #include "lib/upstream/loads.h"
+#include "lib/upstream/locality_weights.h"
 #include "lib/upstream/pool.h"
 #include "lib/upstream/zone_plan.h"
 
@@ -90,12 +91,13 @@ count_host(struct priority_counts *c, const struct host *h, uint8_t seen)
 }
 
 static void
-count_locality(struct locality_counts *c, const struct host *h, uint8_t seen)
+count_locality(struct locality_counts *c, const struct host *h, uint8_t seen,
+    const struct locality_weights *scaled)
 {
 	struct locality_count *row = locality_counts_of(c, h->locality);
 
 	if (row->total++ == 0)
-		row->weight = h->locality_weight;
+		row->weight = locality_weight_of(scaled, h);
 	row->eligible += !(seen & SEEN_EXCLUDED);
 	if ((seen & SEEN_HEALTH) != HOST_HEALTHY)
 		return;
@@ -135,7 +137,8 @@ count_hosts(struct host_set *s)
 
 		count_host(&s->counts[h->priority], h, s->seen[i]);
 		if (localities_count(s, h->priority))
-			count_locality(&s->priorities[h->priority].localities, h, s->seen[i]);
+			count_locality(&s->priorities[h->priority].localities, h, s->seen[i],
+			    s->config->scaled);
 	}
 	priority_loads(s->counts, s->loads, s->priorities_n, &rules);
 }

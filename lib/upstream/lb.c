@@ -72,6 +72,18 @@ lb_first_policy(const void *load_balancing_policy, struct arena *a)
 	return NULL;
 }
 
+/* Within subsets only when they say so too, as where the Cluster message says it. */
+static void
+weigh_localities(struct lb_config *config, const ProtobufCMessage *outer)
+{
+	const Subset *s = (const void *)outer;
+
+	if (outer->descriptor == &MESSAGE_OF(wrr_locality__v3__wrr_locality))
+		config->weighted_localities = true;
+	else if (s->n_subset_selectors)
+		config->weighted_localities &= s->locality_weight_aware;
+}
+
 /* The first policy of the list that we know; wrr_locality and subset have lists of their own. */
 static int
 choose_from_list(const struct lb_policy **out, struct lb_config *config, struct arena *a,
@@ -79,21 +91,17 @@ choose_from_list(const struct lb_policy **out, struct lb_config *config, struct 
 {
 	const ProtobufCMessage *m = lb_first_policy(list, a);
 	const Policies *inner = NULL;
-	bool weighs = false;
 	int rc;
 
 	if (m == NULL)
 		return err_set(err, "load_balancing_policy: none of its policies is supported");
-	if (m->descriptor == &MESSAGE_OF(wrr_locality__v3__wrr_locality)) {
+	if (m->descriptor == &MESSAGE_OF(wrr_locality__v3__wrr_locality))
 		inner = ((const WrrLocality *)m)->endpoint_picking_policy;
-		weighs = true;
-	} else if (m->descriptor == &MESSAGE_OF(subset__v3__subset)) {
+	else if (m->descriptor == &MESSAGE_OF(subset__v3__subset))
 		inner = ((const Subset *)m)->subset_lb_policy;
-		weighs = ((const Subset *)m)->locality_weight_aware;
-	}
 	if (inner) {
 		rc = choose_from_list(out, config, a, inner, err);
-		config->weighted_localities |= weighs;
+		weigh_localities(config, m);
 		return rc;
 	}
 	for (size_t k = 0; k < ARRAY_LEN(rows); k++) {

@@ -15,6 +15,7 @@
 
 struct criteria;
 struct headers;
+struct locality_weights;
 struct zone;
 
 /* What a request tells the balancer.  Zero is fine. */
@@ -51,6 +52,7 @@ struct lb_config {
 	uint64_t slow_start_ms;       /* round_robin, least_request; 0 = off */
 	double slow_start_aggression, slow_start_least; /* least: percent of the weight */
 	bool weighted_localities;     /* localities by their weights */
+	const struct locality_weights *scaled; /* of a subset, borrowed; NULL: as discovery says */
 	uint64_t ring_min, ring_max;  /* ring_hash: points */
 	bool murmur;                  /* ring_hash: MURMUR_HASH_2, not XX_HASH */
 	uint64_t table_size;          /* maglev */

@@ -6,6 +6,7 @@
 #include "lib/upstream/cluster.h"
 #include "lib/upstream/criteria.h"
 #include "lib/upstream/host_set.h"
+#include "lib/upstream/locality_weights.h"
 
 #define MOST_VALUES 16 /* of a list, with list_as_any */
 
@@ -14,6 +15,8 @@ typedef Google__Protobuf__Value Value;
 struct subset {
 	struct str key;		  /* owned; of the default one empty */
 	VEC(struct host *) hosts; /* borrowed, in the order of the cluster */
+	struct locality_weights weights; /* with scale_locality_weight */
+	struct lb_config lb;             /* then: the cluster's, with them */
 	struct host_set *set;
 };
 
@@ -102,9 +105,16 @@ static void
 make_set(struct subsets *s, struct subset *x)
 {
 	struct cluster *c = s->cluster;
+	uint32_t n = (uint32_t)x->hosts.len;
+	const struct lb_config *lb = &c->lb;
 
-	x->set =
-	    host_set_new(c->loop, x->hosts.at, (uint32_t)x->hosts.len, c->policy, &c->lb, c->stats);
+	if (s->config->scale_weights && lb->weighted_localities) {
+		locality_weights_make(&x->weights, c->hosts, c->hosts_n, x->hosts.at, n);
+		x->lb = *lb;
+		x->lb.scaled = &x->weights;
+		lb = &x->lb;
+	}
+	x->set = host_set_new(c->loop, x->hosts.at, n, c->policy, lb, c->stats);
 }
 
 static bool
@@ -160,6 +170,7 @@ static void
 subset_fini(struct subset *x)
 {
 	host_set_free(&x->set);
+	locality_weights_fini(&x->weights);
 	vec_fini(&x->hosts);
 	mem_free((void *)(uintptr_t)x->key.p);
 }

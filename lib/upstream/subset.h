@@ -46,7 +46,7 @@ struct subset_config {
 	size_t n;
 	enum subset_fallback fallback;
 	const struct criteria *default_subset; /* NULL: every host is in it */
-	bool panic_mode_any, list_as_any, fallback_list;
+	bool panic_mode_any, list_as_any, fallback_list, scale_weights;
 };
 
 /* msg: envoy.config.cluster.v3.Cluster, borrowed.  NULL: it has no subsets. */

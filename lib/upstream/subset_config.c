@@ -80,6 +80,7 @@ read_selectors(struct subset_config *c, Selector *const *at, size_t n, struct ar
 		(c)->default_subset = criteria_build((m)->default_subset, &(c)->arena);            \
 		(c)->panic_mode_any = (m)->panic_mode_any;                                         \
 		(c)->list_as_any = (m)->list_as_any;                                               \
+		(c)->scale_weights = (m)->scale_locality_weight;                                   \
 		(c)->fallback_list = (m)->metadata_fallback_policy != 0;                           \
 	} while (0)
 

@@ -7,6 +7,7 @@
 #include "lib/event/loop.h"
 #include "lib/upstream/cluster.h"
 #include "lib/upstream/lb.h"
+#include "lib/upstream/locality_weights.h"
 
 /* What a host gets of one: of all weights together, or of its locality's part of all localities. */
 static void
@@ -26,12 +27,12 @@ struct place {
 };
 
 static struct place *
-place_of(struct place *places, uint32_t *n, const struct host *h)
+place_of(const struct hashing *g, struct place *places, uint32_t *n, const struct host *h)
 {
 	for (uint32_t i = 0; i < *n; i++)
 		if (places[i].locality == h->locality)
 			return &places[i];
-	places[*n] = (struct place){h->locality, h->locality_weight, 0};
+	places[*n] = (struct place){h->locality, locality_weight_of(g->config->scaled, h), 0};
 	return &places[(*n)++];
 }
 
@@ -44,11 +45,11 @@ share_out_by_locality(struct hashing *g)
 	double sum = 0;
 
 	for (uint32_t i = 0; i < g->n; i++)
-		place_of(places, &n, g->hosts[i])->hosts += g->hosts[i]->weight;
+		place_of(g, places, &n, g->hosts[i])->hosts += g->hosts[i]->weight;
 	for (uint32_t i = 0; i < n; i++)
 		sum += places[i].weight;
 	for (uint32_t i = 0; i < g->n && sum > 0; i++) {
-		const struct place *p = place_of(places, &n, g->hosts[i]);
+		const struct place *p = place_of(g, places, &n, g->hosts[i]);
 
 		g->weights[i] = p->weight / sum * g->hosts[i]->weight / p->hosts;
 	}

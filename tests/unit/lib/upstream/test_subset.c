@@ -8,6 +8,7 @@
 
 #include "lib/base/clock.h"
 #include "lib/upstream/criteria.h"
+#include "lib/upstream/locality_weights.h"
 #include "shm/lane.h"
 #include "tests/unit/lib/upstream/cluster_yaml.h"
 
@@ -200,6 +201,105 @@ one_host_is_enough_where_that_is_said(void **state)
 	cluster_end(*state, &c);
 }
 
+/* Of locality a one host of two is v1, of locality b both are: a0 v1, a1 v2, b0 v1, b1 v1. */
+static struct cluster *
+cluster_of_two_localities(struct loop *l, const char *fields)
+{
+	static const char *const names[] = {"a", "b"};
+	struct strb text = {0};
+	struct cluster *c;
+
+	strb_printf(&text, "%s\nload_assignment:\n  cluster_name: api\n  endpoints:\n", fields);
+	for (unsigned i = 0; i < 2; i++) {
+		strb_printf(&text,
+		    "  - locality: {zone: %s}\n    load_balancing_weight: 10\n    lb_endpoints:\n",
+		    names[i]);
+		for (unsigned k = 0; k < 2; k++)
+			strb_printf(&text,
+			    "    - {metadata: {filter_metadata: {envoy.lb: {version: %s}}}, endpoint: "
+			    "{address: {socket_address: {address: 127.0.0.1, port_value: %u}}}}\n",
+			    i == 0 && k == 1 ? "v2" : "v1", 80 + i * 2 + k);
+	}
+	c = cluster_from_yaml(l, strb_z(&text));
+	strb_fini(&text);
+	return c;
+}
+
+#define WEIGHTED(policy)                                                                           \
+	"lb_policy: " policy "\ncommon_lb_config: {locality_weighted_lb_config: {}}\n"
+#define EXTENSION(more, localities)                                                                \
+	"load_balancing_policy: {policies: [{typed_extension_config: {name: subset, "              \
+	"typed_config: {\"@type\": type.googleapis.com/"                                           \
+	"envoy.extensions.load_balancing_policies.subset.v3.Subset, "                              \
+	"subset_selectors: [{keys: [version]}], " more                                             \
+	" subset_lb_policy: {policies: [{typed_extension_config: {name: rr, typed_config: "        \
+	"{\"@type\": type.googleapis.com/"                                                         \
+	"envoy.extensions.load_balancing_policies.round_robin.v3.RoundRobin" localities            \
+	"}}}]}}}}]}"
+#define SUBSETS(more) "lb_subset_config: {subset_selectors: [{keys: [version]}]" more "}"
+
+static void
+localities_weigh_as_much_as_the_subset_has_of_them(void **state)
+{
+	static const struct {
+		const char *fields;
+		unsigned a; /* of 6000 picks of v1 */
+	} rows[] = {
+	    {WEIGHTED("ROUND_ROBIN") SUBSETS(""), 2000},
+	    {WEIGHTED("ROUND_ROBIN") SUBSETS(", locality_weight_aware: true"), 3000},
+	    {WEIGHTED("ROUND_ROBIN")
+	            SUBSETS(", locality_weight_aware: true, scale_locality_weight: true"),
+		2000},
+	    {WEIGHTED("MAGLEV") SUBSETS(", locality_weight_aware: true"), 3000},
+	    {WEIGHTED("MAGLEV")
+	            SUBSETS(", locality_weight_aware: true, scale_locality_weight: true"),
+		2000},
+	    {EXTENSION("", ", locality_lb_config: {locality_weighted_lb_config: {}}"), 2000},
+	    {EXTENSION("locality_weight_aware: true,", ""), 2000},
+	    {EXTENSION("locality_weight_aware: true,",
+	         ", locality_lb_config: {locality_weighted_lb_config: {}}"),
+		3000},
+	    {EXTENSION("locality_weight_aware: true, scale_locality_weight: true,",
+	         ", locality_lb_config: {locality_weighted_lb_config: {}}"),
+		2000},
+	};
+
+	for (size_t r = 0; r < ARRAY_LEN(rows); r++) {
+		struct cluster *c = cluster_of_two_localities(*state, rows[r].fields);
+		struct lb_context ctx = {0};
+		unsigned got[4] = {0};
+		struct arena a;
+
+		arena_init(&a);
+		ctx.criteria = criteria_of(&a, ASK("version", "v1"));
+		for (unsigned i = 0; i < 6000; i++)
+			got[cluster_pick(c, &ctx)->index]++;
+		arena_fini(&a);
+		assert_int_equal(got[1], 0);
+		assert_in_range(got[0], rows[r].a - 200, rows[r].a + 200);
+		cluster_end(*state, &c);
+	}
+}
+
+/* A part of a host is rounded: 3 × 1/2 is 2. */
+static void
+scaled_weights_are_whole(void **state)
+{
+	struct cluster *c = cluster_of_two_localities(*state,
+	    WEIGHTED("ROUND_ROBIN") SUBSETS(", locality_weight_aware: true"));
+	struct host *some[] = {c->hosts[0], c->hosts[2]};
+	struct locality_weights w = {0};
+
+	for (uint32_t i = 0; i < 4; i++)
+		c->hosts[i]->locality_weight = i < 2 ? 3 : 1;
+	locality_weights_make(&w, c->hosts, 4, some, 2);
+	assert_int_equal(locality_weight_of(&w, c->hosts[0]), 2);
+	assert_int_equal(locality_weight_of(&w, c->hosts[2]), 1);
+	assert_int_equal(locality_weight_of(NULL, c->hosts[0]), 3);
+	locality_weights_fini(&w);
+	cluster_end(*state, &c);
+}
+
 int
 main(void)
 {
@@ -214,6 +314,9 @@ main(void)
 		in_panic_mode_anybody_is_better_than_nobody, setup, teardown),
 	    cmocka_unit_test_setup_teardown(verdicts_count_within_a_subset, setup, teardown),
 	    cmocka_unit_test_setup_teardown(the_extension_says_the_same, setup, teardown),
+	    cmocka_unit_test_setup_teardown(
+		localities_weigh_as_much_as_the_subset_has_of_them, setup, teardown),
+	    cmocka_unit_test_setup_teardown(scaled_weights_are_whole, setup, teardown),
 	    cmocka_unit_test_setup_teardown(one_host_is_enough_where_that_is_said, setup, teardown),
 	};
 
