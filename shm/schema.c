@@ -11,6 +11,7 @@
 #define KIND_gauge_own STAT_GAUGE, ROW_OWN
 #define KIND_gauge_any STAT_GAUGE, ROW_ANY
 #define KIND_lazy_gauge_own STAT_GAUGE, ROW_OWN | ROW_LAZY
+#define KIND_lazy_gauge_most STAT_GAUGE, ROW_OWN | ROW_LAZY | ROW_ANY
 #define KIND_histogram STAT_HISTOGRAM, 0
 #define KIND_lazy_histogram STAT_HISTOGRAM, ROW_LAZY
 #define KIND_codes STAT_CODES, ROW_LAZY
@@ -25,6 +26,7 @@
 #define PLACE_gauge_own(m) offsetof(struct STATS, m)
 #define PLACE_gauge_any(m) offsetof(struct STATS, m)
 #define PLACE_lazy_gauge_own(m) offsetof(struct STATS, m)
+#define PLACE_lazy_gauge_most(m) offsetof(struct STATS, m)
 #define PLACE_histogram(m) offsetof(struct STATS, m)
 #define PLACE_lazy_histogram(m) offsetof(struct STATS, m)
 #define PLACE_codes(m) offsetof(struct STATS, m)

@@ -44,6 +44,8 @@ kind_of(const struct schema_row *r)
 	case STAT_COUNTER:
 		return "counter";
 	case STAT_GAUGE:
+		if ((r->flags & ROW_OWN) && (r->flags & ROW_ANY))
+			return "gauge, of the serving generation, the largest of its processes";
 		if (r->flags & ROW_OWN)
 			return "gauge, of the serving generation";
 		return r->flags & ROW_ANY ? "gauge, 1 when any process says so" : "gauge";

@@ -161,6 +161,23 @@ on_look(void *arg)
 		timer_set(c->loop, &c->look, LOOK_MS);
 }
 
+/* What an earlier cluster of the name said of a table that this one has not. */
+static void
+forget_tables(struct cluster_stats *s, const struct lb_policy *policy)
+{
+	struct stat_gauge *const rings[] = {&s->ring_hash_lb_size,
+	    &s->ring_hash_lb_min_hashes_per_host, &s->ring_hash_lb_max_hashes_per_host};
+	struct stat_gauge *const maglevs[] = {
+	    &s->maglev_lb_min_entries_per_host, &s->maglev_lb_max_entries_per_host};
+
+	for (size_t i = 0; i < ARRAY_LEN(rings); i++)
+		if (policy != &lb_ring_hash && rings[i]->raw)
+			stat_set(rings[i], 0);
+	for (size_t i = 0; i < ARRAY_LEN(maglevs); i++)
+		if (policy != &lb_maglev && maglevs[i]->raw)
+			stat_set(maglevs[i], 0);
+}
+
 int
 cluster_build(struct cluster **out, const void *cluster_msg, struct loop *l, struct err *err)
 {
@@ -181,6 +198,7 @@ cluster_build(struct cluster **out, const void *cluster_msg, struct loop *l, str
 		cluster_free(c);
 		return err_in(err, "cluster '%s'", msg->name);
 	}
+	forget_tables(c->stats, c->policy);
 	*out = c;
 	return 0;
 }

@@ -173,6 +173,19 @@ build_groups(struct host_set *s)
 	}
 }
 
+/* Of the priority that was built last, as in Envoy: of its hosts that get its load. */
+static void
+report_tables(struct host_set *s)
+{
+	for (unsigned i = 0; i < s->priorities_n && s->policy->report; i++) {
+		const struct group *g =
+		    &s->priorities[i].groups[s->loads[i].panic ? GROUP_ALL : GROUP_HEALTHY];
+
+		if (g->lb)
+			s->policy->report(g->lb, s->stats);
+	}
+}
+
 static void
 note_slow_starts(struct host_set *s)
 {
@@ -205,6 +218,7 @@ rebuild(struct host_set *s)
 	make_plan(s);
 	fill_groups(s);
 	build_groups(s);
+	report_tables(s);
 	note_slow_starts(s);
 }
 

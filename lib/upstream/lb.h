@@ -13,6 +13,7 @@
 #include "lib/base/err.h"
 #include "lib/upstream/host.h"
 
+struct cluster_stats;
 struct criteria;
 struct headers;
 struct locality_weights;
@@ -72,6 +73,8 @@ struct lb_policy {
 	void *(*build)(struct host *const *hosts, uint32_t n, const struct lb_config *config);
 	struct host *(*pick)(void *self, const struct lb_context *ctx);
 	void (*free)(void *self);
+	/* NULL: nothing to say.  What its table is like, for the cluster's gauges. */
+	void (*report)(const void *self, struct cluster_stats *stats);
 };
 
 #define LB(id, policy, message) extern const struct lb_policy lb_##id;

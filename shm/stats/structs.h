@@ -14,6 +14,7 @@
 #define STAT_CELL_gauge_own(m) struct stat_gauge m;
 #define STAT_CELL_gauge_any(m) struct stat_gauge m;
 #define STAT_CELL_lazy_gauge_own(m) struct stat_gauge m;
+#define STAT_CELL_lazy_gauge_most(m) struct stat_gauge m;
 #define STAT_CELL_histogram(m) struct stat_histogram m;
 #define STAT_CELL_lazy_histogram(m) struct stat_histogram m;
 #define STAT_CELL_codes(m) struct stat_codes m;
@@ -100,6 +101,7 @@ struct access_log_stats {
 #define STAT_TEXT_gauge_own(m)
 #define STAT_TEXT_gauge_any(m)
 #define STAT_TEXT_lazy_gauge_own(m)
+#define STAT_TEXT_lazy_gauge_most(m)
 #define STAT_TEXT_histogram(m)
 #define STAT_TEXT_lazy_histogram(m)
 #define STAT_TEXT_codes(m)

@@ -18,6 +18,7 @@ struct maglev {
 	struct hashing group;
 	uint32_t *table; /* owned; index of the host in the group */
 	uint64_t size;
+	uint64_t least, most; /* entries of a host */
 };
 
 struct turn {
@@ -25,6 +26,7 @@ struct turn {
 	uint64_t at, skip; /* the slot that it asks for next */
 	double weight, target;
 	uint32_t host;
+	uint64_t entries;
 };
 
 static int
@@ -63,6 +65,7 @@ take_slot(struct maglev *m, struct turn *t)
 	m->table[t->at] = t->host;
 	t->at = (t->at + t->skip) % m->size;
 	t->target += m->group.most;
+	t->entries++;
 }
 
 static void
@@ -81,6 +84,16 @@ fill(struct maglev *m, struct turn *turns)
 	}
 }
 
+static void
+count_entries(struct maglev *m, const struct turn *turns)
+{
+	m->least = m->size;
+	for (uint32_t i = 0; i < m->group.n; i++) {
+		m->least = turns[i].entries < m->least ? turns[i].entries : m->least;
+		m->most = turns[i].entries > m->most ? turns[i].entries : m->most;
+	}
+}
+
 static void *
 build(struct host *const *hosts, uint32_t n, const struct lb_config *config)
 {
@@ -94,6 +107,7 @@ build(struct host *const *hosts, uint32_t n, const struct lb_config *config)
 		m->table[i] = NOBODY;
 	turns = turns_new(m);
 	fill(m, turns);
+	count_entries(m, turns);
 	for (uint32_t i = 0; i < n; i++)
 		mem_free((void *)turns[i].key.p);
 	mem_free(turns);
@@ -122,10 +136,20 @@ release(void *self)
 	mem_free(m);
 }
 
+static void
+report(const void *self, struct cluster_stats *stats)
+{
+	const struct maglev *m = self;
+
+	stat_set(&stats->maglev_lb_min_entries_per_host, (int64_t)m->least);
+	stat_set(&stats->maglev_lb_max_entries_per_host, (int64_t)m->most);
+}
+
 const struct lb_policy lb_maglev = {
     .name = "maglev",
     .by_hash = true,
     .build = build,
     .pick = pick,
     .free = release,
+    .report = report,
 };

@@ -23,6 +23,8 @@ struct ring {
 	struct hashing group;
 	struct point *points; /* owned; by hash */
 	uint64_t n;
+	uint64_t size;        /* as it was wanted: n is rounded up */
+	uint64_t least, most; /* points of a host */
 };
 
 static int
@@ -56,6 +58,7 @@ point_hash(const struct ring *r, struct str key)
 static void
 add_points(struct ring *r, uint32_t host, double target, struct strb *key)
 {
+	uint64_t before = r->n, added;
 	size_t n;
 
 	key->n = 0;
@@ -67,6 +70,9 @@ add_points(struct ring *r, uint32_t host, double target, struct strb *key)
 		strb_printf(key, "%llu", (unsigned long long)i);
 		r->points[r->n++] = (struct point){point_hash(r, strb_str(key)), host};
 	}
+	added = r->n - before;
+	r->least = added < r->least ? added : r->least;
+	r->most = added > r->most ? added : r->most;
 }
 
 static void *
@@ -78,8 +84,9 @@ build(struct host *const *hosts, uint32_t n, const struct lb_config *config)
 
 	hashing_init(&r->group, hosts, n, config);
 	scale = scale_of(&r->group);
+	r->size = r->least = (uint64_t)ceil(scale);
 	/* One more for each host: sums of shares are rounded. */
-	r->points = mem_array(struct point, (size_t)ceil(scale) + n);
+	r->points = mem_array(struct point, r->size + n);
 	for (uint32_t i = 0; i < n; i++) {
 		target += scale * r->group.weights[i];
 		add_points(r, i, target, &key);
@@ -125,10 +132,21 @@ release(void *self)
 	mem_free(r);
 }
 
+static void
+report(const void *self, struct cluster_stats *stats)
+{
+	const struct ring *r = self;
+
+	stat_set(&stats->ring_hash_lb_size, (int64_t)r->size);
+	stat_set(&stats->ring_hash_lb_min_hashes_per_host, (int64_t)r->least);
+	stat_set(&stats->ring_hash_lb_max_hashes_per_host, (int64_t)r->most);
+}
+
 const struct lb_policy lb_ring_hash = {
     .name = "ring_hash",
     .by_hash = true,
     .build = build,
     .pick = pick,
     .free = release,
+    .report = report,
 };

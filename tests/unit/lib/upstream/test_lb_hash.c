@@ -118,6 +118,23 @@ plain_ring_pick(const struct plain_ring *r, uint64_t hash)
 }
 
 static void
+expect_ring_gauges(const struct cluster *c, const struct plain_ring *r, unsigned hosts)
+{
+	uint64_t got[16] = {0}, least = UINT64_MAX, most = 0;
+
+	for (unsigned i = 0; i < r->n; i++)
+		got[r->at[i].host]++;
+	for (unsigned i = 0; i < hosts; i++) {
+		least = got[i] < least ? got[i] : least;
+		most = got[i] > most ? got[i] : most;
+	}
+	/* what was asked for; sums of shares may round one point up */
+	assert_in_range(stat_gauge_value(c->stats->ring_hash_lb_size.raw), r->n - 1, r->n);
+	assert_int_equal(stat_gauge_value(c->stats->ring_hash_lb_min_hashes_per_host.raw), least);
+	assert_int_equal(stat_gauge_value(c->stats->ring_hash_lb_max_hashes_per_host.raw), most);
+}
+
+static void
 expect_ring(struct loop *l, const char *fields, unsigned hosts, const unsigned *weights,
     unsigned least, double most, bool murmur)
 {
@@ -125,6 +142,7 @@ expect_ring(struct loop *l, const char *fields, unsigned hosts, const unsigned *
 	struct cluster *c = cluster_with(l, fields, hosts, weights);
 
 	plain_ring(&r, hosts, weights, least, most, murmur);
+	expect_ring_gauges(c, &r, hosts);
 	for (unsigned i = 0; i < r.n; i += r.n / 500 + 1) {
 		assert_int_equal(pick(c, r.at[i].hash, 0), plain_ring_pick(&r, r.at[i].hash));
 		assert_int_equal(
@@ -231,6 +249,21 @@ plain_maglev(uint32_t *table, uint64_t size, unsigned hosts, const unsigned *wei
 }
 
 static void
+expect_maglev_gauges(const struct cluster *c, const uint32_t *table, uint64_t size, unsigned hosts)
+{
+	uint64_t got[16] = {0}, least = UINT64_MAX, most = 0;
+
+	for (uint64_t i = 0; i < size; i++)
+		got[table[i]]++;
+	for (unsigned i = 0; i < hosts; i++) {
+		least = got[i] < least ? got[i] : least;
+		most = got[i] > most ? got[i] : most;
+	}
+	assert_int_equal(stat_gauge_value(c->stats->maglev_lb_min_entries_per_host.raw), least);
+	assert_int_equal(stat_gauge_value(c->stats->maglev_lb_max_entries_per_host.raw), most);
+}
+
+static void
 expect_maglev(
     struct loop *l, const char *fields, uint64_t size, unsigned hosts, const unsigned *weights)
 {
@@ -238,6 +271,7 @@ expect_maglev(
 	struct cluster *c = cluster_with(l, fields, hosts, weights);
 
 	plain_maglev(table, size, hosts, weights);
+	expect_maglev_gauges(c, table, size, hosts);
 	for (uint64_t i = 0; i < size; i++)
 		assert_int_equal(pick(c, i + size * 1000, 0), table[i]);
 	for (unsigned i = 1; i < 20; i++) {
