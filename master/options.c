@@ -157,14 +157,6 @@ set_format(const struct setting *s, struct err *err)
 }
 
 static int
-show_hot_restart_version(const struct setting *s, struct err *err)
-{
-	fprintf(s->out, "%s\n", HANDOVER_VERSION);
-	s->o->done = true;
-	return 0;
-}
-
-static int
 show_version(const struct setting *s, struct err *err)
 {
 	fprintf(s->out, "baton version: %s\n", BATON_VERSION);
@@ -410,15 +402,8 @@ check_together(struct options *o, struct err *err)
 		return err_set(err, "--concurrency: more than 1024 workers");
 	if (o->settings.config_path == NULL && o->settings.config_yaml == NULL)
 		return err_set(err, "no configuration: give --config-path or --config-yaml");
-	if (o->settings.hot_restart_disabled && o->settings.restart_epoch > 0)
-		return err_set(err, "--restart-epoch %u and --disable-hot-restart exclude each other",
-		    o->settings.restart_epoch);
-	if (o->settings.hot_restart_disabled)
-		o->settings.hot_restart_version = "disabled"; /* as Envoy says then */
 	if (o->dynamic_base_id && o->settings.restart_epoch > 0)
 		return err_set(err, "--use-dynamic-base-id is for epoch 0 only");
-	if (o->dynamic_base_id && o->settings.base_id)
-		return err_set(err, "--use-dynamic-base-id and --base-id exclude each other");
 	return 0;
 }
 
@@ -454,6 +439,13 @@ options_parse(struct options *o, int argc, char **argv, FILE *out, struct err *e
 	mem_free(seen);
 	if (bad || o->done)
 		return bad;
+	if (o->settings.hot_restart_disabled)
+		o->settings.hot_restart_version = "disabled"; /* as Envoy says then */
+	if (o->show_hot_restart_version) {
+		fprintf(out, "%s\n", o->settings.hot_restart_version);
+		o->done = true;
+		return 0;
+	}
 	return check_together(o, err);
 }
 

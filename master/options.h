@@ -30,7 +30,7 @@ extern const size_t option_count;
 
 struct options {
 	struct settings settings; /* what all processes see */
-	bool dynamic_base_id, no_parent_is_fine, epoch_auto;
+	bool dynamic_base_id, no_parent_is_fine, epoch_auto, show_hot_restart_version;
 	const char *base_id_path;
 	bool done; /* --help, --version: printed, end with 0 */
 	char none; /* target of rows without a member */

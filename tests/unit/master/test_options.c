@@ -105,10 +105,8 @@ errors_are_clear(void **state)
 	    {"-c x --component-log-level main", "NAME:LEVEL"},
 	    {"-c x --log-format %Q", "%Q"},
 	    {"-c x --print-config=1", "takes no value"},
-	    {"-c x --restart-epoch 1 --disable-hot-restart", "exclude each other"},
 	    {"-c x --restart-epoch 1 --use-dynamic-base-id", "epoch 0 only"},
 	    {"-c x --restart-epoch soon", "neither a number nor auto"},
-	    {"-c x --base-id 1 --use-dynamic-base-id", "exclude"},
 	    {"-c x --confg-path y", "did you mean --config-path?"},
 	    {"-c x --drain-time 3", "did you mean --drain-time-s?"},
 	    {"-c x --drain-deadline h1", "--drain-deadline: 'h1' is not KIND=S"},
@@ -193,8 +191,30 @@ help_and_versions_are_printed_and_nothing_else_is_needed(void **state)
 	assert_int_equal(parse(&o, &err, "--hot-restart-version", printed, sizeof(printed)), 0);
 	assert_string_equal(printed, "1.0\n");
 	options_fini(&o);
+	assert_int_equal(
+	    parse(&o, &err, "--hot-restart-version --disable-hot-restart", printed, sizeof(printed)), 0);
+	assert_string_equal(printed, "disabled\n");
+	options_fini(&o);
 	assert_int_equal(parse(&o, &err, "--version", printed, sizeof(printed)), 0);
 	assert_non_null(strstr(printed, "baton version: "));
+	options_fini(&o);
+}
+
+/* Envoy takes these together; so do scripts. */
+static void
+some_options_make_others_mute(void **state)
+{
+	char printed[64];
+	struct options o;
+	struct err err;
+
+	assert_int_equal(
+	    parse(&o, &err, "-c x --use-dynamic-base-id --base-id 7", printed, sizeof(printed)), 0);
+	assert_true(o.dynamic_base_id);
+	options_fini(&o);
+	assert_int_equal(parse(&o, &err, "-c x --disable-hot-restart --restart-epoch 2", printed,
+			     sizeof(printed)), 0);
+	assert_string_equal(o.settings.hot_restart_version, "disabled");
 	options_fini(&o);
 }
 
@@ -221,6 +241,7 @@ main(void)
 	    cmocka_unit_test(forms_of_giving_a_value_are_the_same),
 	    cmocka_unit_test(a_kind_without_a_deadline_has_that_of_its_generation),
 	    cmocka_unit_test(help_and_versions_are_printed_and_nothing_else_is_needed),
+	    cmocka_unit_test(some_options_make_others_mute),
 	    cmocka_unit_test(cpu_quotas_are_rounded_up),
 	};
 
