@@ -12,6 +12,7 @@
 #include "master/control.h"
 #include "master/log_fds.h"
 #include "master/master_private.h"
+#include "master/predecessor.h"
 #include "master/sockets.h"
 #include "master/successor.h"
 
@@ -187,16 +188,23 @@ on_reload_ended(struct master *m, struct child *c, struct message_view *v)
 	supervisor_reload_ended(m, status == 0, message_get_s(v));
 }
 
+/* What is held at the beginning is told at once: a restart is just done, and somebody looks. */
 static void
 on_holding(struct master *m, struct child *c, struct message_view *v)
 {
+	uint64_t before = 0, now = 0;
 	struct str who;
 
-	for (unsigned k = 0; k < DRAIN_KINDS; k++)
+	for (unsigned k = 0; k < DRAIN_KINDS; k++) {
+		before += c->holding[k];
 		c->holding[k] = message_get_u(v);
+		now += c->holding[k];
+	}
 	who = message_get_s(v);
 	mem_free(c->who);
 	c->who = who.n ? mem_strndup(who.p, who.n) : NULL;
+	if (before == 0 && now)
+		predecessor_report(m);
 }
 
 static void
