@@ -317,6 +317,21 @@ members_initialised(struct members *m, struct member_cluster *c)
 	members_let_go(m, c);
 }
 
+/* The proxies of all zones are one priority: who stands where is all that is asked of them. */
+static int
+check_siblings(const struct members *m, const struct member_cluster *c, const struct assignment *a,
+    struct err *err)
+{
+	if (m->local_cluster.n == 0 || !str_eq(m->local_cluster, c->name))
+		return 0;
+	for (size_t i = 0; i < a->list.len; i++)
+		if (a->list.at[i].priority > 0)
+			return err_set(err,
+			    "endpoints: all members of the local cluster must be of priority 0, not %u",
+			    a->list.at[i].priority);
+	return 0;
+}
+
 int
 members_replace(struct members *m, struct member_cluster *c, const Assignment *message, struct err *err)
 {
@@ -324,7 +339,7 @@ members_replace(struct members *m, struct member_cluster *c, const Assignment *m
 
 	if (assignment_read(&a, message, err) < 0)
 		return -1;
-	if (members_make_blocks(m, c, &a, err) < 0) {
+	if (check_siblings(m, c, &a, err) < 0 || members_make_blocks(m, c, &a, err) < 0) {
 		assignment_fini(&a);
 		return -1;
 	}
@@ -430,6 +445,8 @@ members_fini(struct members *m)
 	arena_fini(&m->arena);
 	if (m->own_zone.n)
 		members_disown(&m->own_zone);
+	if (m->local_cluster.n)
+		members_disown(&m->local_cluster);
 }
 
 /* ---- for all */

@@ -134,7 +134,7 @@ struct members_retired {
 struct members {
 	uint64_t serial; /* of the last record of any cluster */
 	struct segment *segment; /* where blocks are made; borrowed */
-	struct str own_zone;     /* of the node, owned; or empty */
+	struct str own_zone, local_cluster; /* of the node, of the cluster manager; owned, or empty */
 	VEC(struct member_cluster *) clusters;
 	struct map by_name;
 	VEC(struct members_observer) observers;

@@ -191,20 +191,23 @@ prepare_cluster(struct members *m, const struct store_cluster *s, struct err *er
 	return 0;
 }
 
-/* It cannot change without a hot restart. */
+/* Neither can change without a hot restart. */
 static void
-find_own_zone(struct members *m, const struct store *s)
+find_own_place(struct members *m, const struct store *s)
 {
 	const Envoy__Config__Core__V3__Node *n = s->bootstrap->node;
+	const Envoy__Config__Bootstrap__V3__ClusterManager *cm = s->bootstrap->cluster_manager;
 
 	if (m->own_zone.n == 0 && n && n->locality && n->locality->zone[0])
 		m->own_zone = members_own(str_of(n->locality->zone));
+	if (m->local_cluster.n == 0 && cm && cm->local_cluster_name[0])
+		m->local_cluster = members_own(str_of(cm->local_cluster_name));
 }
 
 int
 members_prepare(struct members *m, struct store *next, struct err *err)
 {
-	find_own_zone(m, next);
+	find_own_place(m, next);
 	for (size_t i = 0; i < next->clusters.len; i++) {
 		const struct store_cluster *s = &next->clusters.at[i];
 

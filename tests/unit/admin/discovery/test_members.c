@@ -131,7 +131,10 @@ teardown(void **state)
 static struct conf *
 parse(const char *clusters)
 {
-	char *text = mem_printf("static_resources: {clusters: [%s]}", clusters);
+	char *text = mem_printf(
+	    "node: {locality: {zone: here}}\ncluster_manager: {local_cluster_name: %s}\n"
+	    "static_resources: {clusters: [%s]}",
+	    strstr(clusters, "{name: siblings,") ? "siblings" : "''", clusters);
 	struct conf_source src = {.inline_yaml = text};
 	struct strb out = {0};
 	struct conf *conf;
@@ -289,6 +292,60 @@ a_source_replaces_all_members(void **state)
 	assert_int_equal(stat_gauge_value(c->stats->max_host_weight.raw), 2);
 }
 
+static bool
+counts_zone(struct stage *s, const char *prefix)
+{
+	return map_getz(&s->m.segment->index[SCOPE_cluster_codes], prefix) != NULL;
+}
+
+#define IN_ZONE(zone, address) "{locality: {zone: " zone "}, lb_endpoints: [" AT(address) "]}"
+#define CLUSTER_OF_ZONES(name, zones)                                                              \
+	"{name: " name ", load_assignment: {cluster_name: " name ", endpoints: [" zones "]}}"
+
+static void
+responses_can_be_counted_by_zone_from_its_first_member_to_the_end(void **state)
+{
+	struct stage *s = *state;
+
+	reload(s, CLUSTER_OF_ZONES("api", IN_ZONE("here", "10.0.0.1")), false);
+	assert_true(counts_zone(s, "cluster.api.zone.here.here."));
+	assert_false(counts_zone(s, "cluster.api.zone.here.there."));
+	reload(s,
+	    CLUSTER_OF_ZONES("api", IN_ZONE("here", "10.0.0.1") "," IN_ZONE("there", "10.0.0.2")),
+	    false);
+	assert_true(counts_zone(s, "cluster.api.zone.here.there."));
+	reload(s, CLUSTER_OF_ZONES("api", IN_ZONE("here", "10.0.0.1")), false);
+	assert_true(counts_zone(s, "cluster.api.zone.here.there.")); /* numbers stay */
+	reload(s,
+	    "{name: api, alt_stat_name: other, load_assignment: {cluster_name: api, endpoints: "
+	    "[" IN_ZONE("here", "10.0.0.1") "]}}",
+	    false);
+	assert_true(counts_zone(s, "cluster.other.zone.here.here."));
+	assert_false(counts_zone(s, "cluster.api.zone.here.here."));
+	reload(s, CLUSTER("siblings", ""), false);
+	assert_false(counts_zone(s, "cluster.other.zone.here.here."));
+	assert_false(counts_zone(s, "cluster.other.zone.here.there."));
+}
+
+static void
+the_local_cluster_has_one_priority(void **state)
+{
+	struct stage *s = *state;
+	struct err err = {""};
+	Envoy__Config__Endpoint__V3__ClusterLoadAssignment *a;
+	struct conf *conf;
+
+	reload(s, CLUSTER("siblings", AT("10.0.0.1")), true);
+	conf = parse("{name: x, load_assignment: {cluster_name: x, endpoints: [{priority: 1, "
+		     "lb_endpoints: [" AT("10.0.0.1") "]}]}}");
+	a = conf_bootstrap(conf)->static_resources->clusters[0]->load_assignment;
+	assert_int_equal(
+	    members_replace(&s->m, members_cluster(&s->m, STR("siblings")), a, &err), -1);
+	assert_string_equal(err.text,
+	    "endpoints: all members of the local cluster must be of priority 0, not 1");
+	conf_free(&conf);
+}
+
 static void
 a_member_that_passes_its_check_outlives_discovery(void **state)
 {
@@ -408,6 +465,9 @@ main(void)
 		a_reload_keeps_members_of_the_same_address, setup, teardown),
 	    cmocka_unit_test_setup_teardown(what_is_dropped_leaves_nothing, setup, teardown),
 	    cmocka_unit_test_setup_teardown(a_source_replaces_all_members, setup, teardown),
+	    cmocka_unit_test_setup_teardown(
+		responses_can_be_counted_by_zone_from_its_first_member_to_the_end, setup, teardown),
+	    cmocka_unit_test_setup_teardown(the_local_cluster_has_one_priority, setup, teardown),
 	    cmocka_unit_test_setup_teardown(
 		a_member_that_passes_its_check_outlives_discovery, setup, teardown),
 	    cmocka_unit_test_setup_teardown(another_admin_reads_the_same_members, setup, teardown),
