@@ -188,6 +188,15 @@ group_fini(struct group *g)
 	*g = (struct group){0};
 }
 
+const struct group_part *
+group_part_of(const struct group *g, const struct host *h)
+{
+	for (uint32_t i = 0; g->plan && i < g->parts_n; i++)
+		if (g->parts[i].n && g->parts[i].hosts[0]->locality == h->locality)
+			return &g->parts[i];
+	return NULL;
+}
+
 struct host *
 group_pick(struct group *g, const struct lb_context *ctx)
 {

@@ -47,6 +47,8 @@ void group_build(struct group *g, const struct lb_policy *policy, const struct l
     const struct locality_counts *localities, const struct zone_plan *plan);
 void group_fini(struct group *g);
 
+/* With zone-aware routing the part that h, a host of the group, belongs to; else NULL. */
+const struct group_part *group_part_of(const struct group *g, const struct host *h);
 struct host *group_pick(struct group *g, const struct lb_context *ctx); /* NULL: nobody */
 
 #endif

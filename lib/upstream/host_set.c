@@ -438,23 +438,41 @@ is_refused(const struct host_set *s, const struct lb_context *ctx, const struct 
 	       (!s->policy->by_hash && was_tried(ctx, h));
 }
 
-/* Any host of the group that was not tried, one that nothing else speaks against first. */
+/* Any of these hosts that was not tried, one that nothing else speaks against first (good). */
 static struct host *
-find_untried(const struct group *g, const struct lb_context *ctx)
+find_untried(struct host *const *hosts, uint32_t n, const struct lb_context *ctx, bool *good)
 {
-	uint32_t start = (uint32_t)rand_below(g->n);
+	uint32_t start = (uint32_t)rand_below(n);
 	struct host *second = NULL;
 
-	for (uint32_t i = 0; i < g->n; i++) {
-		struct host *h = g->hosts[(start + i) % g->n];
+	for (uint32_t i = 0; i < n; i++) {
+		struct host *h = hosts[(start + i) % n];
 
 		if (was_tried(ctx, h))
 			continue;
-		if (ctx->refuses == NULL || !ctx->refuses(ctx->arg, h))
+		*good = ctx->refuses == NULL || !ctx->refuses(ctx->arg, h);
+		if (*good)
 			return h;
 		second = second ? second : h;
 	}
+	*good = false;
 	return second;
+}
+
+/* With zone-aware routing of the locality first that the last pick chose. */
+static struct host *
+find_other(const struct group *g, const struct lb_context *ctx, const struct host *last)
+{
+	const struct group_part *near = group_part_of(g, last);
+	struct host *h = NULL, *far;
+	bool good = false;
+
+	if (near)
+		h = find_untried(near->hosts, near->n, ctx, &good);
+	if (good)
+		return h;
+	far = find_untried(g->hosts, g->n, ctx, &good);
+	return good || h == NULL ? far : h;
 }
 
 static struct host *
@@ -472,7 +490,7 @@ pick_again(struct host_set *s, const struct lb_context *ctx)
 	}
 	if (s->policy->by_hash || !was_tried(ctx, h))
 		return h;
-	other = find_untried(g, ctx);
+	other = find_other(g, ctx, h);
 	return other ? other : h;
 }
 

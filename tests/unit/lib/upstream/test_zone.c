@@ -524,6 +524,30 @@ a_subset_is_planned_for_itself(void **state)
 }
 
 static void
+a_retry_stays_in_the_zone_as_long_as_there_is_somebody(void **state)
+{
+	static const unsigned hosts[] = {3, 5}, siblings[] = {1, 2};
+	struct world w;
+
+	world_begin(&w, *state, "common_lb_config: {zone_aware_lb_config: {min_cluster_size: 1}}",
+	    hosts, siblings, 2);
+	for (unsigned round = 0; round < 50; round++) {
+		struct host *tried[8];
+		struct lb_context ctx = {.tried = tried};
+
+		for (unsigned i = 0; i < 5; i++) {
+			struct host *h = cluster_pick(w.api, &ctx);
+
+			assert_int_equal(zone_of(h), i < 3 ? 0 : 1);
+			for (unsigned k = 0; k < i; k++)
+				assert_ptr_not_equal(h, tried[k]);
+			tried[ctx.tried_len++] = h;
+		}
+	}
+	world_end(&w);
+}
+
+static void
 responses_are_counted_by_zone(void **state)
 {
 	static const unsigned hosts[] = {1, 1}, siblings[] = {1, 1};
@@ -553,6 +577,7 @@ main(void)
 	    T(the_own_zone_can_be_forced),
 	    T(shares_may_go_by_weight),
 	    T(a_subset_is_planned_for_itself),
+	    T(a_retry_stays_in_the_zone_as_long_as_there_is_somebody),
 	    T(responses_are_counted_by_zone),
 	};
 
