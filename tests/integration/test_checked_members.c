@@ -4,16 +4,18 @@
 #include "tests/harness/script.h"
 #include "tests/harness/xds.h"
 
-#define CONF_CHECKED(more)                                                                         \
+#define PANIC(percent) "    common_lb_config: {healthy_panic_threshold: {value: " percent "}"
+#define CONF_CHECKED(more) CONF_MEMBERS(more PANIC("0") "}\n" CHECKS)
+#define CHECKS                                                                                     \
+	"    health_checks:\n"                                                                     \
+	"    - {timeout: 5s, interval: 0.05s, no_traffic_interval: 0.05s, healthy_threshold: 1,"   \
+	" unhealthy_threshold: 1, http_health_check: {path: /health}}\n"
+#define CONF_MEMBERS(more)                                                                         \
 	CONF_ADMIN CONF_LISTENER("", CONF_ROUTE_ALL) CONF_CLUSTERS CONF_CLUSTER(                   \
 	    "plane", CONF_HOST("@HOST0@"), "    http2_protocol_options: {}\n")                     \
 	"  - name: api\n"                                                                          \
 	"    connect_timeout: 1s\n"                                                                \
 	"    type: EDS\n" more                                                                     \
-	"    common_lb_config: {healthy_panic_threshold: {value: 0}}\n"                            \
-	"    health_checks:\n"                                                                     \
-	"    - {timeout: 5s, interval: 0.05s, no_traffic_interval: 0.05s, healthy_threshold: 1,"   \
-	" unhealthy_threshold: 1, http_health_check: {path: /health}}\n"                           \
 	"    eds_cluster_config:\n"                                                                \
 	"      eds_config:\n"                                                                      \
 	"        resource_api_version: V3\n"                                                       \
@@ -171,6 +173,106 @@ checks_go_on_without_a_control_plane(void **state)
 	assert_true(all_reach(&s->sc, "one", 20));
 }
 
+/* ---- what discovery says of their health */
+
+enum eds_health { HEALTHY = 1, UNHEALTHY, DRAINING, TIMEOUT, DEGRADED };
+
+/* ONE and TWO are members, in this state. */
+static void
+say_health(struct stage *s, const char *version, enum eds_health one, enum eds_health two)
+{
+	struct strb response = {0}, assignment = {0}, locality = {0};
+
+	for (unsigned i = ONE; i <= TWO; i++) {
+		struct strb socket = {0}, address = {0}, endpoint = {0}, lb = {0};
+
+		pb_text(&socket, 2, "127.0.0.1");
+		pb_number(&socket, 3, s->sc.host_port[i]);
+		pb_message(&address, 1, &socket);
+		pb_message(&endpoint, 1, &address);
+		pb_message(&lb, 1, &endpoint);
+		pb_number(&lb, 2, i == ONE ? one : two);
+		pb_message(&locality, 2, &lb);
+	}
+	pb_text(&assignment, 1, "api");
+	pb_message(&assignment, 2, &locality);
+	plane_head(&response, version, PLANE_EDS_URL, version);
+	plane_add(&response, PLANE_EDS_URL, &assignment);
+	plane_send(&s->plane, s->asked.stream, &response);
+	plane_wait(&s->plane, &s->asked, version, version);
+	assert_false(s->asked.has_error);
+	strb_fini(&response);
+}
+
+static void
+a_control_plane_says_who_is_well(void **state)
+{
+	static const struct {
+		enum eds_health health;
+		const char *version, *flags;
+	} bad[] = {
+	    {UNHEALTHY, "v2", "/failed_eds_health"},
+	    {DRAINING, "v3", "/failed_eds_health/eds_status_draining"},
+	    {TIMEOUT, "v4", "/failed_eds_health"},
+	};
+	struct stage *s = *state;
+
+	begin(s, CONF_MEMBERS(PANIC("0") "}\n"), ONE, 2);
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		say_health(s, bad[i].version, bad[i].health, HEALTHY);
+		WAIT_FOR(scene_host_is(&s->sc, ONE, bad[i].flags));
+		WAIT_FOR(all_reach(&s->sc, "two", 20));
+		assert_stat(&s->sc, "cluster.api.membership_healthy", 1);
+	}
+	say_health(s, "v5", HEALTHY, DEGRADED);
+	WAIT_FOR(scene_host_is(&s->sc, TWO, "/degraded_eds_health"));
+	WAIT_FOR(all_reach(&s->sc, "one", 20));
+	assert_stat(&s->sc, "cluster.api.membership_degraded", 1);
+	say_health(s, "v6", UNHEALTHY, DEGRADED);
+	WAIT_FOR(all_reach(&s->sc, "two", 20));
+	say_health(s, "v7", UNHEALTHY, UNHEALTHY);
+	WAIT_FOR(scene_status(&s->sc, "/") == 503);
+	say_health(s, "v8", HEALTHY, UNHEALTHY);
+	WAIT_FOR(all_reach(&s->sc, "one", 20));
+}
+
+/* Each has a veto: a host that passes its checks is not used against the word of discovery. */
+static void
+a_passing_check_does_not_overrule_it(void **state)
+{
+	struct stage *s = *state;
+
+	begin(s, CONF_CHECKED(""), ONE, 2);
+	say_health(s, "v2", UNHEALTHY, HEALTHY);
+	WAIT_FOR(scene_host_is(&s->sc, ONE, "/failed_eds_health"));
+	script_add(&s->sc, TWO, (struct rule){.path = "/health", .status = 503});
+	WAIT_FOR(scene_host_is(&s->sc, TWO, "/failed_active_hc"));
+	assert_int_equal(scene_status(&s->sc, "/"), 503);
+	say_health(s, "v3", HEALTHY, HEALTHY);
+	WAIT_FOR(all_reach(&s->sc, "one", 20));
+}
+
+/* Hosts that were not asked yet are no reason for panic: with two of three new, half of all would
+ * not be well. */
+static void
+new_members_may_be_left_out_until_they_were_asked(void **state)
+{
+	struct stage *s = *state;
+
+	scene_scripted(&s->sc, "three", false);
+	begin(s, CONF_MEMBERS(PANIC("50") ", ignore_new_hosts_until_first_hc: true}\n" CHECKS), ONE, 1);
+	for (unsigned i = TWO; i <= TWO + 1; i++)
+		script_add(&s->sc, i, (struct rule){.path = "/health", .deed = DEED_HANG, .times = 1});
+	say_members(s, "v2", ONE, 3);
+	WAIT_FOR(scene_host_is(&s->sc, TWO, "/failed_active_hc/pending_active_hc"));
+	assert_stat(&s->sc, "cluster.api.membership_excluded", 2);
+	assert_true(all_reach(&s->sc, "one", 30));
+	assert_stat(&s->sc, "cluster.api.lb_healthy_panic", 0);
+	script_drop(&s->sc, TWO); /* the question is lost, and so the host has failed: it counts now */
+	WAIT_FOR(scene_host_is(&s->sc, TWO, "healthy"));
+	WAIT_FOR(all_reach(&s->sc, "two", 1));
+}
+
 int
 main(void)
 {
@@ -181,6 +283,9 @@ main(void)
 	    TEST(a_member_that_left_is_used_as_long_as_its_check_passes),
 	    TEST(checks_go_on_without_a_control_plane),
 	    TEST(it_leaves_at_once_when_its_health_is_to_be_ignored),
+	    TEST(a_control_plane_says_who_is_well),
+	    TEST(a_passing_check_does_not_overrule_it),
+	    TEST(new_members_may_be_left_out_until_they_were_asked),
 #undef TEST
 	};
 

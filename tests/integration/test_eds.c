@@ -341,6 +341,21 @@ a_silent_control_plane_holds_nobody_for_ever(void **state)
 	WAIT_FOR(scene_status(&e->sc, "/") == 200);
 }
 
+static void
+a_cluster_may_be_left_out_of_the_wait(void **state)
+{
+	struct eds_scene *e = *state;
+	struct plane_request r;
+
+	scene_proxy_begin(&e->sc, CONF_API "        initial_fetch_timeout: 0s\n"
+					   "    wait_for_warm_on_init: false\n");
+	scene_find_ports(&e->sc); /* live, though the control plane said nothing */
+	plane_next(&e->plane, &r);
+	assert_int_equal(scene_status(&e->sc, "/"), 503);
+	plane_members(&e->plane, r.stream, "v1", "n1", "api", &e->sc.host_port[scene_origin(&e->sc, "late")], 1);
+	WAIT_FOR(scene_status(&e->sc, "/") == 200);
+}
+
 /* ---- several on one stream */
 
 #define CONF_ADS                                                                                   \
@@ -779,6 +794,7 @@ main(void)
 	    cmocka_unit_test_setup_teardown(what_is_left_out_of_a_response_stays, setup, teardown),
 	    cmocka_unit_test_setup_teardown(members_stay_while_the_control_plane_is_gone, setup, teardown),
 	    cmocka_unit_test_setup_teardown(a_silent_control_plane_holds_nobody_for_ever, setup, teardown),
+	    cmocka_unit_test_setup_teardown(a_cluster_may_be_left_out_of_the_wait, setup, teardown),
 	    cmocka_unit_test_setup_teardown(ads_asks_for_all_names_on_one_stream, setup, teardown),
 	    cmocka_unit_test_setup_teardown(
 	        members_come_from_a_file_when_it_is_moved_into_place, setup, teardown),
