@@ -58,6 +58,15 @@ fi
 for folder in $npm; do
 	[ -d "$folder/node_modules" ] && continue
 	echo "baton: installing the packages of $folder"
-	(cd "$folder" && npm ci --no-audit --no-fund --silent)
+	log=$(mktemp)
+	# What npm has already it need not ask for again: a machine without a network may do.
+	if ! (cd "$folder" && npm ci --no-audit --no-fund --prefer-offline --fetch-retries=1 \
+		--loglevel=error) >"$log" 2>&1; then
+		echo "baton: npm failed in $folder; its last lines:" >&2
+		grep -v 'A complete log' "$log" | tail -n 5 >&2
+		rm -f "$log"
+		exit 1
+	fi
+	rm -f "$log"
 done
 

@@ -14,6 +14,7 @@
 const { execFile, fork, spawn } = require('child_process');
 const fs = require('fs');
 const http = require('http');
+const net = require('net');
 const os = require('os');
 const path = require('path');
 
@@ -62,6 +63,18 @@ const run = (program, ...args) => new Promise((done) => {
 });
 const ctl = (...args) => run('batonctl', '--runtime-dir', runtime, ...args);
 
+const isFree = (port) => new Promise((tell) => {
+  const server = net.createServer();
+  server.once('error', () => tell(false));
+  server.listen(port, '0.0.0.0', () => server.close(() => tell(true)));
+});
+
+async function checkPorts() {
+  for (const port of [LISTENER, ADMIN, CONTROL_PLANE, ...Object.values(PORTS)]) {
+    if (!await isFree(port)) throw new Error(`port ${port} is in use; end who uses it, and begin again`);
+  }
+}
+
 async function cleanUp() {
   await ctl('stop', 'now');
   for (const child of children) child.kill('SIGKILL');
@@ -71,11 +84,13 @@ async function cleanUp() {
 // ---- questions to baton's admin port
 
 const get = (where) => new Promise((done) => {
-  http.get({ host: '127.0.0.1', port: ADMIN, path: where, agent: false }, (response) => {
+  const request = http.get({ host: '127.0.0.1', port: ADMIN, path: where, agent: false }, (response) => {
     let body = '';
     response.on('data', (piece) => { body += piece; });
     response.on('end', () => done({ status: response.statusCode, body }));
-  }).on('error', () => done({ status: 0, body: '' }));
+  });
+  request.setTimeout(2000, () => request.destroy());
+  request.on('error', () => done({ status: 0, body: '' }));
 });
 
 let failure; // why there is nothing to wait for any more
@@ -153,11 +168,13 @@ async function restartBaton(state) {
   for (state.count = 0; !state.enough; state.count++) {
     const { code, text } = await ctl('hot-restart');
     if (code !== 0) throw new Error(`hot restart: ${text}`);
+    say(`generation ${state.count + 1} of baton took over`);
     await sleep(1000);
   }
 }
 
 async function story() {
+  await checkPorts();
   await deploy(1);
   tell(1);
   await startControlPlane();
@@ -221,6 +238,10 @@ async function story() {
 
   process.on('SIGINT', interrupted);
   process.on('SIGTERM', interrupted);
+  process.stdout.on('error', interrupted); // nobody reads it any more
+  console.log(restarts
+    ? '\nThe same, while baton is hot-restarted every second and its control plane dies for a while'
+    : '\nThree versions of a service come and go under load');
   try {
     good = await story();
   } catch (err) {
