@@ -501,6 +501,7 @@ admin_fini(struct admin *a)
 	channel_free(&a->channel);
 	flushes_free(&a->flushes);
 	folds_free(&a->folds);
+	xds_settle(a->xds);
 	reload_free(&a->reload);
 	publish_free(&a->publish);
 	announce_free(&a->announce);

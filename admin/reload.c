@@ -96,6 +96,7 @@ static void
 forget(struct reload *r)
 {
 	turns_leave(&r->a->turns, &r->turn);
+	xds_settle(r->a->xds);
 	members_drop(&r->a->members);
 	files_fini(&r->files);
 	diff_fini(&r->diff);
@@ -186,8 +187,10 @@ keep_bound_addresses(struct reload *r)
 void
 reload_before_use(struct reload *r)
 {
-	if (r->state == RELOAD_PUBLISHING) /* a host that is configured as failed gets no request */
-		members_accept(&r->a->members, &r->next);
+	if (r->state != RELOAD_PUBLISHING)
+		return;
+	xds_settle(r->a->xds);
+	members_accept(&r->a->members, &r->next); /* a host configured as failed gets no request */
 }
 
 static void

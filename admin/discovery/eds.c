@@ -45,6 +45,7 @@ on_stale(void *arg)
 
 	if (xds_is_stopped(e->admin->xds)) /* it drains: nobody tells it any more */
 		return;
+	xds_settle(e->admin->xds);
 	stat_inc(&c->stats->assignment_stale);
 	log_warning(LOG_UPSTREAM, "cluster '" STR_FMT "': no update within endpoint_stale_after, its members are dropped",
 	    STR_ARG(c->name));

@@ -106,6 +106,14 @@ first_verdict(struct members *m, struct member *x)
 	host_cell_take(x->cell, known);
 }
 
+static int
+make_blocks(struct members *m, struct str prefix, struct err *err)
+{
+	if (block_publish(m->segment, SCOPE_host, prefix, err) < 0)
+		return -1;
+	return block_publish(m->segment, SCOPE_host_outcome, prefix, err);
+}
+
 uint32_t
 member_number(struct member_book *b)
 {
@@ -128,6 +136,7 @@ member_add(struct members *m, struct member_cluster *c, const struct endpoint *e
 	x->number = number;
 	x->place = (uint32_t)c->members.len;
 	x->changed = true;
+	make_blocks(m, x->prefix, NULL); /* the barrier may have retired what was made before a breath */
 	x->cell = block_shared(SCOPE_host, x->prefix);
 	*vec_push(&c->members) = x;
 	map_put(&c->by_address, x->address, x);
@@ -215,9 +224,7 @@ members_make_blocks(
 		task_breathe();
 		strb_reset(&prefix);
 		host_block_prefix(&prefix, c->name, &a->list.at[i].address);
-		bad = block_publish(m->segment, SCOPE_host, strb_str(&prefix), err);
-		if (bad == 0)
-			bad = block_publish(m->segment, SCOPE_host_outcome, strb_str(&prefix), err);
+		bad = make_blocks(m, strb_str(&prefix), err);
 	}
 	strb_fini(&prefix);
 	if (bad == 0)
@@ -236,15 +243,17 @@ outlives_discovery(const struct member *x)
 /* numbers: of new members, where they are fixed already; or NULL. */
 static bool
 take_endpoints(struct members *m, struct member_cluster *c, const struct assignment *a,
-    const uint32_t *numbers, bool *came)
+    const uint32_t *numbers, uint64_t serial, bool *came)
 {
 	bool changed = false;
 
 	for (size_t i = 0; i < a->list.len; i++) {
 		char text[ADDRESS_TEXT];
 		size_t n = address_format(&a->list.at[i].address, text);
-		struct member *x = map_get(&c->by_address, str_make(text, n));
+		struct member *x;
 
+		task_breathe();
+		x = map_get(&c->by_address, str_make(text, n));
 		if (x == NULL) {
 			x = member_add(m, c, &a->list.at[i], str_make(text, n),
 			    numbers ? numbers[i] : member_number(&c->book));
@@ -255,27 +264,32 @@ take_endpoints(struct members *m, struct member_cluster *c, const struct assignm
 		}
 		if (x->leaving)
 			set_leaving(x, false);
-		x->mentioned = true;
+		x->mentioned = serial;
 	}
 	return changed;
 }
 
 static bool
-let_others_go(struct members *m, struct member_cluster *c, bool keep_checked)
+let_others_go(struct members *m, struct member_cluster *c, uint64_t serial, bool keep_checked)
 {
 	bool went = false;
 
 	for (size_t i = c->members.len; i-- > 0;) {
-		struct member *x = c->members.at[i];
+		struct member *x;
 
-		if (x->mentioned) {
-			x->mentioned = false;
-		} else if (keep_checked && outlives_discovery(x)) {
+		task_breathe();
+		if (i >= c->members.len) /* some went meanwhile */
+			continue;
+		x = c->members.at[i];
+		if (x->mentioned == serial)
+			continue;
+		if (keep_checked && outlives_discovery(x)) {
 			set_leaving(x, true);
-		} else {
-			member_remove(m, x);
-			went = true;
+			continue;
 		}
+		c->book.dirty = true; /* a turn of the barrier that comes meanwhile says so, too */
+		member_remove(m, x);
+		went = true;
 	}
 	return went;
 }
@@ -295,9 +309,10 @@ bool
 members_take(struct members *m, struct member_cluster *c, const struct assignment *a,
     const uint32_t *numbers, bool keep_checked)
 {
+	uint64_t serial = ++m->assignments;
 	bool came = false;
-	bool changed = take_endpoints(m, c, a, numbers, &came);
-	bool went = let_others_go(m, c, keep_checked);
+	bool changed = take_endpoints(m, c, a, numbers, serial, &came);
+	bool went = let_others_go(m, c, serial, keep_checked);
 	bool other_policy = take_policy(c, &a->policy);
 
 	if (came || went)

@@ -14,6 +14,9 @@
  * published when the barrier is free (announce.h), several changes as one.
  *
  * A change of the model is at once; workers follow when it is published.
+ * From a task, members_replace() breathes between one member and the next:
+ * a source gives a cluster one assignment at a time, and nobody keeps a
+ * member over a breath.
  */
 #ifndef ADMIN_DISCOVERY_MEMBERS_H
 #define ADMIN_DISCOVERY_MEMBERS_H
@@ -52,7 +55,7 @@ struct member {
 	bool leaving;   /* the source does not name it any more; see `checked` */
 	bool inherited; /* the last generation knew it: its verdict stands in the cell already */
 	bool changed;   /* since the last record */
-	bool mentioned; /* by the assignment that is being compared */
+	uint64_t mentioned; /* by this assignment, as members count them */
 	void *check, *outlier; /* slots of the observers */
 };
 
@@ -133,6 +136,7 @@ struct members_retired {
 
 struct members {
 	uint64_t serial; /* of the last record of any cluster */
+	uint64_t assignments; /* compared with the model */
 	struct segment *segment; /* where blocks are made; borrowed */
 	struct str own_zone, local_cluster; /* of the node, of the cluster manager; owned, or empty */
 	VEC(struct member_cluster *) clusters;

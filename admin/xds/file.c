@@ -110,9 +110,11 @@ open_file(struct xds_response *r, const char *path, struct err *err)
 	return rc;
 }
 
+/* A task. */
 static void
-take(struct file_source *f)
+take(void *arg)
 {
+	struct file_source *f = arg;
 	struct xds_response r;
 	struct strb reasons = {0};
 	struct err err = {""};
@@ -136,7 +138,9 @@ take(struct file_source *f)
 static void
 on_soon(void *arg)
 {
-	take(arg);
+	struct file_source *f = arg;
+
+	source_work(&f->source, take, f);
 }
 
 static void
@@ -161,6 +165,7 @@ file_stop(struct source *s)
 {
 	struct file_source *f = (struct file_source *)s;
 
+	source_settle(s);
 	timer_stop(&f->soon);
 	watch_close(&f->watch);
 }

@@ -62,6 +62,7 @@ struct sotw {
 	struct sotw_state types[XDS_TYPES];
 	struct control_plane_stats *plane; /* of ADS: "control_plane." */
 	struct control_plane_texts *plane_texts;
+	struct xds_response response; /* while it is given out */
 };
 
 static const char *
@@ -234,6 +235,7 @@ failed(struct sotw *t, uint32_t status, struct str text)
 {
 	const char *name = grpc_status_name(status);
 
+	source_settle(&t->source);
 	enter(t, SOTW_WAITING);
 	t->call = NULL;
 	t->connected = false;
@@ -309,32 +311,40 @@ answer(struct sotw *t, enum xds_type_id type, struct xds_response *r)
 	send_soon(t);
 }
 
+/* A task. */
+static void
+take_response(void *arg)
+{
+	struct sotw *t = arg;
+	struct xds_response *r = &t->response;
+	const char *url = r->message->type_url, *later = xds_type_later(str_of(url));
+	int type = type_of_response(t, str_of(url));
+
+	if (type < 0)
+		log_warning(LOG_CONFIG, "%s: a response of type '%s', which was not asked for, is left out%s%s",
+		    label(t), url, later ? ": baton has no " : "", later ? later : "");
+	else
+		answer(t, (enum xds_type_id)type, r);
+	xds_response_fini(r);
+	count_state(t);
+}
+
 static void
 on_message(void *arg, struct str packed)
 {
 	struct sotw *t = arg;
-	struct xds_response r;
 	struct err err = {""};
-	const char *later;
-	int type;
 
-	if (xds_response_open(&r, packed, &err) < 0) { /* no nonce to refuse it by */
+	source_settle(&t->source);
+	if (xds_response_open(&t->response, packed, &err) < 0) { /* no nonce to refuse it by */
 		grpc_call_cancel(&t->call);
 		failed(t, GRPC_INVALID_ARGUMENT, str_of(err.text));
 		return;
 	}
 	t->backoff_ms = 0;
 	t->told = false;
-	note_identity(t, r.message);
-	type = type_of_response(t, str_of(r.message->type_url));
-	later = xds_type_later(str_of(r.message->type_url));
-	if (type < 0)
-		log_warning(LOG_CONFIG, "%s: a response of type '%s', which was not asked for, is left out%s%s",
-		    label(t), r.message->type_url, later ? ": baton has no " : "", later ? later : "");
-	else
-		answer(t, (enum xds_type_id)type, &r);
-	xds_response_fini(&r);
-	count_state(t);
+	note_identity(t, t->response.message);
+	source_work(&t->source, take_response, t);
 }
 
 static void
@@ -453,6 +463,7 @@ sotw_stop(struct source *s)
 {
 	struct sotw *t = (struct sotw *)s;
 
+	source_settle(s);
 	timer_stop(&t->again);
 	flush_cancel(&t->flush);
 	grpc_call_cancel(&t->call);

@@ -17,8 +17,22 @@ source_init(struct source *s, struct xds *x, const struct source_kind *kind, str
 void
 source_fini(struct source *s)
 {
+	source_settle(s);
 	list_remove(&s->node);
 	strb_fini(&s->key);
+}
+
+void
+source_work(struct source *s, void (*fn)(void *arg), void *arg)
+{
+	source_settle(s);
+	work_start(&xds_admin(s->xds)->works, &s->delivering, fn, arg);
+}
+
+void
+source_settle(struct source *s)
+{
+	work_finish(&s->delivering);
 }
 
 struct admin *

@@ -9,6 +9,7 @@
 #include "admin/xds/response.h"
 #include "admin/xds/subscription.h"
 #include "lib/base/list.h"
+#include "lib/event/work.h"
 
 struct admin;
 struct source;
@@ -30,10 +31,16 @@ struct source {
 	struct xds *xds;
 	struct strb key;  /* the ConfigSource, packed without its timeouts */
 	struct list subscriptions[XDS_TYPES];
+	struct work delivering; /* a response is judged and given out, in slices */
 };
 
 void source_init(struct source *s, struct xds *x, const struct source_kind *kind, struct str key);
 void source_fini(struct source *s);
+
+/* fn(arg) judges what came and gives it out.  What came before is given out first. */
+void source_work(struct source *s, void (*fn)(void *arg), void *arg);
+/* Now, whatever is still on its way: what it is given to is about to change. */
+void source_settle(struct source *s);
 
 struct loop *source_loop(const struct source *s);
 struct admin *source_admin(const struct source *s);

@@ -204,6 +204,7 @@ xds_unsubscribe(struct subscription *s)
 
 	if (from == NULL)
 		return;
+	source_settle(from);
 	subscription_end(s);
 	if (is_wanted(from))
 		from->kind->changed(from, s->type);
@@ -224,6 +225,12 @@ xds_reloaded(struct xds *x)
 		if (!x->stopped)
 			s->kind->reloaded(s);
 	}
+}
+
+void
+xds_settle(struct xds *x)
+{
+	list_for_each(n, &x->sources) source_settle(list_entry(n, struct source, node));
 }
 
 void

@@ -34,6 +34,9 @@ void xds_stop(struct xds *x);
 void xds_resume(struct xds *x);
 bool xds_is_stopped(const struct xds *x);
 
+/* Members are about to change by other hands, or to go: what is being given out is given out now. */
+void xds_settle(struct xds *x);
+
 /* ---- for streams */
 
 /* Who we are, as control planes are told. */

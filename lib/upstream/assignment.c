@@ -5,6 +5,7 @@
 #include "conf/defaults.h"
 #include "conf/message.h"
 #include "lib/base/map.h"
+#include "lib/base/task.h"
 
 #include "envoy/config/endpoint/v3/endpoint.pb-c.h"
 
@@ -126,6 +127,7 @@ read_locality(
 
 	*weights += conf_u32(l->load_balancing_weight, 0);
 	for (size_t k = 0; k < l->n_lb_endpoints; k++) {
+		task_breathe();
 		if (read_endpoint(&e, l, l->lb_endpoints[k], err) < 0) {
 			endpoint_fini(&e);
 			return err_in(err, "endpoints[%zu].lb_endpoints[%zu]", at, k);

@@ -14,6 +14,7 @@
 #include "conf/diag.h"
 #include "conf/load.h"
 #include "lib/base/mem.h"
+#include "lib/base/task.h"
 #include "lib/ipc/journal.h"
 #include "shm/lane.h"
 
@@ -434,6 +435,90 @@ another_admin_reads_the_same_members(void **state)
 	expect_same(s, &other);
 }
 
+/* ---- in slices */
+
+struct slow_source {
+	struct stage *s;
+	const Envoy__Config__Endpoint__V3__ClusterLoadAssignment *assignment;
+};
+
+static void
+replace_slowly(void *arg)
+{
+	struct slow_source *from = arg;
+	struct err err;
+
+	assert_int_equal(members_replace(&from->s->m, members_cluster(&from->s->m, STR("api")),
+	                     from->assignment, &err),
+	    0);
+}
+
+/* What is retired was said to be gone. */
+static void
+use_barrier(struct stage *s)
+{
+	struct err err;
+
+	assert_int_equal(members_write(&s->m, s->journal, NULL, &err), 0);
+	members_before_use(&s->m);
+	assert_int_equal(members_cluster(&s->m, STR("api"))->book.removed.len, 0);
+	members_written(&s->m, true);
+}
+
+/* Members from … to - 1; the barrier is used whenever the source breathes, but for the first breaths.
+ * How often it breathed. */
+static unsigned
+replace_in_slices(struct stage *s, unsigned from, unsigned to, unsigned quiet)
+{
+	struct strb text = {0};
+	struct slow_source source = {.s = s};
+	struct task *t = task_new(replace_slowly, &source);
+	struct conf *conf;
+	unsigned slices = 0;
+
+	strb_addz(&text, "{name: api, load_assignment: {cluster_name: api, endpoints: [{lb_endpoints: [");
+	for (unsigned i = from; i < to; i++)
+		strb_printf(&text, "{endpoint: {address: {socket_address: {address: 10.0.%u.1, port_value: 80}}}}%s",
+		    i, i + 1 < to ? ", " : "");
+	strb_addz(&text, "]}]}}");
+	conf = parse(strb_z(&text));
+	source.assignment = conf_bootstrap(conf)->static_resources->clusters[0]->load_assignment;
+	for (; task_run(t, 0); slices++)
+		if (slices >= quiet)
+			use_barrier(s);
+	task_free(&t);
+	conf_free(&conf);
+	strb_fini(&text);
+	return slices;
+}
+
+static void
+the_barrier_goes_on_while_members_are_replaced(void **state)
+{
+	static const struct {
+		unsigned from, to, quiet;
+	} rows[] = {{0, 200, 0}, {100, 250, 0}, {0, 120, 0}, {0, 0, 0}, {50, 100, 0}, {40, 200, 0},
+	    {200, 250, 99}, {0, 200, 16}, {200, 250, 99}, {0, 200, 20}, {200, 250, 99}, {0, 200, 24}};
+	struct stage *s = *state, other = {0};
+	const void *none = block_shared(SCOPE_host, STR("nobody|"));
+
+	reload(s, "{name: api, load_assignment: {cluster_name: api}}", true);
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct member_cluster *c = members_cluster(&s->m, STR("api"));
+
+		assert_true(replace_in_slices(s, rows[i].from, rows[i].to, rows[i].quiet) > 5 || rows[i].to == 0);
+		assert_int_equal(c->members.len, rows[i].to - rows[i].from);
+		for (size_t k = 0; k < c->members.len; k++) { /* each has a block of its own */
+			assert_ptr_equal(c->members.at[k]->cell,
+			    block_shared(SCOPE_host, c->members.at[k]->prefix));
+			assert_ptr_not_equal(c->members.at[k]->cell, none);
+		}
+	}
+	use_barrier(s);
+	read_again(s, &other);
+	expect_same(s, &other);
+}
+
 static void
 a_wrong_assignment_changes_nothing(void **state)
 {
@@ -471,6 +556,8 @@ main(void)
 	    cmocka_unit_test_setup_teardown(
 		a_member_that_passes_its_check_outlives_discovery, setup, teardown),
 	    cmocka_unit_test_setup_teardown(another_admin_reads_the_same_members, setup, teardown),
+	    cmocka_unit_test_setup_teardown(
+		the_barrier_goes_on_while_members_are_replaced, setup, teardown),
 	    cmocka_unit_test_setup_teardown(a_wrong_assignment_changes_nothing, setup, teardown),
 	};
 
