@@ -19,6 +19,11 @@
 	"      unhealthy_threshold: " unhealthy "\n" more
 #define HTTP_CHECK "      http_health_check: {path: /health}\n"
 
+#define FREQUENT_CHECK                                                                             \
+	"    health_checks:\n"                                                                     \
+	"    - {timeout: 5s, interval: 0.01s, no_traffic_interval: 0.01s, healthy_threshold: 1, "   \
+	"unhealthy_threshold: 3, http_health_check: {path: /health}}\n"
+
 #define ONE_HOST CONF_HOST("@HOST0@")
 #define TWO_HOSTS CONF_HOST("@HOST0@") CONF_HOST("@HOST1@")
 #define CONF(hosts, check)                                                                         \
@@ -98,6 +103,44 @@ serving_begins_when_the_first_round_is_over(void **state)
 	script_add(&sc, 0, (struct rule){.path = "/health", .delay_ms = 300, .times = 1});
 	scene_proxy(&sc, CONF(ONE_HOST, CHECK("5s", "2", "3", HTTP_CHECK)));
 	assert_int_equal(scene_status(&sc, "/"), 200);
+	scene_fini(&sc);
+}
+
+/* Of 20,000 hosts; refused for the last of them, so that nothing but reading and checking is done. */
+static char *
+large_and_wrong(void)
+{
+	struct strb text = {0};
+
+	strb_addz(&text, CONF(ONE_HOST, FREQUENT_CHECK));
+	strb_addz(&text, CONF_CLUSTER("many", "", ""));
+	for (unsigned i = 0; i < 20000; i++)
+		strb_printf(&text,
+		    "        - {endpoint: {address: {socket_address: {address: 10.0.0.1, port_value: %u}}}}\n", i + 1);
+	strb_addz(&text, "        - {endpoint: {address: {socket_address: {address: nowhere, port_value: 1}}}}\n");
+	return text.p;
+}
+
+/* A check is begun every 10 ms; in one step, loading would let one or two begin. */
+static void
+checks_go_on_while_a_large_configuration_is_loaded(void **state)
+{
+	char *large = large_and_wrong(), *said;
+	struct scene sc;
+	int64_t before;
+
+	scene_init(&sc);
+	scene_scripted(&sc, "one", false);
+	scene_proxy(&sc, CONF(ONE_HOST, FREQUENT_CHECK));
+	scene_write_config(&sc, large);
+	before = scene_stat(&sc, "cluster.api.health_check.attempt");
+	assert_int_equal(scene_run_tool(&sc, &said, "batonctl", "reload", NULL), 3);
+	assert_non_null(strstr(said, "'nowhere' is not an IP address"));
+	assert_true(scene_stat(&sc, "cluster.api.health_check.attempt") >= before + 5);
+	assert_stat(&sc, HEALTHY, 1);
+	assert_stat(&sc, "cluster.api.health_check.failure", 0);
+	mem_free(said);
+	mem_free(large);
 	scene_fini(&sc);
 }
 
@@ -736,6 +779,7 @@ main(void)
 	    cmocka_unit_test(a_host_that_fails_gets_nothing_until_it_passes_again),
 	    cmocka_unit_test(a_host_that_fails_loses_its_idle_connections),
 	    cmocka_unit_test(serving_begins_when_the_first_round_is_over),
+	    cmocka_unit_test(checks_go_on_while_a_large_configuration_is_loaded),
 	    cmocka_unit_test(the_network_has_a_threshold),
 	    cmocka_unit_test(a_host_that_hangs_is_shown_as_timed_out),
 	    cmocka_unit_test(a_kept_connection_that_ends_is_no_failure),
