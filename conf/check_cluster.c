@@ -146,6 +146,16 @@ check_cluster(struct checked *k)
 	check_cluster_lb(k);
 }
 
+static void
+check_per_host(struct checked *k, int index,
+    const Envoy__Config__Cluster__V3__CircuitBreakers__Thresholds *t)
+{
+	if (t->max_pending_requests || t->max_requests || t->max_retries ||
+	    t->max_connection_pools || t->retry_budget)
+		fail_item(k, "per_host_thresholds", index,
+		    "a host has no limit of its own but max_connections");
+}
+
 void
 check_circuit_breakers(struct checked *k)
 {
@@ -155,6 +165,8 @@ check_circuit_breakers(struct checked *k)
 		for (size_t j = 0; j < i; j++)
 			if (b->thresholds[j]->priority == b->thresholds[i]->priority)
 				warn(k, "thresholds", "only the first of a priority count");
+	for (size_t i = 0; i < b->n_per_host_thresholds; i++)
+		check_per_host(k, (int)i, b->per_host_thresholds[i]);
 }
 
 void

@@ -48,6 +48,7 @@ struct breakers {
 	struct breaker at[BREAKER_KINDS];
 	struct retry_budget budget;
 	bool has_budget;
+	uint64_t host_connections; /* of one host; UINT64_MAX: no limit */
 	struct loop *loop;
 	struct timer recheck; /* armed while one is open: others may have let go */
 };

@@ -77,6 +77,7 @@ read_breakers(struct cluster *c, const Cluster *msg)
 		bool track = thresholds_read(max, msg, i == 1);
 
 		breakers_init(&c->breakers[i], c->loop, c->stats, i == 1, max, track);
+		c->breakers[i].host_connections = thresholds_host_connections(msg, i == 1);
 		if (thresholds_read_budget(&budget, msg, i == 1))
 			breakers_set_budget(&c->breakers[i], &budget);
 	}

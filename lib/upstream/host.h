@@ -43,7 +43,7 @@ struct host {
 	struct host_stats *stats;
 	struct host_outcome_stats *outcome; /* for outlier detection */
 	struct cluster_codes_stats *zone_codes; /* of all hosts of its zone; NULL: not counted by zone */
-	struct limit_others rq_others;
+	struct limit_others rq_others, cx_others;
 	struct pool *pool[2];    /* priority DEFAULT, HIGH; made at first use */
 };
 

@@ -116,11 +116,22 @@ unwait(struct pool *p, struct pool_request *r)
 
 /* ---- connections for requests that wait */
 
+static bool
+host_has_room(struct pool *p)
+{
+	uint64_t most = p->breakers->host_connections;
+	struct host *h = p->host;
+
+	return most == UINT64_MAX ||
+	    limit_in_use(&h->cx_others, &h->stats->cx_active, most, loop_now_ns(p->cluster->loop)) <
+		(int64_t)most;
+}
+
 /* Full, but a host without any connection gets one all the same.  Each request counts once. */
 static bool
 may_connect(struct pool *p, bool new_request)
 {
-	if (breaker_allows(p->breakers, BREAKER_CONNECTIONS))
+	if (breaker_allows(p->breakers, BREAKER_CONNECTIONS) && host_has_room(p))
 		return true;
 	if (new_request)
 		stat_inc(&p->cluster->stats->upstream_cx_overflow);

@@ -10,15 +10,31 @@ typedef Envoy__Config__Cluster__V3__Cluster Cluster;
 typedef Envoy__Config__Cluster__V3__CircuitBreakers__Thresholds Thresholds;
 
 static const Thresholds *
+of_priority(Thresholds *const *list, size_t n, bool high)
+{
+	for (size_t i = 0; i < n; i++)
+		if ((list[i]->priority == ENVOY__CONFIG__CORE__V3__ROUTING_PRIORITY__HIGH) == high)
+			return list[i];
+	return NULL;
+}
+
+static const Thresholds *
 thresholds_of(const Cluster *c, bool high)
 {
-	for (size_t i = 0; c->circuit_breakers && i < c->circuit_breakers->n_thresholds; i++) {
-		const Thresholds *t = c->circuit_breakers->thresholds[i];
+	const Envoy__Config__Cluster__V3__CircuitBreakers *b = c->circuit_breakers;
 
-		if ((t->priority == ENVOY__CONFIG__CORE__V3__ROUTING_PRIORITY__HIGH) == high)
-			return t;
-	}
-	return NULL;
+	return b ? of_priority(b->thresholds, b->n_thresholds, high) : NULL;
+}
+
+uint64_t
+thresholds_host_connections(const void *msg, bool high)
+{
+	const Envoy__Config__Cluster__V3__CircuitBreakers *b =
+	    ((const Cluster *)msg)->circuit_breakers;
+	const Thresholds *t =
+	    b ? of_priority(b->per_host_thresholds, b->n_per_host_thresholds, high) : NULL;
+
+	return t && t->max_connections ? t->max_connections->value : UINT64_MAX;
 }
 
 bool

@@ -14,6 +14,8 @@
 bool thresholds_read(uint64_t max[BREAKER_KINDS], const void *msg, bool high);
 
 /* A retry_budget, if there is one. */
+/* Most connections to one host (per_host_thresholds); UINT64_MAX: no limit. */
+uint64_t thresholds_host_connections(const void *cluster_msg, bool high);
 bool thresholds_read_budget(struct retry_budget *out, const void *msg, bool high);
 
 /*

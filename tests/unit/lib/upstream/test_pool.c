@@ -284,6 +284,33 @@ one_connection_carries_one_request_and_the_rest_wait_in_order(void **state)
 }
 
 static void
+a_host_may_have_a_limit_of_its_own(void **state)
+{
+	struct scene sc;
+	struct attempt a[3];
+
+	open_scene(&sc, false,
+	    "circuit_breakers:\n"
+	    "  per_host_thresholds:\n"
+	    "  - {priority: HIGH, max_connections: 1}\n"
+	    "  - max_connections: 2\n");
+	sc.o.hold = true;
+	for (int i = 0; i < 3; i++)
+		ask(&sc, &a[i], false);
+	UNTIL(sc.l, sc.o.streams_n == 2 && sc.o.streams[1]->complete);
+	assert_true(a[0].ready && a[1].ready && !a[2].ready);
+	assert_int_equal(VALUE(sc.c->stats->upstream_cx_overflow), 1);
+	assert_int_equal(GAUGE(sc.c->stats->circuit_breakers_default_cx_open), 0);
+	sc.o.hold = false;
+	origin_answer(sc.o.streams[0]);
+	origin_answer(sc.o.streams[1]);
+	UNTIL(sc.l, a[2].done);
+	assert_int_equal(VALUE(sc.c->stats->upstream_cx_total), 2);
+	close_scene(&sc);
+	forget(a, 3);
+}
+
+static void
 too_many_waiting_requests_overflow(void **state)
 {
 	struct scene sc;
@@ -761,6 +788,7 @@ main(void)
 	    cmocka_unit_test(the_most_recently_used_connection_is_taken_first),
 	    cmocka_unit_test(a_fresh_connection_is_made_when_asked_for),
 	    cmocka_unit_test(one_connection_carries_one_request_and_the_rest_wait_in_order),
+	    cmocka_unit_test(a_host_may_have_a_limit_of_its_own),
 	    cmocka_unit_test(too_many_waiting_requests_overflow),
 	    cmocka_unit_test(too_many_active_requests_overflow),
 	    cmocka_unit_test(a_refused_connection_fails_all_that_wait),
