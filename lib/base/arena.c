@@ -113,7 +113,10 @@ arena_str(struct arena *a, struct str s)
 void *
 arena_zalloc(struct arena *a, size_t n)
 {
-	return memset(arena_alloc(a, n), 0, n);
+	void *p = arena_alloc(a, n);
+
+	mem_zero(p, n);
+	return p;
 }
 
 char *

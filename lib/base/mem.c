@@ -89,6 +89,7 @@ mem_printf(const char *fmt, ...)
 __attribute__((noinline)) void
 mem_zero(void *p, size_t size)
 {
+	__asm__("" : "+r"(size)); /* a compiler that knows it writes a loop of words here */
 	memset(p, 0, size);
 }
 

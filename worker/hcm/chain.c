@@ -90,6 +90,13 @@ show_trailers(const struct chain *c, unsigned pos)
 	return fn ? fn(f->self, c->trailers) : FILTER_CONTINUE;
 }
 
+/* A response that no filter looks at. */
+static bool
+is_unseen(const struct chain *c)
+{
+	return c->response && c->n == 0;
+}
+
 /* The last filter of a request eats what it is shown. */
 static bool
 is_terminal(const struct chain *c, unsigned pos)
@@ -159,6 +166,14 @@ nothing_follows(const struct chain *c)
 	return c->ended && c->trailers == NULL && buf_empty(&c->held);
 }
 
+/* A response goes to its codec. */
+static void
+leave_headers(struct chain *c, bool end)
+{
+	c->headers_at = c->n + 1;
+	stream_send_headers(c->stream, end);
+}
+
 static bool
 run_headers(struct chain *c)
 {
@@ -175,10 +190,8 @@ run_headers(struct chain *c)
 			return false;
 		}
 	}
-	if (c->response && c->headers_at == c->n) {
-		c->headers_at++;
-		stream_send_headers(c->stream, nothing_follows(c));
-	}
+	if (c->response && c->headers_at == c->n)
+		leave_headers(c, nothing_follows(c));
 	return c->run == run && !c->closed;
 }
 
@@ -266,7 +279,10 @@ chain_headers(struct chain *c, struct headers *h, bool end)
 	c->started = true;
 	c->headers = h;
 	c->ended = end;
-	run_headers(c);
+	if (is_unseen(c))
+		leave_headers(c, end);
+	else
+		run_headers(c);
 }
 
 void
@@ -277,7 +293,12 @@ chain_data(struct chain *c, struct buf *data, bool end)
 		return;
 	}
 	c->ended = end;
-	run_data(c, 0, data, end);
+	if (!is_unseen(c)) {
+		run_data(c, 0, data, end);
+		return;
+	}
+	stream_send_data(c->stream, data, end);
+	buf_drain(data, data->len);
 }
 
 void

@@ -13,6 +13,9 @@
 #include "worker/snapshot.h"
 
 #define KEPT_CONNS 256
+/* Its timer is set once, for what the route of its first request is likely to say, and not moved by
+ * each timeout that comes before. */
+#define FIRST_LOOK_NS (15 * NS_PER_S)
 
 STATE_TABLE(hcm, HCM_STATES)
 
@@ -260,8 +263,6 @@ hcm_conn_new(struct hcm *m, struct hcm_place *p, uint64_t id, const struct addre
 	c->wake_ns = NEVER;
 	address_pack(&c->local, local);
 	address_pack(&c->remote, remote);
-	if (remote->len && remote->sa.sa_family == AF_INET)
-		c->ip_text_len = (uint8_t)address_format_ip(remote, c->ip_text);
 	c->flush.fn = on_turn_end;
 	c->flush.arg = c;
 	timer_init(&c->timer, hcm_on_timer, c);
@@ -276,5 +277,6 @@ hcm_conn_start(struct hcm_conn *c, int fd)
 {
 	conn_open(&c->conn, c->hcm->loop, fd, &plain_transport, c->config->buffer_limit,
 	    &hcm_conn_events, c);
+	hcm_wake_by(c, loop_now_ns(c->hcm->loop) + FIRST_LOOK_NS);
 	hcm_arm(c);
 }

@@ -70,7 +70,7 @@ struct hcm_conn {
 	uint32_t end_flags; /* why we close, for the streams that are left */
 	struct str end_details;
 	struct address_packed local, remote; /* each stream has them at their full size */
-	char ip_text[16]; /* of an IPv4 client */
+	char ip_text[16]; /* of an IPv4 client, once a request asked for it */
 	uint8_t ip_text_len;
 	uint8_t warm; /* its place in hcm->warm, from 1; 0: none */
 };

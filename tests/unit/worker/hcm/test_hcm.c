@@ -3,6 +3,7 @@
  * timeouts, draining, and HTTP/2 by its preface.
  */
 #include "tests/unit/worker/world.h"
+#include "worker/hcm/hcm_private.h"
 
 /* ---- one request, one answer */
 
@@ -112,6 +113,43 @@ a_kept_connection_carries_one_request_after_another(void **state)
 	assert_counted(&w, downstream_rq_2xx, done, 5);
 	assert_int_equal(stat_gauge_value(stats(&w)->downstream_rq_active.raw), 0);
 	assert_int_equal(stat_gauge_value(stats(&w)->downstream_cx_active.raw), 1);
+	finish(&w);
+}
+
+static unsigned
+count_codecs(const struct world *w)
+{
+	unsigned n = 0;
+
+	list_for_each(at, (struct list *)&w->hcm.conns)
+		n += list_entry(at, struct hcm_conn, node)->codec != NULL;
+	return n;
+}
+
+static void
+only_those_that_were_idle_last_keep_a_codec(void **state)
+{
+	static const char hello[] = "GET /hello HTTP/1.1\r\nhost: a\r\n\r\n";
+	int clients[WARM_CONNS + 10];
+	struct world w;
+
+	start(&w, "");
+	for (unsigned i = 0; i < ARRAY_LEN(clients); i++) {
+		w.client = -1;
+		dial(&w);
+		say(&w, hello);
+		assert_int_equal(count(&w, "200 OK"), 1);
+		clients[i] = w.client;
+	}
+	assert_int_equal(count_codecs(&w), WARM_CONNS);
+	w.client = clients[0]; /* it was given back, the answer is the same */
+	say(&w, hello);
+	assert_int_equal(count(&w, "200 OK"), 2);
+	assert_int_equal(count_codecs(&w), WARM_CONNS);
+	w.client = -1;
+	for (unsigned i = 0; i < ARRAY_LEN(clients); i++)
+		close(clients[i]);
+	turn(&w);
 	finish(&w);
 }
 
@@ -577,6 +615,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(requests_get_the_answer_that_envoy_gives),
 	    cmocka_unit_test(a_kept_connection_carries_one_request_after_another),
+	    cmocka_unit_test(only_those_that_were_idle_last_keep_a_codec),
 	    cmocka_unit_test(pipelined_requests_are_answered_in_order),
 	    cmocka_unit_test(a_client_that_ends_its_half_still_gets_its_answers),
 	    cmocka_unit_test(a_head_may_come_in_single_bytes),
