@@ -390,6 +390,42 @@ what_is_cut_is_asked_again_by_tcp(void **state)
 	world_fini(&w);
 }
 
+#define SEARCHING(search)                                                                          \
+	"    typed_dns_resolver_config:\n"                                                         \
+	"      name: envoy.network.dns_resolver.cares\n"                                           \
+	"      typed_config:\n"                                                                    \
+	"        \"@type\": type.googleapis.com/"                                                 \
+	"envoy.extensions.network.dns_resolver.cares.v3.CaresDnsResolverConfig\n"                  \
+	"        resolvers: [{socket_address: {address: 127.0.0.1, port_value: @HOST0@}}]\n"        \
+	"        dns_resolver_options: {no_default_search_domain: " search "}\n"
+
+/* Short names are looked for in the domains of resolv.conf (here LOCALDOMAIN, which stands for them);
+ * names with as many dots as RES_OPTIONS says first as they are. */
+static void
+short_names_are_looked_for_in_the_domains_unless_told_not_to(void **state)
+{
+	struct world w;
+
+	world_init(&w);
+	setenv("LOCALDOMAIN", "shop.test corp.test", 1);
+	setenv("RES_OPTIONS", "ndots:2", 1);
+	dns_server_say(&w.dns, "api.corp.test", (struct dns_says){.v4 = "127.0.0.2"});
+	dns_server_say(&w.dns, "api.eu.shop.test", (struct dns_says){.v4 = "127.0.0.3"});
+	dns_server_say(&w.dns, "api.eu", (struct dns_says){.v4 = "127.0.0.1"});
+	scene_proxy(&w.sc, CONF_ADMIN CONF_LISTENER("", CONF_ROUTE_ALL) CONF_CLUSTERS
+		CLUSTER("api", "STRICT_DNS", SEARCHING("false") FAST, NAME("api"))
+		CLUSTER("two", "STRICT_DNS", SEARCHING("false") FAST, NAME("api.eu"))
+		CLUSTER("as_it_is", "STRICT_DNS", SEARCHING("true") FAST, NAME("api.eu")));
+	WAIT_FOR(answers_come_from(&w, " 127.0.0.2 "));
+	WAIT_FOR(scene_stat(&w.sc, "cluster.two.membership_total") == 1);
+	WAIT_FOR(scene_stat(&w.sc, "cluster.as_it_is.membership_total") == 1);
+	assert_true(dns_server_asked(&w.dns, "api.eu.shop.test") > 0);
+	assert_true(dns_server_asked(&w.dns, "api.eu") > 0);
+	unsetenv("LOCALDOMAIN");
+	unsetenv("RES_OPTIONS");
+	world_fini(&w);
+}
+
 static bool
 clusters_say(struct world *w, const char *fmt, const char *cluster, const char *address)
 {
@@ -608,6 +644,7 @@ main(void)
 	    cmocka_unit_test(after_a_failure_it_asks_as_the_failure_rate_says),
 	    cmocka_unit_test(a_start_waits_for_other_names_only_a_moment),
 	    cmocka_unit_test(what_is_cut_is_asked_again_by_tcp),
+	    cmocka_unit_test(short_names_are_looked_for_in_the_domains_unless_told_not_to),
 	    cmocka_unit_test(families_choose),
 	    cmocka_unit_test(the_cluster_type_does_the_same),
 	    cmocka_unit_test(a_logical_host_stays_until_its_address_is_gone),
