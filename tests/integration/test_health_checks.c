@@ -6,6 +6,7 @@
 #include "lib/base/mem.h"
 #include "lib/http/codec.h"
 #include "tests/harness/configs.h"
+#include "tests/harness/generations.h"
 #include "tests/harness/script.h"
 
 /* Fields of every check here; no panic, so that a failed host gets nothing. */
@@ -678,6 +679,49 @@ a_hot_restart_keeps_verdicts_and_does_not_wait(void **state)
 }
 
 static void
+order(struct scene *sc, unsigned host, const char *what)
+{
+	char *address = mem_printf("127.0.0.1:%u", sc->host_port[host]), *out;
+
+	assert_int_equal(scene_run_tool(sc, &out, "batonctl", "host", "api", address, what, NULL), 0);
+	mem_free(out);
+	mem_free(address);
+}
+
+/* Above checks that pass, and below those that do not; for the next admin and the next generation, too. */
+static void
+the_operators_word_stands_beside_checks(void **state)
+{
+	static const char *const words[][2] = {{"fail", "/operator_fail"}, {"drain", "/operator_drain"}};
+	struct scene sc;
+	pid_t admin;
+
+	start_two(&sc, CONF(TWO_HOSTS, CHECK("1s", "1", "1", HTTP_CHECK)));
+	for (int i = 0; i < 2; i++) {
+		unsigned asked = script_of(&sc, 0)->requests;
+
+		order(&sc, 0, words[i][0]);
+		WAIT_FOR(script_of(&sc, 0)->requests > asked + 3); /* checks go on, and pass */
+		assert_true(scene_host_is(&sc, 0, words[i][1]));
+		assert_true(all_reach(&sc, "two", 20));
+		admin = scene_wait_child(&sc, "admin", 0);
+		kill(admin, SIGKILL);
+		scene_wait_child(&sc, "admin", admin);
+		assert_int_equal(generation_restart(&sc), 0);
+		assert_true(scene_host_is(&sc, 0, words[i][1]));
+		assert_true(all_reach(&sc, "two", 20));
+		order(&sc, 0, "ok");
+		WAIT_FOR(all_reach(&sc, "one", 1));
+	}
+	script_add(&sc, 0, (struct rule){.path = "/health", .status = 503});
+	WAIT_FOR(scene_host_is(&sc, 0, "/failed_active_hc"));
+	order(&sc, 0, "ok"); /* no more than nothing said */
+	assert_true(scene_host_is(&sc, 0, "/failed_active_hc"));
+	assert_true(all_reach(&sc, "two", 20));
+	scene_fini(&sc);
+}
+
+static void
 a_reload_changes_how_hosts_are_checked(void **state)
 {
 	struct scene sc;
@@ -796,6 +840,7 @@ main(void)
 	    cmocka_unit_test(verdicts_outlive_the_admin_process),
 	    cmocka_unit_test(an_admin_that_was_stopped_blames_no_host),
 	    cmocka_unit_test(a_hot_restart_keeps_verdicts_and_does_not_wait),
+	    cmocka_unit_test(the_operators_word_stands_beside_checks),
 	    cmocka_unit_test(a_reload_changes_how_hosts_are_checked),
 	    cmocka_unit_test(a_reload_waits_for_the_checks_of_a_new_cluster),
 	    cmocka_unit_test(events_are_written_down),

@@ -190,6 +190,33 @@ an_ejection_goes_to_the_next_generation(void **state)
 	scene_fini(&sc);
 }
 
+/* Two failures in one worker, two in its successor, one in the next generation. */
+static void
+failures_are_counted_over_workers_and_generations(void **state)
+{
+	struct scene sc;
+	pid_t worker;
+
+	scene_init(&sc);
+	scene_scripted(&sc, "one", false);
+	sc.extra[0] = "--concurrency";
+	sc.extra[1] = "1";
+	scene_proxy(&sc, CONF(CONF_HOST("@HOST0@"), "consecutive_5xx: 5"));
+	script_add(&sc, 0, (struct rule){.status = 500});
+	ask(&sc, 2);
+	worker = scene_child(&sc, "worker 1");
+	kill(worker, SIGKILL);
+	scene_wait_child(&sc, "worker 1", worker);
+	ask(&sc, 2);
+	assert_int_equal(generation_restart(&sc), 0);
+	assert_stat(&sc, STAT("ejections_detected_consecutive_5xx"), 0);
+	assert_true(scene_host_is(&sc, 0, "healthy"));
+	ask(&sc, 1);
+	WAIT_FOR(scene_host_is(&sc, 0, "/failed_outlier_check"));
+	assert_int_equal(seen(&sc, 0), 5);
+	scene_fini(&sc);
+}
+
 static void
 a_passing_check_takes_a_host_back(void **state)
 {
@@ -377,6 +404,7 @@ main(void)
 	    cmocka_unit_test(a_failing_share_takes_a_host_out_at_the_end_of_the_interval),
 	    cmocka_unit_test(an_ejection_outlives_admin),
 	    cmocka_unit_test(an_ejection_goes_to_the_next_generation),
+	    cmocka_unit_test(failures_are_counted_over_workers_and_generations),
 	    cmocka_unit_test(a_passing_check_takes_a_host_back),
 	    cmocka_unit_test(answers_of_gateways_count_when_that_is_enforced),
 	    cmocka_unit_test(what_did_not_reach_a_host_may_count_apart),
