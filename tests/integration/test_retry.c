@@ -516,6 +516,49 @@ a_retry_prefers_a_host_that_was_not_tried(void **state)
 	scene_fini(&sc);
 }
 
+#define PREVIOUS                                                                                   \
+	"retry_host_predicate: [{name: envoy.retry_host_predicates.previous_hosts, typed_config: " \
+	"{'@type': type.googleapis.com/"                                                           \
+	"envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate}}], "                \
+	"host_selection_retry_max_attempts: 50"
+#define BY_HEADER ", hash_policy: [{header: {header_name: x-user}}]"
+
+/* A hash means this host: whoever wants another one says so. */
+static void
+a_hash_leads_to_the_same_host_unless_that_is_refused(void **state)
+{
+	static const char *const policies[] = {
+	    CONF_ADMIN CONF_LISTENER_WITH("", LOG, "",
+		ROUTE("/same", "api", POLICY("retry_on: 5xx, num_retries: 1") BY_HEADER)
+		    ROUTE("/", "api", POLICY("retry_on: 5xx, num_retries: 1, " PREVIOUS) BY_HEADER))
+		CONF_CLUSTERS CONF_CLUSTER("api", TWO_HOSTS, "    lb_policy: RING_HASH\n"),
+	    CONF_ADMIN CONF_LISTENER_WITH("", LOG, "",
+		ROUTE("/same", "api", POLICY("retry_on: 5xx, num_retries: 1") BY_HEADER)
+		    ROUTE("/", "api", POLICY("retry_on: 5xx, num_retries: 1, " PREVIOUS) BY_HEADER))
+		CONF_CLUSTERS CONF_CLUSTER("api", TWO_HOSTS, "    lb_policy: MAGLEV\n"),
+	};
+
+	for (int p = 0; p < 2; p++) {
+		struct scene sc;
+		unsigned bad;
+
+		scene_init(&sc);
+		scene_scripted(&sc, "one", false);
+		scene_scripted(&sc, "two", false);
+		run(&sc, policies[p]);
+		assert_int_equal(get(&sc, "/same", "x-user: ann\r\n"), 200);
+		bad = seen(&sc, 1) == 1;
+		script_add(&sc, bad, (struct rule){.status = 503});
+		assert_int_equal(get(&sc, "/same", "x-user: ann\r\n"), 503);
+		assert_int_equal(seen(&sc, bad), 3);
+		assert_int_equal(seen(&sc, !bad), 0);
+		assert_int_equal(get(&sc, "/moves", "x-user: ann\r\n"), 200);
+		assert_int_equal(seen(&sc, bad), 4);
+		assert_int_equal(seen(&sc, !bad), 1);
+		scene_fini(&sc);
+	}
+}
+
 static void
 the_next_priority_is_tried_when_told_so(void **state)
 {
@@ -744,6 +787,7 @@ main(void)
 	    cmocka_unit_test(a_budget_is_a_share_of_what_goes_on),
 	    cmocka_unit_test(high_priority_has_its_own_limits),
 	    cmocka_unit_test(a_retry_prefers_a_host_that_was_not_tried),
+	    cmocka_unit_test(a_hash_leads_to_the_same_host_unless_that_is_refused),
 	    cmocka_unit_test(the_next_priority_is_tried_when_told_so),
 	    cmocka_unit_test(canaries_and_labels_are_left_out),
 	    cmocka_unit_test(retries_count_over_workers_and_die_with_them),
