@@ -210,18 +210,18 @@ selector_of(const struct subset_config *c, struct str names)
 }
 
 static bool
-names_key(const struct subset_selector *sel, struct str name)
+has_name(const struct str *names, size_t n, struct str name)
 {
-	for (size_t i = 0; i < sel->fallback_n; i++)
-		if (str_eq(sel->fallback_keys[i], name))
+	for (size_t i = 0; i < n; i++)
+		if (str_eq(names[i], name))
 			return true;
 	return false;
 }
 
-/* The same criteria, but only those of fallback_keys_subset. */
+/* The same criteria, but only those of these keys. */
 static struct host *
-pick_with_fewer_keys(
-    struct subsets *s, const struct lb_context *ctx, const struct subset_selector *sel)
+pick_with_keys(
+    struct subsets *s, const struct lb_context *ctx, const struct str *keys, size_t keys_n)
 {
 	struct strb names = {0}, key = {0};
 	struct host *h;
@@ -229,7 +229,7 @@ pick_with_fewer_keys(
 	for (size_t i = 0; i < ctx->criteria->n; i++) {
 		const struct criterion *x = &ctx->criteria->at[i];
 
-		if (!names_key(sel, x->name))
+		if (!has_name(keys, keys_n, x->name))
 			continue;
 		strb_adds(&names, x->name);
 		strb_addc(&names, '\0');
@@ -239,6 +239,31 @@ pick_with_fewer_keys(
 	strb_fini(&names);
 	strb_fini(&key);
 	return h;
+}
+
+static bool
+has_all_keys(const struct criteria *c, const struct subset_selector *sel)
+{
+	size_t found = 0;
+
+	for (size_t i = 0; i < c->n; i++)
+		found += has_name(sel->keys, sel->n, c->at[i].name);
+	return found == sel->n;
+}
+
+/* The selector with the most keys of those that ask for nothing the request has not. */
+static const struct subset_selector *
+widest_selector(const struct subset_config *config, const struct criteria *c)
+{
+	const struct subset_selector *best = NULL;
+
+	for (size_t i = 0; i < config->n; i++) {
+		const struct subset_selector *sel = &config->selectors[i];
+
+		if ((best == NULL || sel->n > best->n) && has_all_keys(c, sel))
+			best = sel;
+	}
+	return best;
 }
 
 static struct host *
@@ -267,7 +292,7 @@ pick_by_key(struct subsets *s, const struct lb_context *ctx, struct str names, s
 	}
 	sel = selector_of(s->config, names);
 	if (sel && sel->fallback == FALLBACK_KEYS)
-		return pick_with_fewer_keys(s, ctx, sel);
+		return pick_with_keys(s, ctx, sel->fallback_keys, sel->fallback_n);
 	return fall_back(s, ctx,
 	    sel && sel->fallback != FALLBACK_NOT_DEFINED ? sel->fallback : s->config->fallback);
 }
@@ -275,11 +300,16 @@ pick_by_key(struct subsets *s, const struct lb_context *ctx, struct str names, s
 static struct host *
 pick_by(struct subsets *s, const struct lb_context *ctx, const struct criteria *c)
 {
+	const struct subset_selector *sel = NULL;
 	struct lb_context turn = *ctx;
 
 	turn.criteria = c;
 	if (c == NULL || c->n == 0)
 		return fall_back(s, &turn, s->config->fallback);
+	if (s->config->redundant_keys)
+		sel = widest_selector(s->config, c);
+	if (sel && sel->n < c->n)
+		return pick_with_keys(s, &turn, sel->keys, sel->n);
 	return pick_by_key(s, &turn, c->names, c->key);
 }
 

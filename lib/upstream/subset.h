@@ -47,6 +47,7 @@ struct subset_config {
 	enum subset_fallback fallback;
 	const struct criteria *default_subset; /* NULL: every host is in it */
 	bool panic_mode_any, list_as_any, fallback_list, scale_weights;
+	bool redundant_keys; /* of a request are left out; else it must have just those of a selector */
 };
 
 /* msg: envoy.config.cluster.v3.Cluster, borrowed.  NULL: it has no subsets. */

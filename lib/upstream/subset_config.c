@@ -120,6 +120,7 @@ read_extension(const Envoy__Config__Cluster__V3__LoadBalancingPolicy *list)
 	    ((const Subset *)m)->n_subset_selectors) {
 		out = config_new();
 		READ(out, (const Subset *)m);
+		out->redundant_keys = ((const Subset *)m)->allow_redundant_keys;
 	}
 	arena_fini(&scratch);
 	return out;

@@ -191,6 +191,35 @@ the_extension_says_the_same(void **state)
 }
 
 static void
+keys_that_no_selector_has_may_be_left_out(void **state)
+{
+	static const char *const allow[] = {"", ", allow_redundant_keys: true"};
+
+	for (unsigned k = 0; k < 2; k++) {
+		char fields[1024];
+		struct cluster *c;
+
+		snprintf(fields, sizeof(fields),
+		    "load_balancing_policy: {policies: [{typed_extension_config: {name: subset, "
+		    "typed_config: {\"@type\": type.googleapis.com/"
+		    "envoy.extensions.load_balancing_policies.subset.v3.Subset, " SELECTORS
+		    "%s, subset_lb_policy: {policies: [{typed_extension_config: {name: rr, "
+		    "typed_config: {\"@type\": type.googleapis.com/"
+		    "envoy.extensions.load_balancing_policies.round_robin.v3.RoundRobin}}}]}}}}]}",
+		    allow[k]);
+		c = cluster_with(*state, fields);
+		assert_int_equal(reach(c, ASK("version", "v1")), 0x3);
+		assert_int_equal(reach(c, ASK("version", "v1", "x", "y")), k ? 0x3 : 0);
+		/* as many keys as a selector has, even if no host is left */
+		assert_int_equal(
+		    reach(c, ASK("version", "v1", "stage", "dev", "x", "y")), k ? 0x2 : 0);
+		assert_int_equal(reach(c, ASK("version", "v1", "stage", "none", "x", "y")), 0);
+		assert_int_equal(reach(c, ASK("stage", "dev", "x", "y")), 0);
+		cluster_end(*state, &c);
+	}
+}
+
+static void
 one_host_is_enough_where_that_is_said(void **state)
 {
 	struct cluster *c = cluster_with(*state, "lb_subset_config: {subset_selectors: [{keys: "
@@ -314,6 +343,8 @@ main(void)
 		in_panic_mode_anybody_is_better_than_nobody, setup, teardown),
 	    cmocka_unit_test_setup_teardown(verdicts_count_within_a_subset, setup, teardown),
 	    cmocka_unit_test_setup_teardown(the_extension_says_the_same, setup, teardown),
+	    cmocka_unit_test_setup_teardown(
+		keys_that_no_selector_has_may_be_left_out, setup, teardown),
 	    cmocka_unit_test_setup_teardown(
 		localities_weigh_as_much_as_the_subset_has_of_them, setup, teardown),
 	    cmocka_unit_test_setup_teardown(scaled_weights_are_whole, setup, teardown),
