@@ -4,6 +4,7 @@
 #include "lib/base/mem.h"
 #include "lib/event/loop.h"
 #include "lib/upstream/cluster_http.h"
+#include "lib/upstream/hash_policy.h"
 #include "lib/upstream/host_set.h"
 #include "lib/upstream/lb_config.h"
 #include "lib/upstream/pool.h"
@@ -125,6 +126,7 @@ cluster_free(struct cluster *c)
 	timer_stop(&c->look);
 	cluster_free_sets(c);
 	subset_config_free(&c->subset_config);
+	hash_policies_free(&c->lb.hash_policies);
 	for (uint32_t i = 0; i < c->hosts_n; i++)
 		host_unref(&c->hosts[i]);
 	mem_free(c->hosts);

@@ -15,6 +15,7 @@
 
 struct cluster_stats;
 struct criteria;
+struct hash_policies;
 struct headers;
 struct locality_weights;
 struct zone;
@@ -58,6 +59,7 @@ struct lb_config {
 	bool murmur;                  /* ring_hash: MURMUR_HASH_2, not XX_HASH */
 	uint64_t table_size;          /* maglev */
 	bool hash_hostname;           /* both: hosts are hashed by their names */
+	struct hash_policies *hash_policies; /* both: owned; NULL: a route's are asked */
 	uint32_t balance_factor;      /* both: bounded load in percent of the average; 0 = off */
 	uint32_t panic_threshold;     /* whole percent; 0: never */
 	uint32_t overprovisioning;    /* percent: how much more than its share a host can take */

@@ -2,6 +2,7 @@
 
 #include "conf/defaults.h"
 #include "lib/upstream/assignment.h"
+#include "lib/upstream/hash_policy.h"
 
 #include "envoy/config/cluster/v3/cluster.pb-c.h"
 #include "envoy/extensions/load_balancing_policies/least_request/v3/least_request.pb-c.h"
@@ -139,6 +140,8 @@ read_hashing(struct lb_config *config, const Hashing *h)
 		return;
 	config->hash_hostname = h->use_hostname_for_hashing;
 	config->balance_factor = conf_u32(h->hash_balance_factor, 0);
+	config->hash_policies =
+	    hash_policies_new((void *const *)h->hash_policy, h->n_hash_policy);
 }
 
 /* ---- the Cluster message itself */

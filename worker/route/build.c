@@ -6,7 +6,7 @@
 #include "envoy/config/route/v3/route.pb-c.h"
 #include "lib/base/vec.h"
 #include "lib/upstream/criteria.h"
-#include "worker/route/hash_policy.h"
+#include "lib/upstream/hash_policy.h"
 #include "worker/route/retry_policy.h"
 #include "worker/route/table_private.h"
 #include "worker/snapshot.h"

@@ -3,7 +3,7 @@
 
 #include "lib/base/clock.h"
 #include "lib/http/grpc.h"
-#include "worker/route/hash_policy.h"
+#include "lib/upstream/hash_policy.h"
 #include "worker/router/router_private.h"
 
 bool

@@ -2,8 +2,8 @@
 
 #include "conf/defaults.h"
 #include "lib/base/rand.h"
+#include "lib/upstream/hash_policy.h"
 #include "worker/hcm/config.h"
-#include "worker/route/hash_policy.h"
 #include "worker/router/router_private.h"
 
 #include "envoy/extensions/filters/http/router/v3/router.pb-c.h"
@@ -224,6 +224,25 @@ is_dropped(struct router *r)
 	return true;
 }
 
+/* The cluster's own policies come before the route's. */
+static void
+hash_request(struct router *r)
+{
+	const struct hash_policies *own = r->cluster->lb.hash_policies;
+	const struct hash_policies *p = own ? own : r->route->hash_policies;
+	struct http_stream *s = r->stream;
+	struct hash_source from = {
+	    .request = r->request,
+	    .remote = s->info.remote,
+	    .direct_remote = s->info.direct_remote,
+	    .local = s->info.local,
+	    .arena = &s->arena,
+	};
+
+	if (p)
+		r->has_hash = hash_policies_apply(p, &from, &r->hash, &r->cookies);
+}
+
 static void
 route_to_cluster(struct router *r)
 {
@@ -238,9 +257,8 @@ route_to_cluster(struct router *r)
 	r->cluster = cluster_ref(c);
 	if (is_dropped(r))
 		return;
-	if (r->route->hash_policies && c->policy->by_hash)
-		r->has_hash = hash_policies_apply(r->route->hash_policies, r->request, &s->info,
-		    &s->arena, &r->hash, &r->cookies);
+	if (c->policy->by_hash)
+		hash_request(r);
 	router_read_timeouts(r);
 	s->info.attempts = 1;
 	router_say_attempt(r);

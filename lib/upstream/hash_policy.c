@@ -1,4 +1,4 @@
-#include "worker/route/hash_policy.h"
+#include "lib/upstream/hash_policy.h"
 
 #include <stdlib.h>
 
@@ -7,7 +7,6 @@
 #include "lib/http/cookie.h"
 #include "lib/http/path.h"
 #include "lib/net/address.h"
-#include "worker/hcm/stream_info.h"
 
 #include "envoy/config/route/v3/route_components.pb-c.h"
 
@@ -34,12 +33,11 @@ struct hash_policy {
 struct hash_policies {
 	struct hash_policy *at;
 	size_t n;
+	struct arena own; /* of those that hash_policies_new() made: all of it */
 };
 
 struct request {
-	const struct headers *headers;
-	const struct stream_info *info;
-	struct arena *arena;
+	const struct hash_source *from;
 	struct hash_cookie **cookies;
 };
 
@@ -116,6 +114,33 @@ hash_policies_build(void *const *msgs, size_t n, struct arena *a)
 	return p;
 }
 
+struct hash_policies *
+hash_policies_new(void *const *msgs, size_t n)
+{
+	struct hash_policies *p;
+	struct arena a;
+
+	if (n == 0)
+		return NULL;
+	arena_init(&a);
+	p = hash_policies_build(msgs, n, &a);
+	p->own = a;
+	return p;
+}
+
+void
+hash_policies_free(struct hash_policies **pp)
+{
+	struct hash_policies *p = *pp;
+	struct arena a;
+
+	*pp = NULL;
+	if (p == NULL)
+		return;
+	a = p->own;
+	arena_fini(&a);
+}
+
 /* ---- one policy */
 
 static int
@@ -138,9 +163,9 @@ hash_header(const struct hash_policy *p, const struct request *q, uint64_t *hash
 	struct strb all = {0};
 	size_t n = 0;
 
-	for (uint32_t i = 0; i < q->headers->len && n < MOST_VALUES; i++)
-		if (str_eq(header_name(&q->headers->at[i]), p->name))
-			values[n++] = header_value(&q->headers->at[i]);
+	for (uint32_t i = 0; i < q->from->request->len && n < MOST_VALUES; i++)
+		if (str_eq(header_name(&q->from->request->at[i]), p->name))
+			values[n++] = header_value(&q->from->request->at[i]);
 	if (n == 0)
 		return false;
 	if (n == 1) {
@@ -160,14 +185,14 @@ static struct str
 make_cookie(const struct hash_policy *p, const struct request *q)
 {
 	char text[2 * ADDRESS_TEXT];
-	size_t n = address_format(q->info->direct_remote, text);
+	size_t n = address_format(q->from->direct_remote, text);
 	struct cookie c = p->cookie;
-	struct hash_cookie *made = arena_new(q->arena, struct hash_cookie);
+	struct hash_cookie *made = arena_new(q->from->arena, struct hash_cookie);
 
-	n += address_format(q->info->local, text + n);
+	n += address_format(q->from->local, text + n);
 	c.value =
-	    str_of(arena_printf(q->arena, "%016llx", (unsigned long long)hash_xx64(text, n, 0)));
-	made->text = cookie_print(q->arena, &c);
+	    str_of(arena_printf(q->from->arena, "%016llx", (unsigned long long)hash_xx64(text, n, 0)));
+	made->text = cookie_print(q->from->arena, &c);
 	made->next = *q->cookies;
 	*q->cookies = made;
 	return c.value;
@@ -176,7 +201,7 @@ make_cookie(const struct hash_policy *p, const struct request *q)
 static bool
 hash_cookie(const struct hash_policy *p, const struct request *q, uint64_t *hash)
 {
-	struct str value = cookie_find(q->headers, p->name);
+	struct str value = cookie_find(q->from->request, p->name);
 
 	if (value.n == 0 && p->makes_cookie)
 		value = make_cookie(p, q);
@@ -191,9 +216,9 @@ hash_source_ip(const struct request *q, uint64_t *hash)
 {
 	char text[ADDRESS_TEXT];
 
-	if (q->info->remote == NULL || !address_is_ip(q->info->remote))
+	if (q->from->remote == NULL || !address_is_ip(q->from->remote))
 		return false;
-	*hash = hash_text(str_make(text, address_format_ip(q->info->remote, text)));
+	*hash = hash_text(str_make(text, address_format_ip(q->from->remote, text)));
 	return true;
 }
 
@@ -202,7 +227,7 @@ hash_query(const struct hash_policy *p, const struct request *q, uint64_t *hash)
 {
 	struct str value;
 
-	if (!query_find(path_query(headers_get(q->headers, HDR_PATH)), p->name, &value))
+	if (!query_find(path_query(headers_get(q->from->request, HDR_PATH)), p->name, &value))
 		return false;
 	*hash = hash_text(value.p ? value : STR(""));
 	return true;
@@ -225,10 +250,10 @@ apply(const struct hash_policy *p, const struct request *q, uint64_t *hash)
 }
 
 bool
-hash_policies_apply(const struct hash_policies *p, const struct headers *request,
-    const struct stream_info *info, struct arena *a, uint64_t *hash, struct hash_cookie **cookies)
+hash_policies_apply(const struct hash_policies *p, const struct hash_source *from, uint64_t *hash,
+    struct hash_cookie **cookies)
 {
-	struct request q = {request, info, a, cookies};
+	struct request q = {from, cookies};
 	bool found = false;
 
 	*hash = 0;

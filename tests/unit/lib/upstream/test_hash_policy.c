@@ -12,8 +12,7 @@
 #include "envoy/config/route/v3/route_components.pb-c.h"
 #include "lib/base/hash.h"
 #include "lib/net/address.h"
-#include "worker/hcm/stream_info.h"
-#include "worker/route/hash_policy.h"
+#include "lib/upstream/hash_policy.h"
 
 typedef Envoy__Config__Route__V3__RouteAction__HashPolicy HashPolicy;
 
@@ -21,7 +20,7 @@ struct world {
 	struct arena a;
 	struct headers request;
 	struct address remote, local;
-	struct stream_info info;
+	struct hash_source from;
 	HashPolicy *list[8];
 	size_t n;
 	uint64_t hash;
@@ -43,8 +42,7 @@ setup(void **state)
 	headers_init(&w.request, &w.a);
 	assert_int_equal(address_parse(&w.remote, STR("10.1.2.3:4567"), &err), 0);
 	assert_int_equal(address_parse(&w.local, STR("10.9.9.9:80"), &err), 0);
-	w.info.remote = w.info.direct_remote = &w.remote;
-	w.info.local = &w.local;
+	w.from = (struct hash_source){&w.request, &w.remote, &w.remote, &w.local, &w.a};
 	*state = &w;
 	return 0;
 }
@@ -124,7 +122,7 @@ apply(struct world *w)
 	struct hash_policies *p = hash_policies_build((void *const *)w->list, w->n, &w->a);
 
 	w->cookies = NULL;
-	return hash_policies_apply(p, &w->request, &w->info, &w->a, &w->hash, &w->cookies);
+	return hash_policies_apply(p, &w->from, &w->hash, &w->cookies);
 }
 
 static uint64_t
