@@ -7,7 +7,7 @@
 #   make check      unit tests only (no installing)
 #   make fuzz       each fuzzer for FUZZ_SECONDS on its corpus (clang)
 #   make layers     prove the include order of docs/architecture.md
-#   make soak       RESTARTS=50 RELOADS=50 KILLS=20 KILLPOINTS=500: clients of every kind while
+#   make soak       RESTARTS=50 RELOADS=50 DEADLINES=12 KILLS=20 KILLPOINTS=500: clients of every kind while
 #                   baton is changed and killed
 #   make soak-peers the same clients on baton, nginx and haproxy while each is reloaded
 #   make limits     instructions and system calls a request, against what they may be at most
@@ -130,11 +130,12 @@ $(B)/soak: $(SOAK_O)
 .PHONY: soak soak-peers
 soak: RESTARTS ?= 50
 soak: RELOADS ?= 50
+soak: DEADLINES ?= 12
 soak: KILLS ?= 20
 soak: KILLPOINTS ?= 500
 soak: all $(B)/origin $(B)/soak
 	@LAST=$$(B=$(B) tools/last-build.sh); export LAST; \
-		B=$(B) RESTARTS=$(RESTARTS) RELOADS=$(RELOADS) KILLS=$(KILLS) KILLPOINTS=$(KILLPOINTS) \
+		B=$(B) RESTARTS=$(RESTARTS) RELOADS=$(RELOADS) DEADLINES=$(DEADLINES) KILLS=$(KILLS) KILLPOINTS=$(KILLPOINTS) \
 		$(B)/soak baton
 soak-peers: RELOADS ?= 50
 soak-peers: all $(B)/origin $(B)/soak

@@ -9,8 +9,8 @@
 
 /* Its own output says what went wrong; run-tests.sh shows it. */
 static void
-soak(const char *restarts, const char *reloads, const char *kills, const char *points,
-    const char *seconds)
+soak(const char *restarts, const char *reloads, const char *deadlines, const char *kills,
+    const char *points, const char *seconds)
 {
 	const char *path = scene_program("soak");
 	int status;
@@ -21,6 +21,7 @@ soak(const char *restarts, const char *reloads, const char *kills, const char *p
 		setenv("B", "build/san", 0);
 		setenv("RESTARTS", restarts, 1);
 		setenv("RELOADS", reloads, 1);
+		setenv("DEADLINES", deadlines, 1);
 		setenv("KILLS", kills, 1);
 		setenv("KILLPOINTS", points, 1);
 		setenv("SECONDS", seconds, 1);
@@ -38,32 +39,38 @@ soak(const char *restarts, const char *reloads, const char *kills, const char *p
 static void
 no_client_notices_a_quiet_day(void **state)
 {
-	soak("0", "0", "0", "0", "5");
+	soak("0", "0", "0", "0", "0", "5");
 }
 
 static void
 killed_workers_take_only_their_connections(void **state)
 {
-	soak("0", "0", "2", "0", "1");
+	soak("0", "0", "0", "2", "0", "1");
 }
 
 static void
 no_client_notices_a_reload(void **state)
 {
-	soak("0", "5", "0", "0", "1");
+	soak("0", "5", "0", "0", "0", "1");
 }
 
 static void
 no_client_notices_a_hot_restart(void **state)
 {
-	soak("3", "0", "0", "0", "1");
+	soak("3", "0", "0", "0", "0", "1");
+}
+
+static void
+a_deadline_ends_what_is_late_and_nothing_else(void **state)
+{
+	soak("0", "0", "2", "0", "0", "1");
 }
 
 /* The choices follow from the seed that the soak prints first: SEED=n repeats them. */
 static void
 anything_may_be_killed_at_any_moment(void **state)
 {
-	soak("0", "0", "0", "25", "1");
+	soak("0", "0", "0", "0", "25", "1");
 }
 
 int
@@ -73,6 +80,7 @@ main(void)
 	    cmocka_unit_test(no_client_notices_a_quiet_day),
 	    cmocka_unit_test(no_client_notices_a_reload),
 	    cmocka_unit_test(no_client_notices_a_hot_restart),
+	    cmocka_unit_test(a_deadline_ends_what_is_late_and_nothing_else),
 	    cmocka_unit_test(killed_workers_take_only_their_connections),
 	    cmocka_unit_test(anything_may_be_killed_at_any_moment),
 	};

@@ -132,19 +132,67 @@ workers(pid_t *pids)
 
 /* `path` is of the binary: ours, or that of the last release. */
 static pid_t
-spawn(const char *path, const char *concurrency, const char *epoch)
+spawn(const char *path, const char *concurrency, const char *epoch, const char *const *more)
 {
-	char *argv[] = {(char *)path, "-c", config_path, "--runtime-dir", runtime_path,
-	    "--concurrency", (char *)concurrency, "--drain-time-s", drain_s, "-l", "info",
-	    epoch ? "--restart-epoch" : NULL, (char *)epoch, NULL};
+	char *argv[32] = {(char *)path, "-c", config_path, "--runtime-dir", runtime_path,
+	    "--concurrency", (char *)concurrency, "--drain-time-s", drain_s, "-l", "info"};
+	unsigned n = 11;
 
+	if (epoch) {
+		argv[n++] = "--restart-epoch";
+		argv[n++] = (char *)epoch;
+	}
+	while (*more)
+		argv[n++] = (char *)*more++;
 	return process_start(argv, log_path);
 }
+
+static const char *const nothing_more[] = {NULL};
 
 pid_t
 baton_spawn(const char *concurrency, const char *epoch)
 {
-	return spawn(program("baton"), concurrency, epoch);
+	return spawn(program("baton"), concurrency, epoch, nothing_more);
+}
+
+pid_t
+baton_spawn_with(const char *concurrency, const char *epoch, const char *const *more)
+{
+	return spawn(program("baton"), concurrency, epoch, more);
+}
+
+bool
+baton_wait_master(pid_t pid)
+{
+	uint64_t until = clock_mono_ns() + READY_NS;
+	int status;
+
+	while (baton_master() != pid) {
+		loop_turn(5);
+		if (process_ended(pid, &status)) {
+			fault("a new generation ended, status %x", status);
+			return false;
+		}
+		if (clock_mono_ns() > until) {
+			fault("a new generation does not serve");
+			kill(pid, SIGKILL);
+			return false;
+		}
+	}
+	master = pid;
+	return true;
+}
+
+bool
+baton_lives(pid_t pid)
+{
+	struct baton_process all[64];
+	unsigned n = process_batons(all, 64);
+
+	for (unsigned i = 0; i < n; i++)
+		if (all[i].pid == pid)
+			return true;
+	return false;
 }
 
 const char *
@@ -254,24 +302,10 @@ static bool
 restart_by_hand(unsigned n, const char *path)
 {
 	char *count = mem_printf("%u", 1 + n / 6 % 3);
-	uint64_t until = clock_mono_ns() + READY_NS;
-	pid_t pid = spawn(path, count, "auto");
-	int status;
+	pid_t pid = spawn(path, count, "auto", nothing_more);
 
 	mem_free(count);
-	while (baton_master() != pid) {
-		loop_turn(5);
-		if (process_ended(pid, &status)) {
-			fault("a new generation ended, status %x", status);
-			return false;
-		}
-		if (clock_mono_ns() > until) {
-			fault("a new generation does not serve");
-			kill(pid, SIGKILL);
-			return false;
-		}
-	}
-	return true;
+	return baton_wait_master(pid);
 }
 
 /* Every tenth generation is the last release's, and the next one ours again. */
@@ -390,6 +424,22 @@ baton_stat(const char *name)
 		printf("batonstat: exit %d, %s\n", code, strb_z(&b));
 	strb_fini(&b);
 	return value;
+}
+
+unsigned
+baton_records(const char *kind)
+{
+	char *argv[] = {program("batonstat"), "-F", "-r", runtime_path, NULL};
+	char *column = mem_printf("  %s  ", kind);
+	struct strb b = {0};
+	unsigned n = 0;
+
+	process_run(argv, &b);
+	for (const char *at = strb_z(&b); (at = strstr(at, column)) != NULL; at++)
+		n++;
+	strb_fini(&b);
+	mem_free(column);
+	return n;
 }
 
 static void

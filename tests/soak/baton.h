@@ -11,6 +11,10 @@ struct strb;
 
 pid_t baton_master(void); /* as the pid file says; 0: nobody */
 pid_t baton_spawn(const char *concurrency, const char *epoch);
+pid_t baton_spawn_with(const char *concurrency, const char *epoch, const char *const *more);
+bool baton_wait_master(pid_t pid); /* until it serves; false: it has ended, or does not */
+bool baton_lives(pid_t master);
+unsigned baton_records(const char *kind); /* entries of it in the ring of failures */
 pid_t baton_ask(const char *word); /* batonctl, not waited for */
 int baton_ctl(const char *word, struct strb *out);
 void baton_change_config(bool plain); /* to the next version; plain: without the extra listener */

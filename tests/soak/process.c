@@ -427,11 +427,16 @@ holds(const struct inodes *v, unsigned long inode)
 	return false;
 }
 
+/* Clients of these kinds, who are doomed when their port is named. */
+static unsigned doomed_kinds, doomed;
+
 static void
 doom_peer(struct peer *p, void *arg)
 {
-	if (p->fd >= 0 && p->port == *(uint16_t *)arg)
-		p->doomed = true;
+	if (p->fd < 0 || p->port != *(uint16_t *)arg || !(doomed_kinds & 1u << p->kind))
+		return;
+	doomed += !p->doomed;
+	p->doomed = true;
 }
 
 /* Who is asked for: the sockets of these states, each told to fn. */
@@ -537,13 +542,22 @@ survey(unsigned states, const struct survey *v)
 void
 process_doom_clients(pid_t pid)
 {
+	process_doom_kinds(pid, ~0u);
+}
+
+unsigned
+process_doom_kinds(pid_t pid, unsigned kinds)
+{
 	struct inodes held = {0};
 	char dir[64];
 
+	doomed_kinds = kinds;
+	doomed = 0;
 	snprintf(dir, sizeof(dir), "/proc/%d/fd", (int)pid);
 	add_sockets(dir, &held);
 	survey(OPEN_STATES, &(struct survey){doom_if_held, &held});
 	vec_fini(&held);
+	return doomed;
 }
 
 void

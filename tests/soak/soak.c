@@ -6,6 +6,7 @@
  *   soak [baton|nginx|haproxy]
  *
  * RESTARTS, RELOADS, KILLS  how many (0)
+ * DEADLINES                 hot restarts after which what drains is cut after a second or three (0)
  * KILLPOINTS                moments at which anything is killed, also in the middle of a restart (0)
  * START_MS                  longest start after that (1000; 0: only told)
  * SECONDS                   plain load before (5)
@@ -33,7 +34,7 @@
 
 struct plan {
 	const struct subject *subject;
-	unsigned restarts, reloads, kills, points, seconds, gap_ms;
+	unsigned restarts, reloads, deadlines, kills, points, seconds, gap_ms;
 	uint64_t seed;
 };
 
@@ -63,6 +64,7 @@ read_plan(struct plan *p, int argc, char **argv)
 
 	p->restarts = (unsigned)number("RESTARTS", 0);
 	p->reloads = (unsigned)number("RELOADS", 0);
+	p->deadlines = (unsigned)number("DEADLINES", 0);
 	p->kills = (unsigned)number("KILLS", 0);
 	p->points = (unsigned)number("KILLPOINTS", 0);
 	points.start_allowed_ns = number("START_MS", 1000) * NS_PER_MS;
@@ -303,6 +305,11 @@ run(const struct plan *plan)
 	repeat(PHASE_RELOADS, plan->reloads, plan->subject->reload, "reloads");
 	if (plan->subject->restart)
 		repeat(PHASE_RESTARTS, plan->restarts, plan->subject->restart, "hot restarts");
+	if (plan->subject == &subject_baton && plan->deadlines) {
+		repeat(PHASE_DEADLINES, plan->deadlines, deadlines_restart,
+		    "hot restarts with drain deadlines");
+		deadlines_end();
+	}
 	if (plan->subject == &subject_baton && (plan->kills || plan->points))
 		baton_with_two_workers();
 	if (plan->subject == &subject_baton)

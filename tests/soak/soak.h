@@ -32,6 +32,7 @@ enum phase {
 	PHASE_PLAIN,
 	PHASE_RELOADS,
 	PHASE_RESTARTS,
+	PHASE_DEADLINES,
 	PHASE_KILLS,
 	PHASE_POINTS,
 	PHASE_FINISH,
@@ -165,6 +166,11 @@ void baton_kill_worker(void);
 int64_t baton_stat(const char *name);
 void baton_stop_checks(unsigned kills);
 
+/* ---- deadlines.c: a hot restart whose old generation may not hold everything for long */
+
+void deadlines_restart(unsigned n);
+void deadlines_end(void); /* a generation without deadlines serves from now on */
+
 /* ---- points.c: anything is killed at any moment */
 
 #define BREAKER_REQUESTS 150 /* max_requests of the cluster: shares that leak are missed soon */
@@ -201,6 +207,7 @@ struct memory process_memory(pid_t except);
 void process_end_all(void);
 /* Marks the clients whose connection a process holds; those that wait in a queue. */
 void process_doom_clients(pid_t pid);
+unsigned process_doom_kinds(pid_t pid, unsigned kinds); /* a bit a kind; gives how many */
 void process_doom_queued(void);
 bool process_somebody_listens(void);	      /* on the port of the clients */
 unsigned process_origin_connections(void);    /* open ones */

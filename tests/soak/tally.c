@@ -22,6 +22,7 @@ static const char *const phases[PHASES] = {
     [PHASE_PLAIN] = "plain load",
     [PHASE_RELOADS] = "reloads",
     [PHASE_RESTARTS] = "restarts",
+    [PHASE_DEADLINES] = "deadlines",
     [PHASE_KILLS] = "kills",
     [PHASE_POINTS] = "kill points",
     [PHASE_FINISH] = "end",
