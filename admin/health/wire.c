@@ -14,6 +14,7 @@
 
 struct wire {
 	struct loop *loop;
+	struct io io;
 	struct conn conn;
 	enum wire_kind kind;
 	const struct codec_config *config; /* borrowed */
@@ -333,8 +334,8 @@ wire_open(struct loop *loop, const struct address *to, enum wire_kind kind,
 	arena_init(&w->arena);
 	buf_init(&w->body);
 	/* The check's own timeout ends an attempt that takes too long. */
-	conn_connect(&w->conn, loop, fd, &to->sa, to->len, 0, &plain_transport, HIGH_WATERMARK,
-	    &conn_events, w);
+	conn_connect(&w->conn, &w->io, loop, fd, &to->sa, to->len, 0, &plain_transport,
+	    HIGH_WATERMARK, &conn_events, w);
 	return w;
 }
 

@@ -251,5 +251,6 @@ web_connection_open(struct web *w, int fd)
 	stat_up(&w->http->downstream_cx_active);
 	stat_inc(&w->listener->downstream_cx_total);
 	stat_up(&w->listener->downstream_cx_active);
-	conn_open(&c->conn, w->a->loop, fd, &plain_transport, WRITE_HIGH, &events, c);
+	conn_open(
+	    &c->conn, &c->io, w->a->loop, fd, &plain_transport, WRITE_HIGH, &events, c);
 }

@@ -37,6 +37,7 @@ struct web {
 struct web_connection {
 	struct list node;
 	struct web *web;
+	struct io io;
 	struct conn conn;
 	struct codec *codec; /* NULL until the first bytes told HTTP/1 from HTTP/2 */
 	struct list exchanges;

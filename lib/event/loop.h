@@ -70,6 +70,18 @@ void io_add_level(
     struct loop *l, struct io *io, int fd, unsigned what, void (*fn)(void *, unsigned), void *arg);
 void io_change_level(struct io *io, unsigned what); /* 0 = stay, not polled */
 void io_del(struct io *io);                         /* harmless when not added */
+/* Who hears of it from now on. */
+static inline void
+io_tell(struct io *io, void (*fn)(void *, unsigned), void *arg)
+{
+	io->fn = fn;
+	io->arg = arg;
+}
+static inline int
+io_fd(const struct io *io)
+{
+	return io->ev.ev_fd;
+}
 /* Call fn again with `what`: later in this turn, or in the next one when asked from the ready list. */
 void io_again(struct io *io, unsigned what);
 

@@ -41,7 +41,7 @@ static void
 release_socket(struct conn *c)
 {
 	c->closed = true;
-	io_del(&c->io);
+	io_del(c->io);
 	flush_cancel(&c->flush);
 	timer_stop(&c->timer);
 	if (c->transport_data)
@@ -63,7 +63,7 @@ end(struct conn *c, enum conn_end why, int error)
 	c->why = why;
 	c->error = error;
 	release_socket(c);
-	loop_defer(c->loop, tell_closed, c);
+	loop_defer(c->io->loop, tell_closed, c);
 }
 
 void
@@ -72,7 +72,7 @@ conn_abort(struct conn *c)
 	if (c->closed)
 		return;
 	release_socket(c);
-	loop_defer(c->loop, free_buffers, c);
+	loop_defer(c->io->loop, free_buffers, c);
 }
 
 int
@@ -201,7 +201,7 @@ read_turn(struct conn *c)
 	if (buf_empty(&c->in))
 		conn_settle(c);
 	if (may_read(c))
-		io_again(&c->io, IO_READ);
+		io_again(c->io, IO_READ);
 }
 
 /* ---- writing */
@@ -235,7 +235,7 @@ finish_shutdown(struct conn *c)
 	if (ends_at_once(c))
 		end(c, CONN_LOCAL_CLOSE, 0);
 	else if (c->closing)
-		timer_set(c->loop, &c->timer, c->linger_ms);
+		timer_set(c->io->loop, &c->timer, c->linger_ms);
 	else if (c->eof)
 		end(c, CONN_REMOTE_CLOSE, 0);
 }
@@ -303,7 +303,7 @@ conn_write(struct conn *c, struct buf *data)
 		return;
 	}
 	buf_move(&c->out, data);
-	loop_flush(c->loop, &c->flush);
+	loop_flush(c->io->loop, &c->flush);
 	if (!c->above_high && c->high && c->out.len > c->high) {
 		c->above_high = true;
 		c->events->on_high(c->arg);
@@ -323,11 +323,11 @@ conn_shutdown_write(struct conn *c)
 /* ---- opening */
 
 static void
-start(struct conn *c, struct loop *l, int fd, const struct transport *t, uint32_t high,
+start(struct conn *c, struct io *io, int fd, const struct transport *t, uint32_t high,
     const struct conn_events *events, void *arg)
 {
 	memset(c, 0, sizeof(*c));
-	c->loop = l;
+	c->io = io;
 	c->fd = fd;
 	c->transport = t;
 	c->events = events;
@@ -338,23 +338,24 @@ start(struct conn *c, struct loop *l, int fd, const struct transport *t, uint32_
 	c->flush.fn = on_flush;
 	c->flush.arg = c;
 	timer_init(&c->timer, on_timer, c);
-	io_add_edge(l, &c->io, fd, on_io, c);
 }
 
 void
-conn_open(struct conn *c, struct loop *l, int fd, const struct transport *t, uint32_t high,
-    const struct conn_events *events, void *arg)
+conn_open(struct conn *c, struct io *io, struct loop *l, int fd, const struct transport *t,
+    uint32_t high, const struct conn_events *events, void *arg)
 {
-	start(c, l, fd, t, high, events, arg);
+	start(c, io, fd, t, high, events, arg);
+	io_add_edge(l, io, fd, on_io, c);
 	c->writable = true;
 }
 
 void
-conn_connect(struct conn *c, struct loop *l, int fd, const struct sockaddr *to, unsigned to_len,
-    uint32_t timeout_ms, const struct transport *t, uint32_t high,
+conn_connect(struct conn *c, struct io *io, struct loop *l, int fd, const struct sockaddr *to,
+    unsigned to_len, uint32_t timeout_ms, const struct transport *t, uint32_t high,
     const struct conn_events *events, void *arg)
 {
-	start(c, l, fd, t, high, events, arg);
+	start(c, io, fd, t, high, events, arg);
+	io_add_edge(l, io, fd, on_io, c);
 	c->connecting = true;
 	if (connect(fd, to, to_len) < 0 && errno != EINPROGRESS && errno != EAGAIN) {
 		end(c, CONN_CONNECT_FAILED, errno);
@@ -381,7 +382,7 @@ finish_connect(struct conn *c)
 	c->writable = true;
 	c->events->on_connected(c->arg);
 	if (!c->closed && !buf_empty(&c->out))
-		loop_flush(c->loop, &c->flush);
+		loop_flush(c->io->loop, &c->flush);
 }
 
 static void
@@ -390,6 +391,35 @@ on_timer(void *arg)
 	struct conn *c = arg;
 
 	end(c, c->connecting ? CONN_CONNECT_TIMEOUT : CONN_LINGER_TIMEOUT, ETIMEDOUT);
+}
+
+/* ---- at rest */
+
+bool
+conn_at_rest(const struct conn *c)
+{
+	return c->writable && !c->readable && !c->eof && !c->closed && !c->closing && !c->shut &&
+	       !c->paused && !c->io->again && !c->transport_data && buf_empty(&c->in) &&
+	       buf_empty(&c->out);
+}
+
+void
+conn_leave(struct conn *c, void (*fn)(void *arg, unsigned ready), void *arg)
+{
+	ASSERT(conn_at_rest(c));
+	flush_cancel(&c->flush);
+	free_buffers(c);
+	c->closed = true;
+	io_tell(c->io, fn, arg);
+}
+
+void
+conn_join(struct conn *c, struct io *io, const struct transport *t, uint32_t high,
+    const struct conn_events *events, void *arg)
+{
+	start(c, io, io_fd(io), t, high, events, arg);
+	c->writable = true;
+	io_tell(io, on_io, c);
 }
 
 /* ---- the loop's callback */
@@ -423,6 +453,12 @@ on_io(void *arg, unsigned ready)
 }
 
 void
+conn_told(struct conn *c, unsigned ready)
+{
+	on_io(c, ready);
+}
+
+void
 conn_kick(struct conn *c)
 {
 	c->readable = true;
@@ -441,7 +477,7 @@ conn_again(struct conn *c)
 	unsigned what = (buf_empty(&c->in) ? 0 : AGAIN_DATA) | (c->readable ? IO_READ : 0u);
 
 	if (!c->closed && what)
-		io_again(&c->io, what);
+		io_again(c->io, what);
 }
 
 void
@@ -476,9 +512,9 @@ conn_close(struct conn *c, enum conn_close_how how, uint32_t linger_ms)
 	c->paused = 0;
 	buf_drain(&c->in, c->in.len);
 	if (!buf_empty(&c->out) && linger_ms) /* the peer must take what waits in time, too */
-		timer_set(c->loop, &c->timer, linger_ms);
+		timer_set(c->io->loop, &c->timer, linger_ms);
 	if (c->readable)
-		io_again(&c->io, IO_READ);
+		io_again(c->io, IO_READ);
 	if (c->shut)
 		finish_shutdown(c);
 	else

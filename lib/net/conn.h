@@ -1,7 +1,8 @@
 /*
  * A stream of bytes over a socket: buffers, watermarks, back-pressure,
  * half-close.  Embedded in its owner (an HCM connection, an upstream
- * connection), who decides what the bytes mean.
+ * connection), who decides what the bytes mean, and who has the io apart:
+ * a socket at rest can do with that alone (conn_leave(), conn_join()).
  *
  * Reading: bytes are put in `in` and on_data is called; the owner takes
  * what it can.  A budget of CONN_BUDGET bytes a turn keeps one connection
@@ -51,8 +52,7 @@ struct conn_events {
 };
 
 struct conn {
-	struct io io;
-	struct loop *loop;
+	struct io *io; /* the owner's */
 	int fd;
 	const struct transport *transport;
 	void *transport_data;
@@ -78,12 +78,22 @@ struct conn {
 };
 
 /* Takes a connected, non-blocking fd. */
-void conn_open(struct conn *c, struct loop *l, int fd, const struct transport *t, uint32_t high,
-    const struct conn_events *events, void *arg);
+void conn_open(struct conn *c, struct io *io, struct loop *l, int fd, const struct transport *t,
+    uint32_t high, const struct conn_events *events, void *arg);
 /* Starts a connect on fd (takes it).  on_connected or on_closed follows, from the loop. */
-void conn_connect(struct conn *c, struct loop *l, int fd, const struct sockaddr *to,
+void conn_connect(struct conn *c, struct io *io, struct loop *l, int fd, const struct sockaddr *to,
     unsigned to_len, uint32_t timeout_ms, const struct transport *t, uint32_t high,
     const struct conn_events *events, void *arg);
+
+/* ---- at rest: a connected socket, of which nothing is in our hands, needs no conn */
+bool conn_at_rest(const struct conn *c);
+/* From now on what the socket tells goes to fn; the conn is dead, no event follows. */
+void conn_leave(struct conn *c, void (*fn)(void *arg, unsigned ready), void *arg);
+/* The other way: an edge-triggered io that is added already. */
+void conn_join(struct conn *c, struct io *io, const struct transport *t, uint32_t high,
+    const struct conn_events *events, void *arg);
+/* What the io told while there was no conn. */
+void conn_told(struct conn *c, unsigned ready);
 /* Tries to read at once, without waiting for an event (right after accept). */
 void conn_kick(struct conn *c);
 

@@ -443,7 +443,7 @@ pool_conn_open(struct pool *p, struct err *err)
 	p->connecting++;
 	cluster_connection_comes(c);
 	count_open(pc);
-	conn_connect(&pc->conn, p->loop, fd, &to->sa, to->len, c->connect_timeout_ms,
+	conn_connect(&pc->conn, &pc->io, p->loop, fd, &to->sa, to->len, c->connect_timeout_ms,
 	    &plain_transport, c->buffer_limit, &conn_events, pc);
 	return 0;
 }

@@ -72,6 +72,7 @@ struct pool_conn {
 	struct list node; /* pool's ready or others */
 	struct pool *pool;
 	struct host *host; /* a reference */
+	struct io io;
 	struct conn conn;
 	struct codec *codec; /* NULL before it is connected */
 	enum pool_conn_state state;

@@ -33,6 +33,7 @@ struct actor {
 struct part {
 	struct list node; /* actor's parts */
 	struct actor *actor;
+	struct io io;
 	struct conn conn;
 	struct codec *codec;
 	struct flush flush;
@@ -486,7 +487,7 @@ on_accept(void *arg, unsigned ready)
 		p->flush.arg = p;
 		p->codec = (a->http2 ? h2_server_new : h1_server_new)(&a->config, &codec_events, p);
 		list_push_back(&a->parts, &p->node);
-		conn_open(&p->conn, a->loop, fd, &plain_transport, 1 << 20, &conn_events, p);
+		conn_open(&p->conn, &p->io, a->loop, fd, &plain_transport, 1 << 20, &conn_events, p);
 		conn_kick(&p->conn);
 	}
 }

@@ -4,6 +4,8 @@
  */
 #include "worker/hcm/hcm.h"
 
+#include <unistd.h>
+
 #include "worker/hcm/hcm_private.h"
 #include "worker/hcm/stream_private.h"
 
@@ -36,10 +38,14 @@ hcm_open(struct hcm *m, struct hcm_place *p, int fd, const struct address *remot
 void
 hcm_abort(struct hcm_conn *c, struct str details)
 {
-	if (c->conn.closed)
+	if (hcm_is_gone(c))
 		return;
-	conn_abort(&c->conn);
-	c->end_details = details;
+	if (c->busy) {
+		conn_abort(&c->busy->conn);
+		c->busy->end_details = details;
+	} else {
+		close(hcm_leave_socket(c));
+	}
 	hcm_enter(c, HCM_CLOSED);
 	hcm_count_closed(c, true);
 	hcm_forget(c);

@@ -12,6 +12,17 @@ move_gauge(struct stat_gauge *from, struct stat_gauge *to, int64_t by)
 	stat_move(to, by);
 }
 
+static void
+move_held(const struct hcm_busy *b, struct http_stats *from, struct http_stats *to)
+{
+	if (b == NULL)
+		return;
+	move_gauge(&from->downstream_cx_rx_bytes_buffered, &to->downstream_cx_rx_bytes_buffered,
+	    (int64_t)b->rx_held);
+	move_gauge(&from->downstream_cx_tx_bytes_buffered, &to->downstream_cx_tx_bytes_buffered,
+	    (int64_t)b->tx_held);
+}
+
 /* What this connection added to gauges stands in those of its new configuration from now on. */
 static void
 move_gauges(struct hcm_conn *c, const struct hcm_config *next)
@@ -21,10 +32,7 @@ move_gauges(struct hcm_conn *c, const struct hcm_config *next)
 
 	if (from != to) {
 		move_gauge(&from->downstream_cx_active, &to->downstream_cx_active, 1);
-		move_gauge(&from->downstream_cx_rx_bytes_buffered,
-		    &to->downstream_cx_rx_bytes_buffered, (int64_t)c->rx_held);
-		move_gauge(&from->downstream_cx_tx_bytes_buffered,
-		    &to->downstream_cx_tx_bytes_buffered, (int64_t)c->tx_held);
+		move_held(c->busy, from, to);
 		if (hcm_is_http2(c))
 			move_gauge(
 			    &from->downstream_cx_http2_active, &to->downstream_cx_http2_active, 1);

@@ -42,6 +42,7 @@ give_conn(void *arg)
 {
 	struct hcm_conn *c = arg;
 
+	hcm_free_busy(c);
 	if (free_conns_n >= KEPT_CONNS) {
 		mem_free(c);
 		return;
@@ -67,17 +68,17 @@ void
 hcm_count_buffered(struct hcm_conn *c)
 {
 	struct http_stats *st = c->config->stats;
+	struct hcm_busy *b = c->busy;
+	size_t in = b->conn.in.len, out = b->conn.out.len;
 
-	if (c->conn.in.len != c->rx_held) {
-		stat_move(&st->downstream_cx_rx_bytes_buffered,
-		    (int64_t)c->conn.in.len - (int64_t)c->rx_held);
-		c->rx_held = c->conn.in.len;
-	}
-	if (c->conn.out.len != c->tx_held) {
-		stat_move(&st->downstream_cx_tx_bytes_buffered,
-		    (int64_t)c->conn.out.len - (int64_t)c->tx_held);
-		c->tx_held = c->conn.out.len;
-	}
+	if (in != b->rx_held)
+		stat_move(
+		    &st->downstream_cx_rx_bytes_buffered, (int64_t)in - (int64_t)b->rx_held);
+	if (out != b->tx_held)
+		stat_move(
+		    &st->downstream_cx_tx_bytes_buffered, (int64_t)out - (int64_t)b->tx_held);
+	b->rx_held = in;
+	b->tx_held = out;
 }
 
 static void
@@ -91,24 +92,27 @@ fetch_output(struct hcm_conn *c)
 	hcm_tell_time(c);
 	codec_output(c->codec, &out);
 	if (!buf_empty(&out))
-		conn_write(&c->conn, &out);
+		conn_write(&c->busy->conn, &out);
 	buf_fini(&out);
 }
 
-static void
-on_turn_end(void *arg)
+void
+hcm_on_turn_end(void *arg)
 {
 	struct hcm_conn *c = arg;
+	struct hcm_busy *b = c->busy;
 
 	if (c->state == HCM_CLOSED)
 		return;
 	fetch_output(c);
-	if (c->half_close && c->state != HCM_CLOSING)
-		conn_shutdown_write(&c->conn);
+	b->flushing = true;
+	if (b->half_close && c->state != HCM_CLOSING)
+		conn_shutdown_write(&b->conn);
 	else
-		conn_flush(&c->conn);
+		conn_flush(&b->conn);
+	b->flushing = false;
 	if (c->state == HCM_CLOSING)
-		conn_close(&c->conn, c->client_last ? CLOSE_LAST : CLOSE_FLUSH,
+		conn_close(&b->conn, b->client_last ? CLOSE_LAST : CLOSE_FLUSH,
 		    (uint32_t)c->config->delayed_close_ms);
 	hcm_count_buffered(c);
 	if (c->hcm->on_idle && hcm_may_be_given(c))
@@ -119,7 +123,7 @@ void
 hcm_output(struct hcm_conn *c)
 {
 	if (c->state != HCM_CLOSED)
-		loop_flush(c->hcm->loop, &c->flush);
+		loop_flush(c->hcm->loop, &c->busy->flush);
 }
 
 void
@@ -127,11 +131,25 @@ hcm_tunnel_ended(struct hcm_conn *c)
 {
 	if (hcm_is_http2(c))
 		return;
-	c->half_close = true;
+	c->busy->half_close = true;
 	hcm_output(c);
 }
 
 /* ---- closing */
+
+int
+hcm_leave_socket(struct hcm_conn *c)
+{
+	int fd;
+
+	if (c->busy) {
+		hcm_count_buffered(c);
+		return conn_release(&c->busy->conn);
+	}
+	fd = io_fd(&c->io);
+	io_del(&c->io);
+	return fd;
+}
 
 static void
 cut_streams(struct hcm_conn *c, enum stream_reset why, uint32_t flags, struct str details)
@@ -147,8 +165,9 @@ hcm_close(struct hcm_conn *c, uint32_t flags, struct str details)
 {
 	if (hcm_is_ending(c))
 		return;
-	c->end_flags = flags;
-	c->end_details = details;
+	hcm_rouse(c);
+	c->busy->end_flags = flags;
+	c->busy->end_details = details;
 	hcm_enter(c, HCM_CLOSING);
 	timer_stop(&c->timer);
 	cut_streams(c, RESET_LOCAL, flags, details);
@@ -160,20 +179,22 @@ hcm_end_by_reset(struct hcm_conn *c)
 {
 	struct linger now = {.l_onoff = 1};
 
-	setsockopt(c->conn.fd, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
+	setsockopt(c->busy->conn.fd, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
 }
 
 void
 hcm_client_left(struct hcm_conn *c)
 {
-	c->remote_end = true;
+	struct hcm_busy *b = c->busy;
+
+	b->remote_end = true;
 	fetch_output(c);
-	conn_flush(&c->conn);
-	if (c->conn.closed)
+	conn_flush(&b->conn);
+	if (b->conn.closed)
 		return;
 	if (c->http1 && list_entry(list_first(&c->streams), struct stream, node)->s.response_started)
 		hcm_end_by_reset(c);
-	conn_close(&c->conn, CLOSE_NOW, 0);
+	conn_close(&b->conn, CLOSE_NOW, 0);
 }
 
 void
@@ -212,9 +233,10 @@ hcm_forget(struct hcm_conn *c)
 		m->h1--;
 	m->held--;
 	c->place->conns--;
-	hcm_cool(c);
 	timer_stop(&c->timer);
-	flush_cancel(&c->flush);
+	hcm_cool(c);
+	if (c->busy)
+		flush_cancel(&c->busy->flush);
 	list_remove(&c->node);
 	codec_free(&c->codec);
 	address_packed_fini(&c->local);
@@ -263,8 +285,6 @@ hcm_conn_new(struct hcm *m, struct hcm_place *p, uint64_t id, const struct addre
 	c->wake_ns = NEVER;
 	address_pack(&c->local, local);
 	address_pack(&c->remote, remote);
-	c->flush.fn = on_turn_end;
-	c->flush.arg = c;
 	timer_init(&c->timer, hcm_on_timer, c);
 	list_init(&c->streams);
 	list_push_back(&m->conns, &c->node);
@@ -275,8 +295,7 @@ hcm_conn_new(struct hcm *m, struct hcm_place *p, uint64_t id, const struct addre
 void
 hcm_conn_start(struct hcm_conn *c, int fd)
 {
-	conn_open(&c->conn, c->hcm->loop, fd, &plain_transport, c->config->buffer_limit,
-	    &hcm_conn_events, c);
+	io_add_edge(c->hcm->loop, &c->io, fd, hcm_on_ready, c);
 	hcm_wake_by(c, loop_now_ns(c->hcm->loop) + FIRST_LOOK_NS);
 	hcm_arm(c);
 }

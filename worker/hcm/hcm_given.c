@@ -9,14 +9,10 @@
 #include "worker/drain.h"
 #include "worker/hcm/hcm_private.h"
 
-/* Between two requests of plain HTTP/1, or before the first byte: nothing of it is in our hands. */
 bool
 hcm_may_be_given(const struct hcm_conn *c)
 {
-	return (c->state == HCM_SERVING || c->state == HCM_SNIFFING) && !hcm_is_http2(c) &&
-	       c->streams_n == 0 && !c->kept && !c->client_done && !c->behind &&
-	       !c->reading_paused && !c->half_close && !c->conn.paused && !c->conn.eof &&
-	       !c->conn.closed && !c->conn.shut && buf_empty(&c->conn.in) && buf_empty(&c->conn.out);
+	return !c->kept && hcm_at_rest(c);
 }
 
 void
@@ -34,7 +30,7 @@ hcm_next_idle(struct hcm *m)
 		struct hcm_conn *c = list_entry(n, struct hcm_conn, node);
 
 		/* What is about to be flushed this turn comes by on_idle. */
-		if (hcm_may_be_given(c) && !list_linked(&c->flush.node))
+		if (hcm_may_be_given(c))
 			return c;
 	}
 	return NULL;
@@ -57,8 +53,7 @@ hcm_give(struct hcm_conn *c, struct hcm_given *out)
 	    .http1 = c->http1};
 	address_unpack(&c->remote, &out->remote);
 	address_unpack(&c->local, &out->local);
-	hcm_count_buffered(c);
-	fd = conn_release(&c->conn);
+	fd = hcm_leave_socket(c);
 	hcm_enter(c, HCM_CLOSED);
 	stat_down(&c->config->stats->downstream_cx_active);
 	stat_down(&c->listener_stats->downstream_cx_active);

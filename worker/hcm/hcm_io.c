@@ -34,17 +34,18 @@ static void
 on_more(void *arg)
 {
 	struct hcm_conn *c = arg;
+	struct hcm_busy *b = c->busy;
 
 	if (hcm_is_ending(c))
 		return;
-	if (c->behind) {
-		c->behind = false;
-		conn_resume(&c->conn);
+	if (b->behind) {
+		b->behind = false;
+		conn_resume(&b->conn);
 	} else {
-		conn_again(&c->conn);
+		conn_again(&b->conn);
 	}
-	if (c->client_done && buf_empty(&c->conn.in))
-		codec_feed(c->codec, &c->conn.in); /* it waits to hear that nothing more comes */
+	if (hcm_is_last(c))
+		codec_feed(c->codec, &b->conn.in); /* it waits to hear that nothing more comes */
 }
 
 static void
@@ -107,13 +108,13 @@ hcm_stream_ended(struct hcm_conn *c, bool close_after)
 void
 hcm_stream_paused(struct hcm_conn *c, bool paused)
 {
-	if (hcm_is_http2(c) || hcm_is_ending(c) || c->reading_paused == paused)
+	if (hcm_is_http2(c) || hcm_is_ending(c) || c->busy->reading_paused == paused)
 		return;
-	c->reading_paused = paused;
+	c->busy->reading_paused = paused;
 	if (paused)
-		conn_pause(&c->conn);
+		conn_pause(&c->busy->conn);
 	else
-		conn_resume(&c->conn);
+		conn_resume(&c->busy->conn);
 }
 
 void
@@ -131,8 +132,8 @@ hcm_set_protocol(struct hcm_conn *c, bool http2)
 	else
 		c->hcm->h1++;
 	if (http2 && c->config->codec.h2.keepalive_interval_ms) {
-		c->ping_ns = loop_now_ns(c->hcm->loop) + hcm_ping_wait_ns(c);
-		hcm_wake_by(c, c->ping_ns);
+		c->busy->ping_ns = loop_now_ns(c->hcm->loop) + hcm_ping_wait_ns(c);
+		hcm_wake_by(c, c->busy->ping_ns);
 	}
 	if (c->hcm->drain->draining || c->hcm->drain->health_failed || c->place->told_ns)
 		hcm_draw_moment(c);
@@ -145,51 +146,6 @@ choose_codec(struct hcm_conn *c, bool http2)
 
 	stat_inc(http2 ? &st->downstream_cx_http2_total : &st->downstream_cx_http1_total);
 	hcm_set_protocol(c, http2);
-}
-
-static void
-give_codec(struct hcm_conn *c)
-{
-	if (c->http1 && c->codec && c->streams_n == 0 && !hcm_is_ending(c) && !c->codec->broken &&
-	    !c->client_done && !c->behind && !c->reading_paused && !c->half_close &&
-	    buf_empty(&c->conn.in) && buf_empty(&c->conn.out))
-		codec_free(&c->codec);
-}
-
-void
-hcm_cool(struct hcm_conn *c)
-{
-	if (c->warm)
-		c->hcm->warm[c->warm - 1] = NULL;
-	c->warm = 0;
-}
-
-/* In the place of the one that was so for longest. */
-static void
-warm_up(struct hcm_conn *c)
-{
-	struct hcm *m = c->hcm;
-	unsigned at = m->warm_at++ % WARM_CONNS;
-	struct hcm_conn *other = m->warm[at];
-
-	m->warm[at] = c;
-	c->warm = (uint8_t)(at + 1);
-	if (other == NULL)
-		return;
-	other->warm = 0;
-	give_codec(other);
-}
-
-/* A codec that is freed goes to a list of the process: an idle connection costs its own memory only.
- * Some keep theirs, since it costs instructions to do without. */
-void
-hcm_settle(struct hcm_conn *c)
-{
-	if (c->state == HCM_CLOSED)
-		return;
-	conn_settle(&c->conn);
-	if (c->http1 && c->warm == 0)
-		warm_up(c);
 }
 
 /* False while the first bytes do not tell. */
@@ -206,7 +162,7 @@ sniff(struct hcm_conn *c, bool eof)
 	case CODEC_AUTO:
 		break;
 	}
-	switch (h2_preface_test(&c->conn.in)) {
+	switch (h2_preface_test(&c->busy->conn.in)) {
 	case PREFACE_YES:
 		choose_codec(c, true);
 		return true;
@@ -239,8 +195,10 @@ has_codec(struct hcm_conn *c, bool eof)
 static void
 count_received(struct hcm_conn *c)
 {
-	stat_add(&c->config->stats->downstream_cx_rx_bytes_total, c->conn.bytes_in - c->rx_counted);
-	c->rx_counted = c->conn.bytes_in;
+	struct hcm_busy *b = c->busy;
+
+	stat_add(&c->config->stats->downstream_cx_rx_bytes_total, b->conn.bytes_in - b->rx_counted);
+	b->rx_counted = b->conn.bytes_in;
 }
 
 /* HTTP/1 took what it may for now: what is behind stays in the kernel until the codec says on_more.
@@ -248,15 +206,17 @@ count_received(struct hcm_conn *c)
 static void
 pause_behind(struct hcm_conn *c)
 {
+	struct hcm_busy *b = c->busy;
 	struct stream *s;
 
-	if (hcm_is_http2(c) || hcm_is_ending(c) || c->behind || c->streams_n == 0 || buf_empty(&c->conn.in))
+	if (hcm_is_http2(c) || hcm_is_ending(c) || b->behind || c->streams_n == 0 ||
+	    buf_empty(&b->conn.in))
 		return;
 	s = list_entry(list_first(&c->streams), struct stream, node);
 	if (!s->s.request_complete && !s->paused && !(s->s.upgrade && !s->s.response_started))
 		return;
-	c->behind = true;
-	conn_pause(&c->conn);
+	b->behind = true;
+	conn_pause(&b->conn);
 }
 
 /* HTTP/1 before the request's end, HTTP/2 without a stream to answer: no write of ours would tell
@@ -275,19 +235,20 @@ static void
 on_data(void *arg)
 {
 	struct hcm_conn *c = arg;
+	struct conn *conn = &c->busy->conn;
 
 	count_received(c);
 	if (hcm_is_ending(c)) {
-		buf_drain(&c->conn.in, c->conn.in.len);
+		buf_drain(&conn->in, conn->in.len);
 		return;
 	}
 	if (c->codec == NULL && !has_codec(c, false))
 		return;
 	hcm_tell_time(c);
-	codec_feed(c->codec, &c->conn.in);
+	codec_feed(c->codec, &conn->in);
 	pause_behind(c);
 	if (waits_for_more(c))
-		conn_read_on(&c->conn);
+		conn_read_on(conn);
 	if (hcm_is_http2(c)) /* a session answers by itself, too */
 		hcm_output(c);
 	else if (c->state != HCM_CLOSED)
@@ -329,19 +290,19 @@ on_eof(void *arg)
 
 	if (hcm_is_ending(c))
 		return;
-	c->client_done = true;
+	c->busy->client_done = true;
 	if (c->codec == NULL && !c->http1) {
-		if (buf_empty(&c->conn.in) || !has_codec(c, true)) {
-			c->remote_end = true;
+		if (buf_empty(&c->busy->conn.in) || !has_codec(c, true)) {
+			c->busy->remote_end = true;
 			hcm_close(c, 0, STR(""));
 			return;
 		}
 		hcm_tell_time(c);
-		codec_feed(c->codec, &c->conn.in);
+		codec_feed(c->codec, &c->busy->conn.in);
 	}
 	if (gives_up(c) || hcm_is_ending(c))
 		return;
-	c->remote_end = true;
+	c->busy->remote_end = true;
 	if (c->codec)
 		codec_eof(c->codec);
 	if (!hcm_is_ending(c) && c->streams_n == 0)
@@ -372,15 +333,19 @@ on_written(void *arg, size_t n)
 	struct hcm_conn *c = arg;
 
 	stat_add(&c->config->stats->downstream_cx_tx_bytes_total, n);
-	if (c->hcm->on_idle && buf_empty(&c->conn.out))
+	if (!buf_empty(&c->busy->conn.out) || c->busy->flushing)
+		return;
+	if (c->hcm->on_idle)
 		hcm_output(c); /* perhaps it goes now */
+	else if (c->streams_n == 0)
+		hcm_settle(c);
 }
 
 static void
 on_closed(void *arg, enum conn_end why, int error)
 {
 	struct hcm_conn *c = arg;
-	bool local = c->state == HCM_CLOSING && !c->remote_end;
+	bool local = c->state == HCM_CLOSING && !c->busy->remote_end;
 
 	log_debug(LOG_CONN, "connection: [C%" PRIu64 "] ended, reason=%d error=%d", c->id, (int)why,
 	    error);

@@ -32,47 +32,59 @@
 
 enum hcm_state { HCM_STATES(STATE_ENUM) };
 
-struct hcm_conn {
+/*
+ * What a connection has beside while bytes of it are in our hands.  One that
+ * rests (plain HTTP/1 between two requests, or before the first byte) needs
+ * none of it: a few keep it (hcm->warm), the others give it back.
+ */
+struct hcm_busy {
 	struct conn conn;
-	struct list node; /* hcm->conns */
+	struct hcm_busy *next_free;
+	struct flush flush;
+	size_t rx_held, tx_held; /* what the gauges were told */
+	uint64_t rx_counted;
+	uint64_t goaway_ns; /* when the final GOAWAY is due; 0 none */
+	uint64_t ping_ns;   /* HTTP/2 keepalive: next PING, or the answer's deadline */
+	uint64_t pings;	    /* sent */
+	bool ping_pending;
+	bool reading_paused; /* HTTP/1: input waits in conn.in until the stream goes on */
+	bool behind;	     /* HTTP/1: the next request waits in conn.in, reading is paused */
+	bool client_done;    /* FIN came */
+	bool client_last;    /* HTTP/1: its request without a body says that it is the last */
+	bool flushing;	     /* inside hcm_on_turn_end() */
+	bool half_close;     /* our side of a tunnel ended: FIN when it is written */
+	bool remote_end;     /* it was the client who ended it */
+	uint32_t end_flags;  /* why we close, for the streams that are left */
+	struct str end_details;
+	char ip_text[16]; /* of an IPv4 client, once asked for */
+	uint8_t ip_text_len;
+	uint8_t warm; /* its place in hcm->warm, from 1; 0: none */
+};
+
+struct hcm_conn {
+	struct io io;
+	struct list node;      /* hcm->conns */
+	struct hcm_busy *busy; /* NULL while it rests */
+	struct codec *codec;   /* NULL while sniffing, and without `busy` */
 	struct hcm *hcm;
 	struct hcm_place *place;
 	const struct hcm_config *config; /* of the codec; borrowed from snapshot */
 	struct snapshot *snapshot;
 	struct listener_stats *listener_stats; /* where its gauges stand */
 	struct listener_worker_stats *worker_stats;
-	struct codec *codec; /* NULL while sniffing, and of HTTP/1 between two requests unless warm */
-	enum hcm_state state;
 	uint64_t id;
 	uint64_t opened_ns, idle_since_ns;
-	uint64_t tell_ns;   /* when it is told to go; 0 never */
-	uint64_t goaway_ns; /* when the final GOAWAY is due; 0 none */
-	uint64_t ping_ns;   /* HTTP/2 keepalive: next PING, or the answer's deadline */
-	uint64_t pings;	    /* sent */
+	uint64_t tell_ns; /* when it is told to go; 0 never */
 	struct timer timer;
 	uint64_t wake_ns; /* what the timer is set to; UINT64_MAX: not set */
-	struct flush flush;
 	struct list streams;
 	uint32_t streams_n;
-	uint32_t requests;	 /* begun */
-	uint32_t upgrades;	 /* tunnels open now */
-	size_t rx_held, tx_held; /* what the gauges were told */
-	uint64_t rx_counted;
-	bool reading_paused; /* HTTP/1: input waits in conn.in until the stream goes on */
-	bool behind;	     /* HTTP/1: the next request waits in conn.in, reading is paused */
-	bool client_done;    /* FIN came */
-	bool client_last;    /* HTTP/1: its request without a body says that it is the last */
-	bool half_close;     /* our side of a tunnel ended: FIN when it is written */
-	bool remote_end;     /* it was the client who ended it */
-	bool ping_pending;
-	bool http1; /* known to be */
-	bool kept; /* the next generation did not want it */
-	uint32_t end_flags; /* why we close, for the streams that are left */
-	struct str end_details;
+	uint32_t requests; /* begun */
+	uint32_t upgrades; /* tunnels open now */
+	uint8_t state;	   /* enum hcm_state */
+	bool http1;	   /* known to be */
+	bool kept;	   /* the next generation did not want it */
 	struct address_packed local, remote; /* each stream has them at their full size */
-	char ip_text[16]; /* of an IPv4 client, once a request asked for it */
-	uint8_t ip_text_len;
-	uint8_t warm; /* its place in hcm->warm, from 1; 0: none */
 };
 
 extern const struct conn_events hcm_conn_events;
@@ -89,11 +101,18 @@ hcm_is_ending(const struct hcm_conn *c)
 	return c->state == HCM_CLOSING || c->state == HCM_CLOSED;
 }
 
+/* Its socket is closed, or given away. */
+static inline bool
+hcm_is_gone(const struct hcm_conn *c)
+{
+	return c->state == HCM_CLOSED || (c->busy && c->busy->conn.closed);
+}
+
 /* The client said FIN and nothing of it waits: no other request will come. */
 static inline bool
 hcm_is_last(const struct hcm_conn *c)
 {
-	return c->client_done && buf_empty(&c->conn.in);
+	return c->busy->client_done && buf_empty(&c->busy->conn.in);
 }
 
 /* The HTTP/2 codec knows no clock. */
@@ -117,10 +136,26 @@ hcm_wake_by(struct hcm_conn *c, uint64_t at_ns)
 	timer_set(c->hcm->loop, &c->timer, at_ns > now_ns ? (at_ns - now_ns) / 1000000 : 0);
 }
 
+/* ---- at rest, and not: hcm_rest.c */
+bool hcm_at_rest(const struct hcm_conn *c);
+/* No stream is left and its bytes are forgotten: gives back what it does without. */
+void hcm_settle(struct hcm_conn *c);
+/* It is needed again; harmless when it does not rest. */
+void hcm_rouse(struct hcm_conn *c);
+/* What the socket of one at rest tells. */
+void hcm_on_ready(void *arg, unsigned ready);
+/* It ends: another one may be warm. */
+void hcm_cool(struct hcm_conn *c);
+void hcm_free_busy(struct hcm_conn *c);
+/* Output leaves at the end of a turn: hcm_conn.c's. */
+void hcm_on_turn_end(void *arg);
+
 /* ---- its life: hcm_conn.c */
 struct hcm_conn *hcm_conn_new(struct hcm *m, struct hcm_place *p, uint64_t id,
     const struct address *remote, const struct address *local);
 void hcm_conn_start(struct hcm_conn *c, int fd);
+/* Of one at rest: its descriptor, which it forgets. */
+int hcm_leave_socket(struct hcm_conn *c);
 void hcm_enter(struct hcm_conn *c, enum hcm_state next);
 /* The timeouts that a configuration brings. */
 void hcm_arm(struct hcm_conn *c);
@@ -132,10 +167,6 @@ void hcm_forget(struct hcm_conn *c);
 /* ---- codec and socket: hcm_io.c */
 /* What it speaks is known; HTTP/1 gets its codec with the first bytes of a request. */
 void hcm_set_protocol(struct hcm_conn *c, bool http2);
-/* No stream is left: gives back what an idle connection does without. */
-void hcm_settle(struct hcm_conn *c);
-/* It ends: another one may be warm. */
-void hcm_cool(struct hcm_conn *c);
 
 /* ---- timeouts: hcm_timers.c */
 void hcm_on_timer(void *arg);

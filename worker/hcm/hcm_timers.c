@@ -81,15 +81,17 @@ static uint64_t
 check_told(struct hcm_conn *c, uint64_t now_ns)
 {
 	uint64_t end_ns = window_end_ns(c), next = NEVER;
+	uint64_t goaway_ns;
 
 	if (c->tell_ns && now_ns >= c->tell_ns && hcm_is_http2(c)) {
 		hcm_count_drain(c);
 		hcm_tell(c);
 	}
-	if (c->goaway_ns && now_ns >= c->goaway_ns)
+	goaway_ns = c->busy ? c->busy->goaway_ns : 0;
+	if (goaway_ns && now_ns >= goaway_ns)
 		hcm_last_goaway(c);
-	else if (c->goaway_ns)
-		next = c->goaway_ns;
+	else if (goaway_ns)
+		next = goaway_ns;
 	if (hcm_is_ending(c))
 		return NEVER;
 	if (now_ns >= end_ns && c->streams_n == 0) {
@@ -115,23 +117,27 @@ hcm_ping_wait_ns(const struct hcm_conn *c)
 static uint64_t
 check_ping(struct hcm_conn *c, uint64_t now_ns)
 {
-	if (c->ping_ns == 0 || now_ns < c->ping_ns)
-		return c->ping_ns ? c->ping_ns : NEVER;
-	if (c->ping_pending && c->codec->last_ping_answer < c->pings) {
+	struct hcm_busy *b = c->busy;
+
+	if (b == NULL || b->ping_ns == 0)
+		return NEVER;
+	if (now_ns < b->ping_ns)
+		return b->ping_ns;
+	if (b->ping_pending && c->codec->last_ping_answer < b->pings) {
 		stat_inc(&c->config->codec.h2_stats->keepalive_timeout);
 		hcm_close(c, FLAG_DC, STR("http2.ping_timeout"));
 		return NEVER;
 	}
-	c->ping_pending = !c->ping_pending;
-	if (c->ping_pending) {
+	b->ping_pending = !b->ping_pending;
+	if (b->ping_pending) {
 		codec_ping(c->codec);
 		hcm_output(c);
-		c->pings++;
-		c->ping_ns = now_ns + c->config->codec.h2.keepalive_timeout_ms * NS_PER_MS;
+		b->pings++;
+		b->ping_ns = now_ns + c->config->codec.h2.keepalive_timeout_ms * NS_PER_MS;
 	} else {
-		c->ping_ns = now_ns + hcm_ping_wait_ns(c);
+		b->ping_ns = now_ns + hcm_ping_wait_ns(c);
 	}
-	return c->ping_ns;
+	return b->ping_ns;
 }
 
 void

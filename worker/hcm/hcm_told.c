@@ -22,18 +22,19 @@ hcm_tell(struct hcm_conn *c)
 	c->tell_ns = 0;
 	if (c->state == HCM_SNIFFING)
 		return;
+	hcm_rouse(c);
 	hcm_enter(c, HCM_TOLD);
 	if (hcm_is_http2(c))
 		codec_goaway(c->codec, false);
 	hcm_output(c);
-	c->goaway_ns = loop_now_ns(c->hcm->loop) + c->config->drain_ms * NS_PER_MS;
-	hcm_wake_by(c, c->goaway_ns);
+	c->busy->goaway_ns = loop_now_ns(c->hcm->loop) + c->config->drain_ms * NS_PER_MS;
+	hcm_wake_by(c, c->busy->goaway_ns);
 }
 
 void
 hcm_last_goaway(struct hcm_conn *c)
 {
-	c->goaway_ns = 0;
+	c->busy->goaway_ns = 0;
 	hcm_enter(c, HCM_LAST);
 	if (hcm_is_http2(c))
 		codec_goaway(c->codec, true);

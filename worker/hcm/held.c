@@ -174,7 +174,7 @@ hcm_cut_late(struct hcm *m)
 	{
 		struct hcm_conn *c = list_entry(n, struct hcm_conn, node);
 
-		if (!c->conn.closed && drain_is_late(m->drain, kind_of(c), now_ns))
+		if (!hcm_is_gone(c) && drain_is_late(m->drain, kind_of(c), now_ns))
 			cut(c);
 	}
 }

@@ -125,15 +125,15 @@ note_close(struct stream *s)
 static struct str
 peer_ip(struct stream *s)
 {
-	struct hcm_conn *c = s->conn;
+	struct hcm_busy *b = s->conn->busy;
 	char *text;
 
 	if (!s->s.config->forward.use_remote_address || !address_is_ip(&s->remote))
 		return STR("");
 	if (s->remote.sa.sa_family == AF_INET) {
-		if (c->ip_text_len == 0)
-			c->ip_text_len = (uint8_t)address_format_ip(&s->remote, c->ip_text);
-		return str_make(c->ip_text, c->ip_text_len);
+		if (b->ip_text_len == 0)
+			b->ip_text_len = (uint8_t)address_format_ip(&s->remote, b->ip_text);
+		return str_make(b->ip_text, b->ip_text_len);
 	}
 	text = arena_alloc(&s->s.arena, ADDRESS_TEXT);
 	return str_make(text, address_format_ip(&s->remote, text));

@@ -173,9 +173,9 @@ stream_finish(struct stream *s)
 		s->codec = NULL;
 	}
 	i->end_ns = loop_now_ns(s->s.loop);
-	i->termination = c->end_details;
+	i->termination = c->busy->end_details;
 	if (i->details.n == 0)
-		i->details = c->end_details;
+		i->details = c->busy->end_details;
 	stream_enter(s, STREAM_CLOSED);
 	count_end(s);
 	write_logs(s);
@@ -282,7 +282,7 @@ on_headers(void *arg, struct headers *h, bool end)
 	s->s.info.protocol = s->codec->protocol;
 	if (end)
 		request_is_complete(s);
-	s->conn->client_last = end && s->codec->close_after;
+	s->conn->busy->client_last = end && s->codec->close_after;
 	stream_request(s, end);
 }
 
@@ -338,15 +338,15 @@ on_reset(void *arg, enum stream_reset why, const char *details)
 	if (!stream_is_open(s))
 		return;
 	stat_inc(&s->s.config->stats->downstream_rq_rx_reset);
-	if (why == RESET_CONNECTION_CLOSED && c->end_flags)
-		i->flags |= c->end_flags;
+	if (why == RESET_CONNECTION_CLOSED && c->busy->end_flags)
+		i->flags |= c->busy->end_flags;
 	else
 		i->flags |=
 		    why == RESET_PROTOCOL_ERROR || why == RESET_OVERFLOW ? FLAG_DPE : FLAG_DC;
-	if (!(why == RESET_CONNECTION_CLOSED && c->end_details.n))
+	if (!(why == RESET_CONNECTION_CLOSED && c->busy->end_details.n))
 		i->details = reset_details(why, details);
 	else
-		i->details = c->end_details;
+		i->details = c->busy->end_details;
 	stream_finish(s);
 }
 

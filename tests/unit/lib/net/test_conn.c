@@ -16,6 +16,7 @@
 #include "lib/net/conn.h"
 
 struct end {
+	struct io io;
 	struct conn c;
 	struct loop *l;
 	struct strb got;
@@ -102,7 +103,7 @@ setup(struct fixture *f)
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds), 0);
 	f->l = loop_new();
 	f->peer = fds[1];
-	conn_open(&f->e.c, f->l, fds[0], &plain_transport, 100000, &events, &f->e);
+	conn_open(&f->e.c, &f->e.io, f->l, fds[0], &plain_transport, 100000, &events, &f->e);
 }
 
 static void
@@ -160,6 +161,68 @@ an_idle_connection_holds_no_buffer(void **state)
 	turns(&f, 3);
 	assert_int_equal(f.e.got.n, 3);
 	assert_null(f.e.c.rd);
+	teardown(&f);
+}
+
+static void
+on_left(void *arg, unsigned ready)
+{
+	*(unsigned *)arg |= ready;
+}
+
+static void
+a_socket_at_rest_goes_on_without_a_conn(void **state)
+{
+	struct fixture f;
+	unsigned told = 0;
+
+	setup(&f);
+	assert_int_equal(write(f.peer, "abc", 3), 3);
+	turns(&f, 3);
+	assert_true(conn_at_rest(&f.e.c));
+	conn_leave(&f.e.c, on_left, &told);
+	turns(&f, 2);
+	assert_int_equal(told, 0);
+	assert_int_equal(write(f.peer, "def", 3), 3);
+	turns(&f, 1);
+	assert_true(told & IO_READ);
+	assert_int_equal(f.e.got.n, 3);
+	memset(&f.e.c, 0xee, sizeof(f.e.c));
+	conn_join(&f.e.c, &f.e.io, &plain_transport, 100000, &events, &f.e);
+	conn_told(&f.e.c, told);
+	assert_int_equal(f.e.got.n, 6);
+	assert_memory_equal(f.e.got.p, "abcdef", 6);
+	send_text(&f.e.c, "x");
+	turns(&f, 1);
+	assert_true(conn_at_rest(&f.e.c));
+	teardown(&f);
+}
+
+static void
+what_waits_or_has_ended_is_not_at_rest(void **state)
+{
+	struct fixture f;
+
+	setup(&f);
+	turns(&f, 1);
+	assert_true(conn_at_rest(&f.e.c));
+	conn_pause(&f.e.c);
+	assert_false(conn_at_rest(&f.e.c));
+	conn_resume(&f.e.c);
+	assert_true(conn_at_rest(&f.e.c));
+	send_text(&f.e.c, "x");
+	assert_false(conn_at_rest(&f.e.c));
+	turns(&f, 1);
+	assert_true(conn_at_rest(&f.e.c));
+	f.e.keep = true;
+	assert_int_equal(write(f.peer, "a", 1), 1);
+	turns(&f, 1);
+	assert_false(conn_at_rest(&f.e.c));
+	buf_drain(&f.e.c.in, 1);
+	assert_true(conn_at_rest(&f.e.c));
+	shutdown(f.peer, SHUT_WR);
+	turns(&f, 1);
+	assert_false(conn_at_rest(&f.e.c));
 	teardown(&f);
 }
 
@@ -358,7 +421,7 @@ connecting_to_nobody_is_told_from_the_loop(void **state)
 
 	assert_int_equal(bind(taken, (struct sockaddr *)&to, sizeof(to)), 0);
 	getsockname(taken, (struct sockaddr *)&to, &n);
-	conn_connect(&f.e.c, f.l, fd, (struct sockaddr *)&to, sizeof(to), 5000, &plain_transport, 1000,
+	conn_connect(&f.e.c, &f.e.io, f.l, fd, (struct sockaddr *)&to, sizeof(to), 5000, &plain_transport, 1000,
 	    &events, &f.e);
 	assert_int_equal(f.e.closes, 0);
 	while (f.e.closes == 0)
@@ -374,6 +437,8 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(what_is_written_leaves_at_the_end_of_the_turn),
 	    cmocka_unit_test(an_idle_connection_holds_no_buffer),
+	    cmocka_unit_test(a_socket_at_rest_goes_on_without_a_conn),
+	    cmocka_unit_test(what_waits_or_has_ended_is_not_at_rest),
 	    cmocka_unit_test(a_shared_chunk_is_filled_before_another_is_taken),
 	    cmocka_unit_test(a_paused_connection_reads_nothing_until_it_is_resumed),
 	    cmocka_unit_test(watermarks_are_told_once_each),

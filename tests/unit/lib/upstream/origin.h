@@ -21,6 +21,7 @@ struct origin;
 
 struct origin_conn {
 	struct origin *o;
+	struct io io;
 	struct conn conn;
 	struct codec *codec;
 	struct flush flush;
@@ -292,7 +293,7 @@ origin_accept(void *arg, unsigned ready)
 	c->flush.fn = origin_on_flush;
 	c->flush.arg = c;
 	c->codec = (o->http2 ? h2_server_new : h1_server_new)(&o->config, &origin_codec_events, c);
-	conn_open(&c->conn, o->loop, fd, &plain_transport, 1 << 20, &origin_conn_events, c);
+	conn_open(&c->conn, &c->io, o->loop, fd, &plain_transport, 1 << 20, &origin_conn_events, c);
 	conn_kick(&c->conn);
 }
 
