@@ -1,0 +1,32 @@
+#!/bin/bash
+# What an idle HTTP/1 client connection costs a worker of baton in memory
+# (PSS: pages shared with other processes are divided).
+#
+#   B=build HELD=2000 tests/bench/memory.sh
+#
+# Each connection has had a request.  The first thousand fill free lists and
+# are not counted.
+set -u
+cd "$(dirname "$0")/../.." || exit 1
+. tests/bench/config.sh
+B=${B:-build}
+HELD=${HELD:-2000}
+origin_port=$(free_port) baton_port=$(free_port) admin_port=$(free_port)
+dir=$(mktemp -d)
+pids=
+trap 'let_go; for p in $pids; do kill "$p" 2>/dev/null; done; wait 2>/dev/null; rm -rf "$dir"' EXIT
+ulimit -n $((HELD + 2000)) 2>/dev/null || ulimit -n "$(ulimit -Hn)"
+
+baton_yaml "$baton_port" "$origin_port" "$admin_port" >"$dir/baton.yaml"
+"$B/origin" --name bench --port "$origin_port" >/dev/null & pids="$pids $!"
+"$B/baton" -c "$dir/baton.yaml" --concurrency 1 --runtime-dir "$dir/run" -l warning & baton=$!
+pids="$pids $baton"
+await_port "$baton_port" 60 "memory: baton" || exit
+await_port "$origin_port" 60 "memory: origin" || exit
+worker=$(pgrep -P $baton | tail -n 1) # admin is forked first
+hold "$baton_port" 1000
+before=$(pss "$worker")
+hold "$baton_port" "$HELD"
+after=$(pss "$worker")
+[ "$held" = $((HELD + 1000)) ] || { echo "memory: $held of $((HELD + 1000)) connections were answered"; exit 1; }
+awk -v k=$((after - before)) -v n="$HELD" 'BEGIN {printf "memory       baton: %.3f KiB for each of %d idle connections\n", k / n, n}'
