@@ -187,7 +187,7 @@ test: deps
 
 # What a request may cost, counted on the released build.
 .PHONY: limits
-limits: all $(B)/origin
+limits: all $(B)/origin $(B)/load
 	@B=$(B) tests/bench/limits.sh
 
 .PHONY: list-tests

@@ -129,26 +129,3 @@ h1_newconn() { # -n requests url: a connection for each, 20 at a time
 requests_done() { # what h2load printed -> requests that succeeded
 	awk '/^requests:/ {print $8}'
 }
-
-pss() { # processes -> KiB, shared pages divided
-	for p in "$@"; do awk '/^Pss:/ {print $2}' "/proc/$p/smaps_rollup"; done | awk '{k += $1} END {print k}'
-}
-
-# Keep-alive connections after a request each, as long as this shell lives or until let_go; what
-# follows the first line stays in the socket.  One after the other: one upstream connection serves
-# them all.
-held=0 held_fds=
-hold() { # port, how many more
-	local fd line
-	for _ in $(seq "$2"); do
-		exec {fd}<>"/dev/tcp/127.0.0.1/$1" || break
-		printf 'GET / HTTP/1.1\r\nHost: bench\r\n\r\n' >&"$fd"
-		read -r -t 10 line <&"$fd" || break
-		held=$((held + 1)) held_fds="$held_fds $fd"
-	done
-	sleep 1
-}
-let_go() {
-	for fd in $held_fds; do exec {fd}>&-; done
-	held=0 held_fds=
-}

@@ -14,7 +14,7 @@ HELD=${HELD:-2000}
 origin_port=$(free_port) baton_port=$(free_port) admin_port=$(free_port)
 dir=$(mktemp -d)
 pids=
-trap 'let_go; for p in $pids; do kill "$p" 2>/dev/null; done; wait 2>/dev/null; rm -rf "$dir"' EXIT
+trap 'exec 4>&-; for p in $pids; do kill "$p" 2>/dev/null; done; wait 2>/dev/null; rm -rf "$dir"' EXIT
 ulimit -n $((HELD + 2000)) 2>/dev/null || ulimit -n "$(ulimit -Hn)"
 
 baton_yaml "$baton_port" "$origin_port" "$admin_port" >"$dir/baton.yaml"
@@ -24,9 +24,15 @@ pids="$pids $baton"
 await_port "$baton_port" 60 "memory: baton" || exit
 await_port "$origin_port" 60 "memory: origin" || exit
 worker=$(pgrep -P $baton | tail -n 1) # admin is forked first
-hold "$baton_port" 1000
-before=$(pss "$worker")
-hold "$baton_port" "$HELD"
-after=$(pss "$worker")
-[ "$held" = $((HELD + 1000)) ] || { echo "memory: $held of $((HELD + 1000)) connections were answered"; exit 1; }
+mkfifo "$dir/in" "$dir/out"
+"$B/load" hold "$baton_port" <"$dir/in" >"$dir/out" &
+exec 4>"$dir/in" 5<"$dir/out"
+
+pss_with() { # connections more -> KiB of the worker once they are idle
+	echo "$1" >&4
+	read -r -t 60 _ <&5 || { echo "memory: connections are not answered" >&2; return 1; }
+	sleep 1
+	awk '/^Pss:/ {print $2}' "/proc/$worker/smaps_rollup"
+}
+before=$(pss_with 1000) && after=$(pss_with "$HELD") || exit
 awk -v k=$((after - before)) -v n="$HELD" 'BEGIN {printf "memory       baton: %.3f KiB for each of %d idle connections\n", k / n, n}'
