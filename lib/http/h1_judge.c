@@ -1,6 +1,7 @@
 /* The second opinion on HTTP/1 framing.  Worker and admin; one a connection, embedded. */
 #include "lib/http/h1_judge.h"
 
+#include "lib/base/assert.h"
 #include "lib/http/status.h"
 
 static int
@@ -25,22 +26,6 @@ static const http_parser_settings settings = {
     .on_message_complete = on_message_complete,
 };
 
-static void
-start(struct h1_judge *j, const struct h1_parse *p)
-{
-	static bool limit_lifted;
-
-	if (!limit_lifted) { /* our own limits hold; the library's is one for the process */
-		http_parser_set_max_header_size(UINT32_MAX);
-		limit_lifted = true;
-	}
-	http_parser_init(&j->parser, p->part == H1_RESPONSE ? HTTP_RESPONSE : HTTP_REQUEST);
-	j->parser.data = j;
-	j->parser.allow_chunked_length = p->config->h1.allow_chunked_length;
-	j->complete = false;
-	j->skip = 0;
-}
-
 bool
 h1_judge_bytes(struct h1_judge *j, const char *p, size_t n)
 {
@@ -55,10 +40,28 @@ h1_judge_left(const struct h1_judge *j)
 	return j->parser.content_length;
 }
 
-/* A head of nothing but what frames the message: start line, and the lines that say so. */
+static void
+start(struct h1_judge *j, const struct h1_parse *p)
+{
+	static bool limit_lifted;
+
+	if (!limit_lifted) { /* our own limits hold; the library's is one for the process */
+		http_parser_set_max_header_size(UINT32_MAX);
+		limit_lifted = true;
+	}
+	http_parser_init(&j->parser, p->part == H1_RESPONSE ? HTTP_RESPONSE : HTTP_REQUEST);
+	j->parser.data = j;
+	j->parser.allow_chunked_length = p->config->h1.allow_chunked_length;
+}
+
+/*
+ * A head of nothing but what frames the message: start line, and the lines
+ * that say so.  Up to `cut`, behind the name of the last of them, the heads
+ * of many messages are the same.
+ */
 struct extract {
 	char at[512];
-	size_t n;
+	size_t n, cut;
 };
 
 /* False when it does not fit: then the judge reads the head itself. */
@@ -99,10 +102,55 @@ extract(struct extract *x, const struct h1_parse *p, const char *head)
 	x->n = 0;
 	if (p->framing_lines > H1_FRAMING_LINES || !add_start_line(x, p, head))
 		return false;
-	for (uint32_t i = 0; i < p->framing_lines; i++)
+	x->cut = x->n;
+	for (uint32_t i = 0; i < p->framing_lines; i++) {
+		x->cut = x->n + p->framing[i].name_len + 1;
 		if (!add(x, head + p->framing[i].at, p->framing[i].len))
 			return false;
+	}
 	return add(x, "\r\n", 2);
+}
+
+/*
+ * Where the library stands after a text that it has read before.  All it
+ * knows is in its struct: it need not be shown the same bytes again.  What
+ * makes the difference, the value behind them, it reads each time.
+ */
+struct reached {
+	http_parser parser;
+	uint32_t n;
+	char text[92];
+};
+
+static struct reached reached[16];
+
+static struct reached *
+reached_by(const struct extract *x)
+{
+	return &reached[(x->cut ^ (size_t)x->at[0] ^ (size_t)x->at[11]) % ARRAY_LEN(reached)];
+}
+
+/* Starts behind x->at[0..x->cut). */
+static bool
+start_behind(struct h1_judge *j, const struct h1_parse *p, const struct extract *x)
+{
+	struct reached *r = reached_by(x);
+
+	if (r->n == x->cut && memcmp(r->text, x->at, x->cut) == 0 &&
+	    r->parser.allow_chunked_length == p->config->h1.allow_chunked_length) {
+		j->parser = r->parser;
+		j->parser.data = j;
+		return true;
+	}
+	start(j, p);
+	if (!h1_judge_bytes(j, x->at, x->cut))
+		return false;
+	if (x->cut <= sizeof(r->text)) {
+		r->parser = j->parser;
+		r->n = (uint32_t)x->cut;
+		memcpy(r->text, x->at, x->cut);
+	}
+	return true;
 }
 
 static bool
@@ -110,6 +158,7 @@ read_whole(struct h1_judge *j, const struct h1_parse *p, const char *head, size_
 {
 	size_t method = 0;
 
+	start(j, p);
 	if (p->part == H1_REQUEST && p->config->h1.allow_custom_methods && !is_connect(p, head)) {
 		method = p->method_len;
 		if (!h1_judge_bytes(j, "POST", 4))
@@ -123,7 +172,9 @@ read_head(struct h1_judge *j, const struct h1_parse *p, const char *head, size_t
 {
 	struct extract x;
 
-	return extract(&x, p, head) ? h1_judge_bytes(j, x.at, x.n) : read_whole(j, p, head, n);
+	if (!extract(&x, p, head))
+		return read_whole(j, p, head, n);
+	return start_behind(j, p, &x) && h1_judge_bytes(j, x.at + x.cut, x.n - x.cut);
 }
 
 static bool
@@ -152,7 +203,8 @@ h1_judge_head(struct h1_judge *j, const struct h1_parse *p, const struct h1_mess
 {
 	if (p->part == H1_REQUEST && p->framing_lines == 0 && !is_connect(p, head))
 		return m->framing == H1_NO_BODY && !m->tunnel; /* nothing to be of two minds about */
-	start(j, p);
+	j->complete = false;
+	j->skip = 0;
 	if (p->part == H1_RESPONSE) {
 		if (m->tunnel)
 			j->skip = 2;

@@ -278,7 +278,7 @@ static void
 note_framing(struct h1_parse *p)
 {
 	if (p->framing_lines < H1_FRAMING_LINES)
-		p->framing[p->framing_lines] = (struct h1_line){p->mark, p->at - p->mark};
+		p->framing[p->framing_lines] = (struct h1_line){p->mark, p->at - p->mark, p->name_len};
 	p->framing_lines++;
 }
 

@@ -26,7 +26,7 @@ enum h1_progress {
 
 /* A line of the head, with its CRLF: where it lies behind base. */
 struct h1_line {
-	uint32_t at, len;
+	uint32_t at, len, name_len;
 };
 
 struct h1_parse {
