@@ -10,7 +10,7 @@ str_ieq(struct str a, struct str b)
 	if (a.n != b.n)
 		return false;
 	for (size_t i = 0; i < a.n; i++)
-		if (ch_lower(a.p[i]) != ch_lower(b.p[i]))
+		if (a.p[i] != b.p[i] && ch_lower(a.p[i]) != ch_lower(b.p[i]))
 			return false;
 	return true;
 }
@@ -247,14 +247,30 @@ strb_give(struct strb *b)
 	return p;
 }
 
+/* How many decimal digits: log2 * log10(2), and one look whether that was one too few. */
+static unsigned
+digits_of(uint64_t v)
+{
+	static const uint64_t powers[] = {0, 10, 100, 1000, 10000, 100000, 1000000, 10000000,
+	    100000000, 1000000000, 10000000000, 100000000000, 1000000000000, 10000000000000,
+	    100000000000000, 1000000000000000, 10000000000000000, 100000000000000000,
+	    1000000000000000000, 10000000000000000000ull};
+	unsigned n = (64u - (unsigned)__builtin_clzll(v | 1)) * 1233 >> 12;
+
+	return n + (v >= powers[n]);
+}
+
 size_t
 u64_write(char *out, uint64_t v)
 {
-	size_t n = 1;
+	unsigned n;
 
-	for (uint64_t limit = 10; v >= limit && n < 20; limit *= 10)
-		n++;
-	for (size_t i = n; i-- > 0; v /= 10)
+	if (v < 10) {
+		*out = (char)('0' + v);
+		return 1;
+	}
+	n = digits_of(v);
+	for (unsigned i = n; i-- > 0; v /= 10)
 		out[i] = (char)('0' + v % 10);
 	return n;
 }

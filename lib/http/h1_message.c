@@ -16,9 +16,9 @@
 
 /* What the pass found. */
 struct fields {
-	unsigned lengths, encodings, hosts;
+	unsigned lengths, encodings;
 	struct header *length; /* stays in the map */
-	struct str encoding, host, upgrade;
+	struct str encoding, upgrade;
 	bool close, keep_alive, upgrading;
 	bool bad_connection;
 	unsigned nominations;
@@ -77,7 +77,7 @@ read_connection(struct fields *f, struct str list)
 
 /* Takes note of x; true when it stays in the map. */
 static bool
-read_field(struct fields *f, struct header *x, bool response)
+read_field(struct fields *f, struct header *x)
 {
 	switch ((enum header_id)x->id) {
 	case HDR_CONTENT_LENGTH:
@@ -86,10 +86,6 @@ read_field(struct fields *f, struct header *x, bool response)
 		f->encodings++;
 		f->encoding = header_value(x);
 		return false;
-	case HDR_HOST:
-		f->hosts++;
-		f->host = header_value(x);
-		return response;
 	case HDR_CONNECTION:
 		read_connection(f, header_value(x));
 		return false;
@@ -123,13 +119,18 @@ drop_nominated(const struct fields *f, struct headers *h)
 	}
 }
 
+/* Fields of this hop only, beside those of which the parser kept count. */
+#define OF_THIS_HOP(ID)                                                                            \
+	ID(CONNECTION) ID(KEEP_ALIVE) ID(PROXY_CONNECTION) ID(TE) ID(TRANSFER_ENCODING) ID(UPGRADE)
+static const struct header_set of_this_hop = HEADER_SET(OF_THIS_HOP);
+
 static void
-read_fields(struct fields *f, struct headers *h, bool response)
+sift(struct fields *f, struct headers *h)
 {
 	uint32_t kept = 0;
 
 	for (uint32_t i = 0; i < h->len; i++) {
-		if (!read_field(f, &h->at[i], response))
+		if (!read_field(f, &h->at[i]))
 			continue;
 		if (kept != i)
 			h->at[kept] = h->at[i];
@@ -138,7 +139,18 @@ read_fields(struct fields *f, struct headers *h, bool response)
 	h->len = kept;
 	if (f->nominations)
 		drop_nominated(f, h);
-	f->length = f->lengths ? headers_find_id(h, HDR_CONTENT_LENGTH) : NULL;
+}
+
+static void
+read_fields(struct fields *f, const struct h1_parse *p)
+{
+	fields_init(f);
+	if (p->framing_lines > 1 || headers_may_have_any(p->headers, &of_this_hop))
+		sift(f, p->headers);
+	else
+		f->lengths = p->framing_lines; /* what else frames is of this hop */
+	if (f->lengths)
+		f->length = headers_find_id(p->headers, HDR_CONTENT_LENGTH);
 }
 
 /* "gzip, chunked" and the like are another's business (501); the rest is nonsense (400). */
@@ -287,14 +299,14 @@ read_target(const struct h1_parse *p, struct str target, struct str method)
 }
 
 static enum h1_error
-read_host(const struct h1_parse *p, const struct fields *f)
+read_host(const struct h1_parse *p)
 {
 	const struct http1_settings *s = &p->config->h1;
-	struct str host = f->host;
+	struct str host = str_make(p->base + p->host_at, p->host_len);
 
-	if (f->hosts > 1 || !valid_authority(host))
+	if (p->hosts > 1 || !valid_authority(host))
 		return H1_HOST;
-	if (f->hosts == 0) {
+	if (p->hosts == 0) {
 		if (p->minor > 0)
 			return H1_NO_HOST;
 		if (!s->accept_http_10 || s->default_host_for_http_10 == NULL) {
@@ -348,11 +360,9 @@ h1_check_request(const struct h1_parse *p, struct h1_message *m)
 	struct fields f;
 	enum h1_error e;
 
-	fields_init(&f);
 	*m = (struct h1_message){0};
-	read_fields(&f, p->headers, false);
-	set_pseudo(p->headers, HDR_SCHEME, STR("http"));
-	if ((e = read_host(p, &f)) != H1_OK)
+	read_fields(&f, p);
+	if ((e = read_host(p)) != H1_OK)
 		return e;
 	if (f.bad_connection)
 		return H1_CONNECTION_HEADER;
@@ -385,9 +395,8 @@ h1_check_response(const struct h1_parse *p, const struct h1_question *q, struct 
 {
 	struct fields f;
 
-	fields_init(&f);
 	*m = (struct h1_message){0};
-	read_fields(&f, p->headers, true);
+	read_fields(&f, p);
 	m->close = says_close(p, &f);
 	if (p->status == 101)
 		return check_switching(p, q, &f, m);

@@ -12,7 +12,8 @@
 #define LONGEST_METHOD 32
 #define VERSION_LINE 10 /* "HTTP/1.1\r\n" */
 #define STATUS_LINE 13	/* "HTTP/1.1 200" and one more */
-#define PSEUDO(text, id_) {text, "", 0, sizeof(text) - 1, HDR_##id_, HEADER_SOUND}
+#define PSEUDO(id, name, value)                                                                    \
+	{name, value, sizeof(value) - 1, sizeof(name) - 1, HDR_##id, HEADER_SOUND}
 
 enum step {
 	STEP_METHOD,
@@ -105,8 +106,7 @@ step_method(struct h1_parse *p, char *b, uint32_t n)
 static enum turn
 step_target(struct h1_parse *p, char *b, uint32_t n)
 {
-	while (p->at < n && (char_class[(unsigned char)b[p->at]] & CH_TARGET))
-		p->at++;
+	p->at = (uint32_t)target_end(b, p->at, n);
 	if (p->at == n)
 		return TURN_MORE;
 	p->target_len = p->at - p->target_at;
@@ -196,7 +196,7 @@ step_reason(struct h1_parse *p, char *b, uint32_t n)
 {
 	enum turn t;
 
-	p->at += (uint32_t)value_span(b + p->at, n - p->at);
+	p->at = (uint32_t)value_end(b, p->at, n);
 	if (p->at == n)
 		return TURN_MORE;
 	if (b[p->at] != '\r')
@@ -258,28 +258,30 @@ underscored(struct h1_parse *p, struct str name)
 }
 
 /* What http-parser looks at when it frames a message. */
-static bool
-frames(enum header_id id)
-{
-	switch (id) {
-	case HDR_CONNECTION:
-	case HDR_CONTENT_LENGTH:
-	case HDR_PROXY_CONNECTION:
-	case HDR_TRANSFER_ENCODING:
-	case HDR_UPGRADE:
-		return true;
-	default:
-		return false;
-	}
-}
+#define FRAMING(ID)                                                                                \
+	ID(CONNECTION) ID(CONTENT_LENGTH) ID(PROXY_CONNECTION) ID(TRANSFER_ENCODING) ID(UPGRADE)
+static const struct header_set framing = HEADER_SET(FRAMING);
 
-/* The line from mark to the CRLF before p->at is one of those. */
+/* The line from p->at is one of those; it ends before `end`. */
 static void
-note_framing(struct h1_parse *p)
+note_framing(struct h1_parse *p, uint32_t name_len, uint32_t end)
 {
 	if (p->framing_lines < H1_FRAMING_LINES)
-		p->framing[p->framing_lines] = (struct h1_line){p->mark, p->at - p->mark, p->name_len};
+		p->framing[p->framing_lines] = (struct h1_line){p->at, end - p->at, name_len};
 	p->framing_lines++;
+}
+
+/* Does the field enter the map?  If not, it is dropped, or p->error says why it is refused. */
+static bool
+enters(struct h1_parse *p, struct str name, enum header_id id)
+{
+	if (p->part == H1_TRAILERS && trailer_forbidden(id)) {
+		p->error = H1_TRAILER;
+		return false;
+	}
+	if (p->config->underscores != UNDERSCORE_ALLOW && underscored(p, name))
+		return false;
+	return !p->drop;
 }
 
 /* Neither white space nor a line's end. */
@@ -289,98 +291,85 @@ is_visible(char c)
 	return (unsigned char)c > ' ';
 }
 
-/* The line from mark to the CR at `end` is a field; name and value were found to be sound. */
-static enum turn
-add_field(struct h1_parse *p, const char *b, uint32_t end)
+/* The line from p->at to the CR at `end` is a field; name and value were found to be sound. */
+static inline bool
+add_field(struct h1_parse *p, const char *b, uint32_t colon, uint32_t end)
 {
-	uint32_t begin = p->mark + p->name_len + 1;
-	uint8_t flags = HEADER_SOUND;
-	struct str name = str_make(b + p->mark, p->name_len);
+	struct str name = str_make(b + p->at, colon - p->at);
 	enum header_id id = header_id_of(name);
-	struct header x;
+	uint32_t begin = colon + 1, behind = end;
+	uint8_t flags = HEADER_SOUND;
 
 	if (b[begin] == ' ' && is_visible(b[begin + 1]) && is_visible(b[end - 1])) {
 		begin++;
 		flags |= HEADER_LINE;
 	} else {
-		while (begin < end && (b[begin] == ' ' || b[begin] == '\t'))
+		while (begin < behind && (b[begin] == ' ' || b[begin] == '\t'))
 			begin++;
-		while (end > begin && (b[end - 1] == ' ' || b[end - 1] == '\t'))
-			end--;
+		while (behind > begin && (b[behind - 1] == ' ' || b[behind - 1] == '\t'))
+			behind--;
 	}
-	if (++p->fields > p->config->max_headers_count)
-		return fail(p, H1_TOO_MANY_HEADERS);
-	if (frames(id))
-		note_framing(p);
-	if (p->part == H1_TRAILERS && trailer_forbidden(id))
-		return fail(p, H1_TRAILER);
-	if (p->config->underscores != UNDERSCORE_ALLOW && underscored(p, name))
-		return p->error ? TURN_FAILED : next(p, STEP_LINE);
-	if (p->drop)
-		return next(p, STEP_LINE);
-	x = (struct header){.name = name.p,
+	if (++p->fields > p->config->max_headers_count) {
+		p->error = H1_TOO_MANY_HEADERS;
+		return false;
+	}
+	if (header_set_has(&framing, id))
+		note_framing(p, colon - p->at, end + 2);
+	p->at = end + 2;
+	if (UNLIKELY(p->careful) && !enters(p, name, id))
+		return p->error == H1_OK;
+	if (id == HDR_HOST && p->part == H1_REQUEST) {
+		p->hosts++;
+		p->host_at = begin;
+		p->host_len = behind - begin;
+		return true;
+	}
+	*headers_place(p->headers, id) = (struct header){.name = name.p,
 	    .value = b + begin,
-	    .value_len = end - begin,
+	    .value_len = behind - begin,
 	    .name_len = (uint16_t)name.n,
 	    .id = (uint8_t)id,
 	    .flags = flags};
-	headers_push(p->headers, &x);
-	return next(p, STEP_LINE);
+	return true;
 }
 
+/* The line is whole now: it is read again, in one go. */
 static enum turn
 step_value(struct h1_parse *p, char *b, uint32_t n)
 {
-	uint32_t end;
 	enum turn t;
 
-	p->at += (uint32_t)value_span(b + p->at, n - p->at);
+	p->at = (uint32_t)value_end(b, p->at, n);
 	if (p->at == n)
 		return TURN_MORE;
-	end = p->at;
-	if (b[end] != '\r')
-		return fail(p, b[end] == '\n' ? H1_BARE_LF : H1_CONTROL_CHAR);
+	if (b[p->at] != '\r')
+		return fail(p, b[p->at] == '\n' ? H1_BARE_LF : H1_CONTROL_CHAR);
 	t = line_feed(p, b, n);
-	return t == TURN_NEXT ? add_field(p, b, end) : t;
-}
-
-/*
- * Eight bytes of a name: how many of them from the first on are letters or
- * '-', put into lower case where they lie.
- */
-static unsigned
-take_letters(char *b)
-{
-	const uint64_t ones = ~0ull / 255, tops = ones << 7;
-	uint64_t x, folded, letters, dashes, others;
-
-	memcpy(&x, b, 8);
-	x = le64toh(x);
-	folded = (x | ones * 0x20) & ~tops;
-	letters = (folded + ones * (0x80 - 'a')) & ~(folded + ones * (0x7f - 'z'));
-	dashes = ~(((x ^ ones * '-') & ~tops) + ones * 0x7f);
-	others = ~((letters | dashes) & ~x) & tops;
-	if (others)
-		x |= ones * 0x20 & ((others & -others) - 1) >> 7;
-	else
-		x |= ones * 0x20;
-	x = htole64(x);
-	memcpy(b, &x, 8);
-	return others ? (unsigned)__builtin_ctzll(others) / 8 : 8;
+	if (t != TURN_NEXT)
+		return t;
+	p->at = p->mark;
+	return next(p, STEP_LINE);
 }
 
 /* Where the name ends that begins at `at`; puts it into lower case. */
-static uint32_t
+static inline uint32_t
 name_end(char *b, uint32_t at, uint32_t n)
 {
+	unsigned taken = SCAN_BLOCK;
 	unsigned char lower;
-	unsigned taken = 8;
 
-	while (taken == 8 && n - at >= 8)
-		at += taken = take_letters(b + at);
+	while (taken == SCAN_BLOCK && n - at >= SCAN_BLOCK)
+		at += taken = scan_name(b + at);
 	while (at < n && (lower = token_lower[(unsigned char)b[at]]) != 0)
 		b[at++] = (char)lower;
 	return at;
+}
+
+/* Is b[at] the CR of a CRLF? */
+static inline bool
+is_crlf(const char *b, uint32_t at, uint32_t n)
+{
+	return n - at >= 2 && memcmp(b + at, "\r\n", 2) == 0;
 }
 
 /*
@@ -390,23 +379,18 @@ name_end(char *b, uint32_t at, uint32_t n)
 static enum turn
 whole_lines(struct h1_parse *p, char *b, uint32_t n)
 {
-	enum turn t = TURN_NEXT;
+	while (p->at < n && b[p->at] != '\r') {
+		uint32_t colon = name_end(b, p->at, n), end;
 
-	while (t == TURN_NEXT) {
-		uint32_t begin = p->at, colon = name_end(b, begin, n), end;
-
-		if (colon == n || b[colon] != ':' || colon == begin ||
-		    colon - begin > NAME_MAX_BYTES)
+		if (colon == n || b[colon] != ':' || colon - p->at - 1 >= NAME_MAX_BYTES)
+			break; /* a name of nothing is beyond that, too */
+		end = (uint32_t)value_end(b, colon + 1, n);
+		if (!is_crlf(b, end, n))
 			break;
-		end = colon + 1 + (uint32_t)value_span(b + colon + 1, n - colon - 1);
-		if (n - end < 2 || b[end] != '\r' || b[end + 1] != '\n')
-			break;
-		p->mark = begin;
-		p->name_len = colon - begin;
-		p->at = end + 2;
-		t = add_field(p, b, end);
+		if (!add_field(p, b, colon, end))
+			return TURN_FAILED;
 	}
-	return t;
+	return TURN_NEXT;
 }
 
 static enum turn
@@ -431,6 +415,61 @@ step_line(struct h1_parse *p, char *b, uint32_t n)
 		p->mark = p->at;
 		return next(p, STEP_NAME);
 	}
+}
+
+/* Length of a method that many requests have, if the head begins with it. */
+static uint32_t
+usual_method(const char *b)
+{
+	if (memcmp(b, "GET ", 4) == 0)
+		return 3;
+	if (memcmp(b, "POST ", 5) == 0)
+		return 4;
+	if (memcmp(b, "HEAD ", 5) == 0)
+		return 4;
+	return memcmp(b, "PUT ", 4) == 0 ? 3 : 0;
+}
+
+#define SHORTEST_LINE 14 /* "HTTP/1.1 200\r\n" */
+
+/* A first line that is complete and as nearly all are, in one go.  Others are left to the steps. */
+static void
+whole_request_line(struct h1_parse *p, const char *b, uint32_t n)
+{
+	uint32_t method = n < SHORTEST_LINE ? 0 : usual_method(b), end;
+
+	if (method == 0)
+		return;
+	end = (uint32_t)target_end(b, method + 1, n);
+	if (end == method + 1 || n - end < 1 + VERSION_LINE ||
+	    memcmp(b + end, " HTTP/1.1\r\n", 1 + VERSION_LINE) != 0)
+		return;
+	p->method_len = (uint8_t)method;
+	p->target_at = method + 1;
+	p->target_len = end - p->target_at;
+	p->minor = 1;
+	p->at = end + 1 + VERSION_LINE;
+	p->step = STEP_LINE;
+}
+
+static void
+whole_status_line(struct h1_parse *p, const char *b, uint32_t n)
+{
+	unsigned hundreds, tens, ones;
+	uint32_t end;
+
+	if (n < SHORTEST_LINE || memcmp(b, "HTTP/1.1 ", 9) != 0)
+		return;
+	hundreds = (unsigned)(b[9] - '0');
+	tens = (unsigned)(b[10] - '0');
+	ones = (unsigned)(b[11] - '0');
+	end = (uint32_t)value_end(b, 12, n);
+	if (hundreds - 1 >= 5 || tens > 9 || ones > 9 || is_digit(b[12]) || !is_crlf(b, end, n))
+		return;
+	p->minor = 1;
+	p->status = (uint16_t)(hundreds * 100 + tens * 10 + ones);
+	p->at = end + 2;
+	p->step = STEP_LINE;
 }
 
 static enum turn
@@ -509,12 +548,16 @@ h1_parse_start(struct h1_parse *p, enum h1_part part, struct headers *headers,
 {
 	static const enum step first[] = {
 	    [H1_REQUEST] = STEP_METHOD, [H1_RESPONSE] = STEP_STATUS, [H1_TRAILERS] = STEP_LINE};
-	static const struct header of_request[] = {PSEUDO(":method", METHOD),
-	    PSEUDO(":path", PATH), PSEUDO(":authority", AUTHORITY), PSEUDO(":scheme", SCHEME)};
-	static const struct header of_response[] = {PSEUDO(":status", STATUS)};
+	static const struct header of_request[] = {PSEUDO(METHOD, ":method", ""),
+	    PSEUDO(PATH, ":path", ""), PSEUDO(AUTHORITY, ":authority", ""),
+	    PSEUDO(SCHEME, ":scheme", "http")};
+	static const struct header of_response[] = {PSEUDO(STATUS, ":status", "")};
 
-	*p = (struct h1_parse){
-	    .headers = headers, .config = config, .part = part, .step = (uint8_t)first[part]};
+	*p = (struct h1_parse){.headers = headers,
+	    .config = config,
+	    .part = part,
+	    .step = (uint8_t)first[part],
+	    .careful = part == H1_TRAILERS || config->underscores != UNDERSCORE_ALLOW};
 	if (part == H1_REQUEST)
 		headers_add_all(headers, of_request, ARRAY_LEN(of_request));
 	else if (part == H1_RESPONSE)
@@ -529,6 +572,10 @@ h1_parse(struct h1_parse *p, char *base, size_t n)
 
 	if (base != p->base)
 		rebase(p, base);
+	if (p->at == 0 && p->part == H1_REQUEST)
+		whole_request_line(p, base, seen);
+	else if (p->at == 0 && p->part == H1_RESPONSE)
+		whole_status_line(p, base, seen);
 	switch (run(p, base, seen)) {
 	case TURN_DONE:
 		complete_start_line(p, base);

@@ -39,19 +39,22 @@ struct h1_parse {
 	uint32_t mark;                     /* where the line, name or target begins */
 	uint32_t name_len;
 	uint32_t target_at, target_len;
+	uint32_t host_at, host_len;        /* of the last Host of a request: it is not in the map */
+	uint32_t hosts;
 	uint32_t fields;                   /* lines so far */
 	uint16_t status;                   /* of a response */
 	uint8_t method_len;
 	uint8_t minor;                     /* HTTP/1.<minor> */
 	uint8_t step;
-	bool drop;                         /* fields are checked and dropped */
+	bool careful;                      /* each field is looked at by its name */
+	bool drop;                         /* and dropped */
 	/* Lines that may decide where the message ends; counted even where there is no room. */
 	uint32_t framing_lines;
 	struct h1_line framing[H1_FRAMING_LINES];
 };
 
-/* A request's map begins with four pseudo-headers: method, path, authority, scheme (the last three
- * are empty until h1_check_request()); a response's with :status. */
+/* A request's map begins with four pseudo-headers: method, path, authority, scheme (the two in the
+ * middle are empty until h1_check_request()); a response's with :status. */
 void h1_parse_start(struct h1_parse *p, enum h1_part part, struct headers *headers,
     const struct codec_config *config);
 /* All bytes from the beginning of the part, in one piece; they may have moved since the last call

@@ -2,15 +2,16 @@
  * The header map.  Any process that speaks HTTP runs it; arrays and
  * copies live in the map's arena, bytes of names and values are borrowed.
  *
- * Names become ids through a small open-addressing table over length and
- * three characters, filled from header_names.def at the first question.
+ * Names become ids through a small open-addressing table over length,
+ * beginning and end, filled from header_names.def at the first question.
  */
 #include "lib/http/headers.h"
 
 #include "lib/base/assert.h"
 #include "lib/http/validate.h"
 
-#define ID_SLOTS 512 /* power of two, several times HDR_IDS: nearly no second probe */
+#define ID_SLOT_BITS 9 /* several times HDR_IDS: nearly no second probe */
+#define ID_SLOTS (1u << ID_SLOT_BITS)
 #define FIRST_CAP 24
 #define LINE_EXTRA 4 /* ": " and CRLF */
 
@@ -22,66 +23,87 @@ static const struct str id_names[HDR_IDS] = {
 #undef HEADER
 };
 
+/* The first and the last eight bytes of a name, all of it up to sixteen. */
+struct ends {
+	uint64_t first, last;
+};
+
+static struct ends id_ends[HDR_IDS];
 static uint8_t id_slots[ID_SLOTS];
 static bool id_slots_filled;
 
-static unsigned
-id_slot(const char *p, size_t n)
+/* n > 0.  Of less than eight bytes `first` has all. */
+static inline struct ends
+ends_of(const char *p, size_t n)
 {
-	unsigned h = (unsigned)n * 37u + (unsigned char)p[n - 1] * 11u +
-		     (unsigned char)p[n / 2] * 101u + (unsigned char)p[n * 3 / 4] * 29u +
-		     (unsigned char)p[0];
+	struct ends e = {0, 0};
 
-	return (h ^ h >> 7) & (ID_SLOTS - 1);
+	if (n >= 8) {
+		memcpy(&e.first, p, 8);
+		memcpy(&e.last, p + n - 8, 8);
+	} else if (n >= 4) {
+		uint32_t low, high;
+
+		memcpy(&low, p, 4);
+		memcpy(&high, p + n - 4, 4);
+		e.first = (uint64_t)high << 32 | low;
+	} else {
+		e.first = (unsigned char)p[0] | (uint64_t)(unsigned char)p[n / 2] << 8 |
+			  (uint64_t)(unsigned char)p[n - 1] << 16;
+	}
+	return e;
 }
 
-static void
-fill_id_slots(void)
+static inline unsigned
+id_slot(struct ends e, size_t n)
+{
+	return (unsigned)((e.first ^ e.last * 31 ^ n) * 0x9e3779b97f4a7c15ull >> (64 - ID_SLOT_BITS));
+}
+
+/* These two stay out of header_id_of(), which shall not save registers for them. */
+static __attribute__((noinline)) enum header_id
+long_header_id_of(struct str name, unsigned slot)
+{
+	for (; id_slots[slot]; slot = (slot + 1) % ID_SLOTS)
+		if (str_eq(id_names[id_slots[slot]], name))
+			return (enum header_id)id_slots[slot];
+	return HDR_OTHER;
+}
+
+static __attribute__((noinline, cold)) enum header_id
+first_header_id_of(struct str name)
 {
 	for (unsigned id = HDR_OTHER + 1; id < HDR_IDS; id++) {
-		unsigned slot = id_slot(id_names[id].p, id_names[id].n);
+		unsigned slot;
 
+		id_ends[id] = ends_of(id_names[id].p, id_names[id].n);
+		slot = id_slot(id_ends[id], id_names[id].n);
 		while (id_slots[slot])
-			slot = (slot + 1) & (ID_SLOTS - 1);
+			slot = (slot + 1) % ID_SLOTS;
 		id_slots[slot] = (uint8_t)id;
 	}
 	id_slots_filled = true;
-}
-
-/* Short strings of one length: a call of memcmp() costs more than the comparison. */
-static bool
-same_bytes(const char *a, const char *b, size_t n)
-{
-	uint64_t x, y;
-
-	if (n < 8)
-		return memcmp(a, b, n) == 0;
-	for (size_t i = 0; i + 8 < n; i += 8) {
-		memcpy(&x, a + i, 8);
-		memcpy(&y, b + i, 8);
-		if (x != y)
-			return false;
-	}
-	memcpy(&x, a + n - 8, 8);
-	memcpy(&y, b + n - 8, 8);
-	return x == y;
+	return header_id_of(name);
 }
 
 enum header_id
 header_id_of(struct str name)
 {
-	unsigned slot;
+	struct ends e;
+	unsigned slot, id;
 
 	if (name.n == 0)
 		return HDR_OTHER;
 	if (UNLIKELY(!id_slots_filled))
-		fill_id_slots();
-	for (slot = id_slot(name.p, name.n); id_slots[slot]; slot = (slot + 1) & (ID_SLOTS - 1)) {
-		const struct str *known = &id_names[id_slots[slot]];
-
-		if (known->n == name.n && same_bytes(known->p, name.p, name.n))
-			return (enum header_id)id_slots[slot];
-	}
+		return first_header_id_of(name);
+	e = ends_of(name.p, name.n);
+	slot = id_slot(e, name.n);
+	if (name.n > 16)
+		return long_header_id_of(name, slot);
+	for (; (id = id_slots[slot]) != 0; slot = (slot + 1) % ID_SLOTS)
+		if (id_names[id].n == name.n && id_ends[id].first == e.first &&
+		    id_ends[id].last == e.last)
+			return (enum header_id)id;
 	return HDR_OTHER;
 }
 
@@ -141,17 +163,6 @@ headers_add_known(struct headers *h, enum header_id id, struct str name, struct 
 	*x = (struct header){
 	    name.p, value.p, (uint32_t)value.n, (uint16_t)name.n, (uint8_t)id, 0};
 	h->have[id >> 6] |= 1ull << (id & 63);
-}
-
-void
-headers_add_all(struct headers *h, const struct header *x, uint32_t n)
-{
-	while (h->cap - h->len < n)
-		headers_grow(h);
-	memcpy(&h->at[h->len], x, n * sizeof(*x));
-	h->len += n;
-	for (uint32_t i = 0; i < n; i++)
-		h->have[x[i].id >> 6] |= 1ull << (x[i].id & 63);
 }
 
 void
@@ -239,6 +250,13 @@ header_line(struct arena *a, enum header_id id, struct str value)
 }
 
 void
+headers_put_(struct headers *h, const struct header *x)
+{
+	headers_remove_id(h, (enum header_id)x->id);
+	headers_push(h, x);
+}
+
+void
 headers_set_line(struct headers *h, enum header_id id, struct str line)
 {
 	struct header x = header_of_line(id, id_names[id].n, line);
@@ -263,7 +281,7 @@ headers_set(struct headers *h, struct str name, struct str value)
 void
 headers_remove_id(struct headers *h, enum header_id id)
 {
-	if ((h->have[id >> 6] >> (id & 63) & 1) == 0)
+	if (!headers_may_have(h, id))
 		return;
 	drop(h, id, id_names[id], 0);
 	h->have[id >> 6] &= ~(1ull << (id & 63));
@@ -275,9 +293,7 @@ headers_remove_set_(struct headers *h, const struct header_set *set)
 	uint32_t kept = 0;
 
 	for (uint32_t i = 0; i < h->len; i++) {
-		unsigned id = h->at[i].id;
-
-		if ((set->bits[id >> 6] >> (id & 63) & 1) == 0)
+		if (!header_set_has(set, (enum header_id)h->at[i].id))
 			h->at[kept++] = h->at[i];
 	}
 	h->len = kept;
@@ -305,10 +321,8 @@ headers_remove_at(struct headers *h, uint32_t i)
 }
 
 struct header *
-headers_find_id(const struct headers *h, enum header_id id)
+headers_search(const struct headers *h, enum header_id id)
 {
-	if ((h->have[id >> 6] >> (id & 63) & 1) == 0)
-		return NULL;
 	for (uint32_t i = 0; i < h->len; i++) {
 		if (h->at[i].id == id)
 			return &h->at[i];

@@ -56,17 +56,34 @@ struct str header_id_name(enum header_id id);
 void headers_add(struct headers *h, struct str name, struct str value);
 void headers_add_id(struct headers *h, enum header_id id, struct str value);
 void headers_add_known(struct headers *h, enum header_id id, struct str name, struct str value);
-/* A parser's way in, in order: pseudo-headers first. */
-void headers_add_all(struct headers *h, const struct header *x, uint32_t n);
 void headers_grow(struct headers *h);
+
+/* A parser's way in, in order: pseudo-headers first. */
+static inline void
+headers_add_all(struct headers *h, const struct header *x, uint32_t n)
+{
+	while (h->cap - h->len < n)
+		headers_grow(h);
+	memcpy(&h->at[h->len], x, n * sizeof(*x));
+	h->len += n;
+	for (uint32_t i = 0; i < n; i++)
+		h->have[x[i].id >> 6] |= 1ull << (x[i].id & 63);
+}
+
+/* A place for one more of that id, to be filled. */
+static inline struct header *
+headers_place(struct headers *h, enum header_id id)
+{
+	if (UNLIKELY(h->len == h->cap))
+		headers_grow(h);
+	h->have[id >> 6] |= 1ull << (id & 63);
+	return &h->at[h->len++];
+}
 
 static inline void
 headers_push(struct headers *h, const struct header *x)
 {
-	if (h->len == h->cap)
-		headers_grow(h);
-	h->at[h->len++] = *x;
-	h->have[x->id >> 6] |= 1ull << (x->id & 63);
+	*headers_place(h, (enum header_id)x->id) = *x;
 }
 
 /* A header that may be put into any number of maps, of such a line ("name: value\r\n", borrowed), whose
@@ -105,12 +122,18 @@ struct header_set {
 #define HEADER_SET(LIST) {{0 LIST(HEADER_SET_LOW), 0 LIST(HEADER_SET_HIGH)}}
 #define HEADER_SET_LOW(id) | (HDR_##id < 64 ? 1ull << (HDR_##id & 63) : 0)
 #define HEADER_SET_HIGH(id) | (HDR_##id < 64 ? 0 : 1ull << (HDR_##id & 63))
+
+static inline bool
+header_set_has(const struct header_set *set, enum header_id id)
+{
+	return set->bits[id >> 6] >> (id & 63) & 1;
+}
+
 /* Removes all that are of the set: one look when none is there. */
 void headers_remove_set_(struct headers *h, const struct header_set *set);
 void headers_remove_at(struct headers *h, uint32_t i);
 
 /* First of that name, or NULL. */
-struct header *headers_find_id(const struct headers *h, enum header_id id);
 struct header *headers_find(const struct headers *h, struct str name);
 struct str headers_get_name(const struct headers *h, struct str name);
 /* All values of that name joined with ","; {NULL,0} when absent; made in the arena when several. */
@@ -127,6 +150,23 @@ headers_may_have(const struct headers *h, enum header_id id)
 	return h->have[id >> 6] >> (id & 63) & 1;
 }
 
+/* First of that name, or NULL. */
+struct header *headers_search(const struct headers *h, enum header_id id);
+
+/* The same; pseudo-headers are where they usually stand: a request's in the order of their ids. */
+static inline struct header *
+headers_find_id(const struct headers *h, enum header_id id)
+{
+	uint32_t usual = id <= HDR_SCHEME ? (uint32_t)id - HDR_METHOD : 0;
+
+	if (!headers_may_have(h, id))
+		return NULL;
+	if (usual < h->len && h->at[usual].id == id)
+		return &h->at[usual];
+	return headers_search(h, id);
+}
+
+/* False: none of the set is there. */
 static inline bool
 headers_may_have_any(const struct headers *h, const struct header_set *set)
 {
@@ -140,19 +180,21 @@ headers_remove_set(struct headers *h, const struct header_set *set)
 		headers_remove_set_(h, set);
 }
 
+void headers_put_(struct headers *h, const struct header *x);
 /* Replaces all of that name by this one, as it is. */
 static inline void
 headers_put(struct headers *h, const struct header *x)
 {
-	if (headers_may_have(h, (enum header_id)x->id))
-		headers_remove_id(h, (enum header_id)x->id);
-	headers_push(h, x);
+	if (UNLIKELY(headers_may_have(h, (enum header_id)x->id) || h->len == h->cap))
+		headers_put_(h, x);
+	else
+		headers_push(h, x);
 }
 
 static inline bool
 headers_has(const struct headers *h, enum header_id id)
 {
-	return headers_may_have(h, id) && headers_find_id(h, id) != NULL;
+	return headers_find_id(h, id) != NULL;
 }
 
 static inline struct str
@@ -180,12 +222,8 @@ header_set_value(struct header *x, struct str value)
 static inline struct str
 headers_get(const struct headers *h, enum header_id id)
 {
-	const struct header *x = h->at;
+	const struct header *x = headers_find_id(h, id);
 
-	if (!headers_may_have(h, id))
-		return str_make(NULL, 0);
-	if (h->len == 0 || x->id != id)
-		x = headers_find_id(h, id);
 	return x ? header_value(x) : str_make(NULL, 0);
 }
 

@@ -23,15 +23,15 @@ const unsigned char token_lower[256] = {
 	0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
 };
 
-const unsigned char char_class[256] = {
+const bool authority_char[256] = {
 	0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
 	0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
-	0, 3, 1, 0, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 1,
-	3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 1, 3, 1, 3, 1, 1,
-	1, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3,
-	3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 1, 1, 1, 1, 3,
-	1, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3,
-	3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 1, 1, 1, 3, 0,
+	0, 1, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0,
+	1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 1, 0, 1, 0, 0,
+	0, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1,
+	1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 1,
+	0, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1,
+	1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0, 1, 0,
 	0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
 	0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
 	0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
@@ -41,16 +41,6 @@ const unsigned char char_class[256] = {
 	0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
 	0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
 };
-
-static bool
-all_of(struct str s, unsigned char class)
-{
-	for (size_t i = 0; i < s.n; i++) {
-		if ((char_class[(unsigned char)s.p[i]] & class) == 0)
-			return false;
-	}
-	return true;
-}
 
 bool
 valid_token(struct str s)
@@ -129,15 +119,24 @@ valid_value(struct str value)
 bool
 valid_target(struct str s)
 {
-	return s.n > 0 && all_of(s, CH_TARGET);
+	return s.n > 0 && target_end(s.p, 0, s.n) == s.n;
 }
 
 static bool
 valid_port(struct str s)
 {
-	uint64_t port;
+	unsigned port = 0;
 
-	return s.n == 0 || (s.n <= 5 && str_u64(s, &port) && port <= 65535);
+	if (s.n > 5)
+		return false;
+	for (size_t i = 0; i < s.n; i++) {
+		unsigned digit = (unsigned char)s.p[i] - '0';
+
+		if (digit > 9)
+			return false;
+		port = port * 10 + digit;
+	}
+	return port <= 65535;
 }
 
 static bool
@@ -145,7 +144,7 @@ valid_bracketed(struct str s)
 {
 	size_t i = 1;
 
-	while (i < s.n && (char_class[(unsigned char)s.p[i]] & CH_AUTHORITY || s.p[i] == ':'))
+	while (i < s.n && (authority_char[(unsigned char)s.p[i]] || s.p[i] == ':'))
 		i++;
 	if (i == 1 || i == s.n || s.p[i] != ']')
 		return false;
@@ -156,20 +155,15 @@ valid_bracketed(struct str s)
 bool
 valid_authority(struct str s)
 {
-	const char *colon;
-	struct str host = s;
+	size_t i = 0;
 
-	if (s.n == 0)
+	while (i < s.n && authority_char[(unsigned char)s.p[i]])
+		i++;
+	if (i == s.n)
 		return true;
-	if (s.p[0] == '[')
-		return valid_bracketed(s);
-	colon = memchr(s.p, ':', s.n);
-	if (colon) {
-		host.n = (size_t)(colon - s.p);
-		if (!valid_port(str_make(colon + 1, s.n - host.n - 1)))
-			return false;
-	}
-	return all_of(host, CH_AUTHORITY) && (host.n > 0 || colon == NULL);
+	if (i == 0)
+		return s.p[0] == '[' && valid_bracketed(s);
+	return s.p[i] == ':' && valid_port(str_make(s.p + i + 1, s.n - i - 1));
 }
 
 bool

@@ -8,21 +8,17 @@
 #ifndef HTTP_VALIDATE_H
 #define HTTP_VALIDATE_H
 
-#include <endian.h>
 #include <stdbool.h>
 #include <stdint.h>
 
 #include "lib/base/str.h"
 #include "lib/http/headers.h"
-
-enum {
-	CH_TARGET = 1,    /* printable ASCII without space and '#' */
-	CH_AUTHORITY = 2, /* RFC 3986 reg-name and '%'; no brackets, no colon */
-};
+#include "lib/http/scan.h"
 
 /* The byte in lower case when it may stand in a token, else 0. */
 extern const unsigned char token_lower[256];
-extern const unsigned char char_class[256];
+/* RFC 3986 reg-name and '%'; no brackets, no colon. */
+extern const bool authority_char[256];
 
 #define NAME_MAX_BYTES 65535 /* struct header keeps 16 bits */
 
@@ -51,43 +47,5 @@ const char *validate_response_headers(const struct headers *h);
 const char *validate_trailers(const struct headers *t);
 /* Names that must not come as a trailer: framing, routing, credentials, hop by hop. */
 bool trailer_forbidden(enum header_id id);
-
-static inline bool
-is_control(unsigned char c)
-{
-	return (c < 0x20 && c != '\t') || c == 0x7f;
-}
-
-/*
- * Length of the part of p[0..n) before the first control byte (TAB is
- * none) or DEL.  Eight bytes a step: the lowest hit of either test is
- * exact, for a borrow only spoils what lies above it.
- */
-static inline size_t
-value_span(const char *p, size_t n)
-{
-	const uint64_t ones = ~0ull / 255, tops = ones << 7;
-	size_t i = 0;
-
-	while (i + 8 <= n) {
-		uint64_t x, del, hits;
-
-		memcpy(&x, p + i, 8);
-		x = le64toh(x);
-		del = x ^ ones * 0x7f;
-		hits = ((x - ones * 0x20) & ~x & tops) | ((del - ones) & ~del & tops);
-		if (hits == 0) {
-			i += 8;
-			continue;
-		}
-		i += (size_t)__builtin_ctzll(hits) / 8;
-		if (p[i] != '\t')
-			return i;
-		i++;
-	}
-	while (i < n && !is_control((unsigned char)p[i]))
-		i++;
-	return i;
-}
 
 #endif
