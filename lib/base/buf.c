@@ -182,27 +182,37 @@ buf_addz(struct buf *b, const char *z)
 	buf_add(b, z, strlen(z));
 }
 
-void
-buf_move(struct buf *to, struct buf *from)
+/* Apart, so that the usual move saves no registers. */
+static __attribute__((noinline)) void
+make_places_and_move(struct buf *to, struct buf *from)
 {
-	for (uint32_t i = 0; i < from->count; i++) {
-		struct slice *s = buf_slice(from, i);
+	while (to->cap - to->first - to->count < from->count)
+		make_place(to);
+	buf_move_(to, from);
+}
 
-		*push_slice(to) = *s;
-		to->len += s->len;
+void
+buf_move_(struct buf *to, struct buf *from)
+{
+	struct slice *place = &to->at[to->first + to->count];
+	const struct slice *s = &from->at[from->first];
+
+	if (UNLIKELY(to->cap - to->first - to->count < from->count)) {
+		make_places_and_move(to, from);
+		return;
 	}
+	for (uint32_t i = 0; i < from->count; i++)
+		place[i] = s[i];
+	to->count += from->count;
+	to->len += from->len;
 	from->first = from->count = 0;
 	from->len = 0;
 }
 
 void
-buf_move_n(struct buf *to, struct buf *from, size_t n)
+buf_move_some_(struct buf *to, struct buf *from, size_t n)
 {
 	ASSERT(n <= from->len);
-	if (n == from->len) {
-		buf_move(to, from);
-		return;
-	}
 	while (n) {
 		struct slice *s = buf_slice(from, 0);
 		size_t k = n < s->len ? n : s->len;
@@ -226,23 +236,21 @@ buf_copy_ref(struct buf *to, const struct buf *from)
 void
 buf_drain_(struct buf *b, size_t n)
 {
-	ASSERT(n <= b->len);
-	b->len -= n;
-	while (n) {
-		struct slice *s = buf_slice(b, 0);
+	struct slice *s = &b->at[b->first], *end = s + b->count;
 
-		if (n < s->len) {
-			s->off += (uint32_t)n;
-			s->len -= (uint32_t)n;
-			return;
-		}
+	b->len -= n;
+	for (; s < end && n >= s->len; s++) {
 		n -= s->len;
 		chunk_unref(&s->chunk);
-		b->first++;
-		b->count--;
 	}
-	if (b->count == 0)
-		b->first = 0;
+	if (s == end) {
+		b->first = b->count = 0;
+		return;
+	}
+	s->off += (uint32_t)n;
+	s->len -= (uint32_t)n;
+	b->first = (uint32_t)(s - b->at);
+	b->count = (uint32_t)(end - s);
 }
 
 char *

@@ -15,6 +15,7 @@
 #include <stdint.h>
 #include <sys/uio.h>
 
+#include "lib/base/assert.h"
 #include "lib/base/list.h"
 #include "lib/base/str.h"
 
@@ -101,17 +102,46 @@ slice_data(const struct slice *s)
 void buf_add(struct buf *b, const void *p, size_t n);                 /* copies */
 void buf_addz(struct buf *b, const char *z);
 void buf_add_slice(struct buf *b, struct chunk *c, uint32_t off, uint32_t len); /* shares c */
-void buf_move(struct buf *to, struct buf *from);                      /* all of it; from is empty after */
-void buf_move_n(struct buf *to, struct buf *from, size_t n);          /* its first n bytes (n ≤ from->len) */
+void buf_move_(struct buf *to, struct buf *from);
+/* All of it; from is empty after. */
+static inline void
+buf_move(struct buf *to, struct buf *from)
+{
+	if (from->count)
+		buf_move_(to, from);
+}
+
+void buf_move_some_(struct buf *to, struct buf *from, size_t n);
+/* Its first n bytes (n ≤ from->len). */
+static inline void
+buf_move_n(struct buf *to, struct buf *from, size_t n)
+{
+	if (n == from->len)
+		buf_move(to, from);
+	else
+		buf_move_some_(to, from, n);
+}
+
 void buf_copy_ref(struct buf *to, const struct buf *from);            /* shares every slice */
 void buf_drain_(struct buf *b, size_t n);
 /* Drops the first n bytes. */
 static inline void
 buf_drain(struct buf *b, size_t n)
 {
-	if (n)
+	struct slice *s = buf_slice(b, 0);
+
+	if (n == 0)
+		return;
+	ASSERT(n <= b->len);
+	if (n >= s->len) {
 		buf_drain_(b, n);
+		return;
+	}
+	s->off += (uint32_t)n;
+	s->len -= (uint32_t)n;
+	b->len -= n;
 }
+
 /* The first n bytes (n ≤ len) as one piece of memory, moving them to one chunk if they are not. */
 char *buf_pullup(struct buf *b, size_t n);
 /* Copies at most n bytes out, gives how many; drains nothing. */

@@ -36,7 +36,7 @@ str_of(const char *z)
 static inline bool
 str_eq(struct str a, struct str b)
 {
-	return a.n == b.n && (a.n == 0 || memcmp(a.p, b.p, a.n) == 0);
+	return a.n == b.n && (b.n == 0 || memcmp(a.p, b.p, b.n) == 0); /* b.n: often a constant */
 }
 
 static inline bool

@@ -307,13 +307,13 @@ expects_no_body(struct str method)
 static void
 choose_framing(struct h1_stream *st, const struct headers *h, bool end, struct h1_encode *e)
 {
-	e->has_length = valid_content_length(headers_get(h, HDR_CONTENT_LENGTH), &e->length);
+	h1_encode_length(e, h);
 	if (st->upgrade || st->connect) {
-		e->has_length = false;
+		h1_encode_set_length(e, false, 0);
 		st->framing = H1_UNTIL_CLOSE;
 	} else if (end) {
-		e->has_length |= !expects_no_body(headers_get(h, HDR_METHOD));
-		e->length = 0;
+		h1_encode_set_length(
+		    e, e->has_length || !expects_no_body(headers_get(h, HDR_METHOD)), 0);
 		st->framing = H1_NO_BODY;
 	} else if (e->has_length) {
 		st->framing = H1_LENGTH;

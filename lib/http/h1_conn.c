@@ -137,14 +137,10 @@ h1_wake(struct h1_conn *c)
 }
 
 void
-h1_watch_output(struct h1_conn *c)
+h1_tell_output(struct h1_conn *c, bool above)
 {
 	struct h1_stream *st = &c->stream;
-	size_t high = c->codec.config->high_watermark, waiting = c->out.len + c->held.len;
-	bool above = c->conn_blocked || (high && waiting > (st->blocked ? high / 2 : high));
 
-	if (!st->open || above == st->blocked)
-		return;
 	st->blocked = above;
 	if (above)
 		st->s.events->on_blocked(st->s.arg);

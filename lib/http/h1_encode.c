@@ -58,24 +58,15 @@ put_field(struct pen *w, struct str name, struct str value, bool proper_case)
 	PUT(w, "\r\n");
 }
 
-/* Written by ourselves, or of this hop only. */
-static bool
-is_ours(const struct header *x, const struct h1_encode *e)
-{
-	switch ((enum header_id)x->id) {
-	case HDR_CONNECTION:
-	case HDR_UPGRADE:
-		return !e->upgrade;
-	case HDR_CONTENT_LENGTH:
-	case HDR_HOST: /* a request has it from :authority */
-	case HDR_KEEP_ALIVE:
-	case HDR_PROXY_CONNECTION:
-	case HDR_TRANSFER_ENCODING:
-		return true;
-	default:
-		return false;
-	}
-}
+/* Not written from the map: not fields, or written by ourselves, or of this hop only. */
+#define NOT_COPIED(ID)                                                                             \
+	ID(METHOD) ID(PATH) ID(AUTHORITY) ID(SCHEME) ID(STATUS) ID(PROTOCOL)                       \
+	ID(CONTENT_LENGTH) ID(KEEP_ALIVE) ID(PROXY_CONNECTION) ID(TRANSFER_ENCODING)               \
+	ID(HOST) /* a request has it from :authority */
+#define NOT_COPIED_IF_PLAIN(ID) NOT_COPIED(ID) ID(CONNECTION) ID(UPGRADE)
+
+static const struct header_set not_copied = HEADER_SET(NOT_COPIED);
+static const struct header_set not_copied_if_plain = HEADER_SET(NOT_COPIED_IF_PLAIN);
 
 static bool
 is_sound(const struct header *x)
@@ -88,15 +79,15 @@ is_sound(const struct header *x)
 static void
 put_fields(struct pen *w, const struct headers *h, const struct h1_encode *e)
 {
+	const struct header_set *skip = e->upgrade ? &not_copied : &not_copied_if_plain;
+	uint8_t copied = e->proper_case ? 0 : HEADER_LINE;
 	const char *lines = "";
 	size_t n = 0;
 
-	for (uint32_t i = 0; i < h->len; i++) {
-		const struct header *x = &h->at[i];
-
-		if (x->name_len == 0 || x->name[0] == ':' || is_ours(x, e))
+	for (const struct header *x = h->at, *end = x + h->len; x < end; x++) {
+		if (header_set_has(skip, (enum header_id)x->id) && x != e->length_as_is)
 			continue;
-		if ((x->flags & HEADER_LINE) && !e->proper_case) {
+		if (x->flags & copied) {
 			if (lines + n != x->name) {
 				put(w, lines, n);
 				lines = x->name;
@@ -107,7 +98,7 @@ put_fields(struct pen *w, const struct headers *h, const struct h1_encode *e)
 		}
 		put(w, lines, n);
 		n = 0;
-		if (is_sound(x))
+		if (x->name_len && x->name[0] != ':' && is_sound(x))
 			put_field(w, header_name(x), header_value(x), e->proper_case);
 	}
 	put(w, lines, n);
@@ -119,7 +110,7 @@ put_ours(struct pen *w, const struct h1_encode *e)
 {
 	char digits[20];
 
-	if (e->has_length)
+	if (e->has_length && e->length_as_is == NULL)
 		put_field(w, STR("content-length"), str_make(digits, u64_write(digits, e->length)),
 		    e->proper_case);
 	if (e->chunked)
@@ -137,6 +128,23 @@ reserve(struct buf *out, const struct headers *h, size_t more, struct pen *w)
 
 	w->p = buf_reserve(out, headers_bytes(h) + h->len * LINE_EXTRA + more + FIXED_ROOM, &room);
 	return w->p;
+}
+
+void
+h1_encode_length(struct h1_encode *e, const struct headers *h)
+{
+	const struct header *x = headers_find_id(h, HDR_CONTENT_LENGTH);
+
+	e->has_length = x && valid_content_length(header_value(x), &e->length);
+	e->length_as_is = e->has_length && (x->flags & HEADER_SOUND) ? x : NULL;
+}
+
+void
+h1_encode_set_length(struct h1_encode *e, bool has, uint64_t length)
+{
+	e->has_length = has;
+	e->length = length;
+	e->length_as_is = NULL;
 }
 
 void
@@ -239,7 +247,9 @@ h1_encode_request(struct buf *out, const struct headers *h, const struct h1_enco
 	PUT(&w, " ");
 	put_target(&w, &l, e);
 	PUT(&w, " HTTP/1.1\r\n");
-	put_field(&w, STR("host"), authority, e->proper_case);
+	put_str(&w, e->proper_case ? STR("Host: ") : STR("host: "));
+	put_str(&w, authority);
+	PUT(&w, "\r\n");
 	put_fields(&w, h, e);
 	put_ours(&w, e);
 	buf_commit(out, (size_t)(w.p - begin));

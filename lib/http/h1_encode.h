@@ -16,11 +16,16 @@ struct h1_encode {
 	bool chunked;
 	bool has_length;        /* the one content-length there is */
 	uint64_t length;
+	const struct header *length_as_is; /* it stands in the map and may be written like other fields */
 	const char *connection; /* "close", "keep-alive"; NULL: no such header */
 	bool absolute;          /* request: the target is a whole URL */
 	bool http10;            /* response: to a client of 1.0 */
 };
 
+/* The length that the map says, if it says one. */
+void h1_encode_length(struct h1_encode *e, const struct headers *h);
+/* Another, or none. */
+void h1_encode_set_length(struct h1_encode *e, bool has, uint64_t length);
 void h1_encode_response(struct buf *out, const struct headers *h, const struct h1_encode *e);
 /* False, and nothing written, when method, path or authority are no good. */
 bool h1_encode_request(struct buf *out, const struct headers *h, const struct h1_encode *e);

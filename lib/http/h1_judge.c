@@ -105,6 +105,7 @@ extract(struct extract *x, const struct h1_parse *p, const char *head)
 	x->cut = x->n;
 	for (uint32_t i = 0; i < p->framing_lines; i++) {
 		x->cut = x->n + p->framing[i].name_len + 1;
+		x->cut += head[p->framing[i].at + p->framing[i].name_len + 1] == ' ';
 		if (!add(x, head + p->framing[i].at, p->framing[i].len))
 			return false;
 	}

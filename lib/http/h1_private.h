@@ -85,7 +85,19 @@ h1_alive(const struct h1_conn *c, uint32_t turn)
 void h1_break(struct h1_conn *c);
 /* There is something for codec_output(), or to tell at that moment. */
 void h1_ask_output(struct h1_conn *c);
-void h1_watch_output(struct h1_conn *c); /* on_blocked, on_unblocked */
+void h1_tell_output(struct h1_conn *c, bool above); /* on_blocked, on_unblocked */
+/* Has what waits risen above the watermark, or fallen below its half? */
+static inline void
+h1_watch_output(struct h1_conn *c)
+{
+	const struct h1_stream *st = &c->stream;
+	size_t high = c->codec.config->high_watermark, waiting = c->out.len + c->held.len;
+	bool above = c->conn_blocked || (high && waiting > (st->blocked ? high / 2 : high));
+
+	if (UNLIKELY(above != st->blocked) && st->open)
+		h1_tell_output(c, above);
+}
+
 /* Somebody should feed again. */
 void h1_wake(struct h1_conn *c);
 

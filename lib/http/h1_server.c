@@ -303,18 +303,18 @@ choose_framing(
 	struct h1_stream *st = &c->stream;
 	bool bodiless = st->s.head_request || status_is_bodiless(status);
 
-	e->has_length = valid_content_length(headers_get(h, HDR_CONTENT_LENGTH), &e->length);
+	h1_encode_length(e, h);
 	if (is_tunnel_answer(st, status)) {
-		e->has_length = false;
+		h1_encode_set_length(e, false, 0);
 		e->upgrade = st->upgrade;
 		st->framing = H1_UNTIL_CLOSE;
 		st->s.upgraded = true;
 	} else if (bodiless) {
-		e->has_length &= status >= 200 && status != 204;
+		if (status < 200 || status == 204)
+			h1_encode_set_length(e, false, 0);
 		st->framing = H1_NO_BODY;
 	} else if (end) {
-		e->has_length = true;
-		e->length = 0;
+		h1_encode_set_length(e, true, 0);
 		st->framing = H1_NO_BODY;
 	} else if (e->has_length) {
 		st->framing = H1_LENGTH;
