@@ -160,6 +160,59 @@ value_span_stops_at_the_first_control_byte_wherever_it_is(void **state)
 	}
 }
 
+static void
+scans_end_at_the_right_byte_wherever_they_begin(void **state)
+{
+	char text[40];
+
+	for (size_t at = 0; at < sizeof(text); at++) {
+		for (size_t bad = at; bad < sizeof(text); bad++) {
+			memset(text, 'a', sizeof(text));
+			memset(text, '\n', at); /* what lies before is not looked for */
+			text[bad] = '\x01';
+			assert_int_equal(value_end(text, at, sizeof(text)), bad);
+			text[bad] = '\t';
+			assert_int_equal(value_end(text, at, sizeof(text)), sizeof(text));
+			text[bad] = '#';
+			assert_int_equal(target_end(text, at, sizeof(text)), bad);
+			assert_int_equal(target_end(text, at, bad), bad);
+		}
+	}
+}
+
+static void
+targets_and_names_hold_the_same_bytes_at_each_place(void **state)
+{
+	char text[SCAN_BLOCK + 1], was[SCAN_BLOCK + 1];
+
+	for (int c = 0; c < 256; c++) {
+		bool name = c == '-' || (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') ||
+			    (c >= 'A' && c <= 'Z');
+		unsigned lower = c >= 'A' && c <= 'Z' ? (unsigned)c | 0x20 : (unsigned)c;
+
+		for (unsigned i = 0; i < SCAN_BLOCK; i++) {
+			unsigned n;
+
+			memset(text, 'X', sizeof(text));
+			text[i] = (char)c;
+			assert_int_equal(target_end(text, 0, SCAN_BLOCK),
+			    is_target((unsigned char)c) ? SCAN_BLOCK : i);
+			memcpy(was, text, sizeof(text));
+			n = scan_name(text);
+			if (n == i) { /* not one of them, or a digit where eight bytes know none */
+				assert_true(!name || c <= '9');
+				assert_memory_equal(text + i, was + i, sizeof(text) - i);
+			} else {
+				assert_true(name && n == SCAN_BLOCK);
+				assert_int_equal((unsigned char)text[i], lower);
+			}
+			for (unsigned k = 0; k < i; k++)
+				assert_int_equal(text[k], 'x');
+			assert_int_equal(text[SCAN_BLOCK], 'X');
+		}
+	}
+}
+
 /* "name: value" lines; a guard or NULL. */
 static const char *
 judge_request(const char *lines)
@@ -272,6 +325,8 @@ main(void)
 	    cmocka_unit_test_teardown(authorities_are_hosts_with_ports, stop),
 	    cmocka_unit_test_teardown(
 		value_span_stops_at_the_first_control_byte_wherever_it_is, stop),
+	    cmocka_unit_test_teardown(scans_end_at_the_right_byte_wherever_they_begin, stop),
+	    cmocka_unit_test_teardown(targets_and_names_hold_the_same_bytes_at_each_place, stop),
 	    cmocka_unit_test_teardown(requests_of_http2_are_judged_as_http1_would, stop),
 	    cmocka_unit_test_teardown(trailers_may_not_frame_or_route, stop),
 	    cmocka_unit_test_teardown(grpc_words_are_understood, stop),
