@@ -301,6 +301,35 @@ a_host_far_below_the_others_is_taken_out(void **state)
 	scene_fini(&sc);
 }
 
+/* Of gRPC the grpc-status counts; where a host answers without one, the status of HTTP. */
+static void
+answers_to_grpc_are_judged_by_what_they_say(void **state)
+{
+	static const struct rule bad[] = {
+	    {.bare = true, .headers = "content-type: application/grpc\r\ngrpc-status: 14\r\n"},
+	    {.status = 503},
+	};
+	static const struct rule good = {
+	    .bare = true, .headers = "content-type: application/grpc\r\ngrpc-status: 5\r\n"};
+
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		struct scene sc;
+		struct reply r;
+
+		start_three(&sc, CONF(THREE_HOSTS, "consecutive_5xx: 3"));
+		script_add(&sc, 0, good); /* not found: its own business */
+		script_add(&sc, 1, bad[i]);
+		for (int n = 0; n < 100 && !scene_host_is(&sc, 1, "/failed_outlier_check"); n++) {
+			r = scene_request(&sc, sc.port, "POST", "/shop.Shop/Buy",
+			    "content-type: application/grpc\r\n", "");
+			reply_free(&r);
+		}
+		assert_true(scene_host_is(&sc, 1, "/failed_outlier_check"));
+		assert_true(scene_host_is(&sc, 0, "healthy"));
+		scene_fini(&sc);
+	}
+}
+
 /* ---- how many, and for how long */
 
 static void
@@ -409,6 +438,7 @@ main(void)
 	    cmocka_unit_test(answers_of_gateways_count_when_that_is_enforced),
 	    cmocka_unit_test(what_did_not_reach_a_host_may_count_apart),
 	    cmocka_unit_test(a_host_far_below_the_others_is_taken_out),
+	    cmocka_unit_test(answers_to_grpc_are_judged_by_what_they_say),
 	    cmocka_unit_test(one_may_go_whatever_the_share),
 	    cmocka_unit_test(each_time_it_stays_out_longer),
 	    cmocka_unit_test(jitter_keeps_it_out_longer),

@@ -35,17 +35,18 @@ hear_health(struct router *r, struct upstream_request *u, struct headers *h)
 	stat_inc(&s->passive_failure);
 }
 
-/* What it says of the host: the status; of a gRPC answer its grpc-status, wherever that stands. */
+/* What it says of the host: the status; of a gRPC answer its grpc-status, wherever that stands.
+ * Whoever answers gRPC with anything but 200 does not speak it (a proxy on the way): http counts. */
 static void
 judge_answer(struct router *r, struct upstream_request *u, const struct headers *h, unsigned http)
 {
 	uint32_t status;
 
-	if (!r->stream->grpc)
-		outlier_note_status(u->host, http);
-	else if (grpc_status_get(h, &status))
+	if (r->stream->grpc && grpc_status_get(h, &status))
 		outlier_note_status(
 		    u->host, status < GRPC_STATUSES ? http_status_of_grpc(status) : 500);
+	else if (http != 0 && (!r->stream->grpc || http != 200))
+		outlier_note_status(u->host, http);
 }
 
 #define SERVICE_TIME "x-envoy-upstream-service-time"
