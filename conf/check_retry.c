@@ -3,6 +3,7 @@
 #include "conf/defaults.h"
 #include "conf/near.h"
 #include "envoy/config/route/v3/route_components.pb-c.h"
+#include "envoy/extensions/filters/http/router/v3/router.pb-c.h"
 #include "envoy/extensions/retry/priority/previous_priorities/v3/previous_priorities_config.pb-c.h"
 #include "lib/base/assert.h"
 
@@ -79,4 +80,26 @@ check_previous_priorities(struct checked *k)
 
 	if (p->update_frequency <= 0)
 		fail(k, "update_frequency", "must be above 0");
+}
+
+/* What the router knows how to judge. */
+void
+check_router(struct checked *k)
+{
+	static const char *const judged[] = {"x-envoy-upstream-rq-timeout-ms",
+	    "x-envoy-upstream-rq-per-try-timeout-ms", "x-envoy-max-retries", "x-envoy-retry-grpc-on",
+	    "x-envoy-retry-on"};
+	const Envoy__Extensions__Filters__Http__Router__V3__Router *r = (const void *)k->m;
+
+	for (size_t i = 0; i < r->n_strict_check_headers; i++) {
+		size_t j = 0;
+
+		while (j < ARRAY_LEN(judged) && strcmp(r->strict_check_headers[i], judged[j]) != 0)
+			j++;
+		if (j == ARRAY_LEN(judged))
+			fail_item(k, "strict_check_headers", (int)i,
+			    "'%s' cannot be checked; only the two timeouts, x-envoy-max-retries and "
+			    "x-envoy-retry-on and -grpc-on can",
+			    r->strict_check_headers[i]);
+	}
 }

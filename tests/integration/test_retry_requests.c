@@ -320,6 +320,68 @@ those_inside_may_ask_by_headers(void **state)
 	scene_fini(&sc);
 }
 
+#define STRICT                                                                                     \
+	CONF_ADMIN "static_resources:\n"                                                           \
+		   "  listeners:\n"                                                                \
+		   "  - address: {socket_address: {address: 127.0.0.1, port_value: 0}}\n"            \
+		   "    filter_chains:\n"                                                          \
+		   "    - filters:\n"                                                              \
+		   "      - name: hcm\n"                                                            \
+		   "        typed_config:\n"                                                       \
+		   "          \"@type\": type.googleapis.com/envoy.extensions.filters.network."    \
+		   "http_connection_manager.v3.HttpConnectionManager\n"                            \
+		   "          stat_prefix: ingress\n" LOG INTERNAL                                  \
+		   "          http_filters:\n"                                                     \
+		   "          - name: envoy.filters.http.router\n"                                 \
+		   "            typed_config:\n"                                                   \
+		   "              \"@type\": type.googleapis.com/"                                \
+		   "envoy.extensions.filters.http.router.v3.Router\n"                              \
+		   "              strict_check_headers: [x-envoy-max-retries, x-envoy-retry-on, "  \
+		   "x-envoy-retry-grpc-on, x-envoy-upstream-rq-timeout-ms]\n"                     \
+		   "          route_config: {virtual_hosts: [{name: all, domains: ['*'], routes: " \
+		   "[{match: {prefix: /}, route: {cluster: api}}]}]}\n"                           \
+	CONF_CLUSTERS CONF_CLUSTER("api", CONF_HOST("@HOST0@"), "")
+
+static void
+malformed_wishes_may_be_refused(void **state)
+{
+	static const char *const bad[][2] = {
+	    {"x-envoy-max-retries", "many"},
+	    {"x-envoy-retry-on", "5xx,nonsense"},
+	    {"x-envoy-retry-on", "unavailable"},
+	    {"x-envoy-retry-grpc-on", "5xx"},
+	    {"x-envoy-upstream-rq-timeout-ms", "1s"},
+	};
+	struct scene sc;
+	struct reply r;
+
+	scene_init(&sc);
+	scene_scripted(&sc, "one", false);
+	run(&sc, STRICT);
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		char *line = mem_printf("%s: %s\r\n", bad[i][0], bad[i][1]);
+		char *body = mem_printf("invalid header '%s' with value '%s'", bad[i][0], bad[i][1]);
+		char *path = mem_printf("/%zu", i);
+		char *log = mem_printf(
+		    "/%zu 400 IH 0 request_headers_failed_strict_check{%s}\n", i, bad[i][0]);
+
+		r = scene_request(&sc, sc.port, "GET", path, line, NULL);
+		assert_int_equal(r.status, 400);
+		assert_string_equal(r.body, body);
+		reply_free(&r);
+		expect_log(&sc, log);
+		mem_free(line);
+		mem_free(body);
+		mem_free(path);
+		mem_free(log);
+	}
+	assert_int_equal(seen(&sc, 0), 0);
+	assert_int_equal(get(&sc, "/", "x-envoy-retry-on: 5xx, gateway-error\r\nx-envoy-max-retries: 2\r\n"
+				       "x-envoy-upstream-rq-per-try-timeout-ms: not looked at\r\n"),
+	    200);
+	scene_fini(&sc);
+}
+
 static void
 a_route_may_ask_by_headers_too(void **state)
 {
@@ -414,6 +476,7 @@ main(void)
 	    cmocka_unit_test(a_body_that_is_too_long_is_sent_once),
 	    cmocka_unit_test(nothing_is_tried_again_once_the_answer_began),
 	    cmocka_unit_test(those_inside_may_ask_by_headers),
+	    cmocka_unit_test(malformed_wishes_may_be_refused),
 	    cmocka_unit_test(a_route_may_ask_by_headers_too),
 	    cmocka_unit_test(only_requests_that_match_are_tried_again),
 	    cmocka_unit_test(attempts_are_counted_for_host_and_client),

@@ -81,6 +81,19 @@ retry_on_read_grpc(struct str words)
 	return read_words(words, false, true);
 }
 
+bool
+retry_on_is_sound(struct str words, bool grpc)
+{
+	struct str word;
+
+	while (str_cut(&words, ',', &word)) {
+		word = str_trim(word);
+		if (word.n && read_words(word, !grpc, grpc) == 0)
+			return false;
+	}
+	return true;
+}
+
 /* ---- back-off */
 
 static void

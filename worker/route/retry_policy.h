@@ -68,5 +68,7 @@ bool retry_policy_omits(const struct retry_policy *p, struct metadata *host);
 uint32_t retry_on_read(struct str words);
 uint32_t retry_on_read_http(struct str words);
 uint32_t retry_on_read_grpc(struct str words);
+/* Is each word a condition of this kind? */
+bool retry_on_is_sound(struct str words, bool grpc);
 
 #endif

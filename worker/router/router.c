@@ -22,6 +22,8 @@ configure(void **config, const void *msg, const struct filter_build *b, struct e
 	c->dynamic_stats = conf_bool(m ? m->dynamic_stats : NULL, true);
 	c->suppress_envoy_headers = m && m->suppress_envoy_headers;
 	c->respect_expected_rq_timeout = m && m->respect_expected_rq_timeout;
+	if (m)
+		strict_read(c, m->strict_check_headers, m->n_strict_check_headers, b->arena);
 	strb_addz(&prefix, "http.");
 	stat_name_add(&prefix, str_of(b->stat_prefix));
 	strb_addc(&prefix, '.');
@@ -255,7 +257,7 @@ route_to_cluster(struct router *r)
 		return;
 	}
 	r->cluster = cluster_ref(c);
-	if (is_dropped(r))
+	if (!strict_passes(r) || is_dropped(r))
 		return;
 	if (c->policy->by_hash)
 		hash_request(r);

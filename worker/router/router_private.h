@@ -2,7 +2,8 @@
  * The router of one request, for the files of this folder: router.c takes
  * the request in, attempts.c sends it, upstream_request.c is one attempt,
  * response.c passes the answer on, failure.c makes ours, retry.c says
- * whether it is tried again, timeout.c keeps the time.
+ * whether it is tried again, timeout.c keeps the time, strict.c refuses
+ * malformed wishes.
  */
 #ifndef ROUTER_ROUTER_PRIVATE_H
 #define ROUTER_ROUTER_PRIVATE_H
@@ -18,6 +19,8 @@
 
 struct router_config {
 	bool dynamic_stats, suppress_envoy_headers, respect_expected_rq_timeout;
+	const struct strict_header *strict; /* strict_check_headers */
+	size_t strict_n;
 	struct http_stats *stats; /* http.<prefix>. */
 };
 
@@ -135,5 +138,12 @@ void router_touch_try(struct upstream_request *u); /* something of the answer ca
 void router_stop_try_timers(struct upstream_request *u);
 void router_start_duration(struct router *r); /* the attempt has its stream */
 void router_stop_timers(struct router *r);
+
+/* ---- strict.c: headers that must be well formed when they are there */
+
+/* names: strict_check_headers of the configuration. */
+void strict_read(struct router_config *c, char *const *names, size_t n, struct arena *a);
+/* False: the request was answered 400. */
+bool strict_passes(struct router *r);
 
 #endif
