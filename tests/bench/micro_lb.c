@@ -1,6 +1,7 @@
 /*
  * What it costs to choose a host: nanoseconds of CPU for a pick, and for
- * building the sets, by policy and number of hosts.
+ * building the sets, by policy and number of hosts; of zones (round
+ * robin) the building of sets alone.
  *
  *   micro_lb [PICKS]      1000000
  */
@@ -14,6 +15,7 @@
 #include "lib/base/rand.h"
 #include "lib/event/loop.h"
 #include "lib/upstream/cluster.h"
+#include "lib/upstream/zone.h"
 #include "shm/lane.h"
 
 #include "envoy/config/cluster/v3/cluster.pb-c.h"
@@ -60,23 +62,39 @@ endpoint_of(struct arena *a, unsigned i)
 	return lb;
 }
 
+static Locality *
+locality_of(struct arena *a, unsigned zone, unsigned from, unsigned to)
+{
+	Envoy__Config__Core__V3__Locality *place = arena_new(a, Envoy__Config__Core__V3__Locality);
+	Locality *l = arena_new(a, Locality);
+
+	envoy__config__core__v3__locality__init(place);
+	envoy__config__endpoint__v3__locality_lb_endpoints__init(l);
+	place->zone = arena_printf(a, "z%u", zone);
+	l->locality = place;
+	l->lb_endpoints = arena_zalloc(a, (to - from) * sizeof(LbEndpoint *));
+	l->n_lb_endpoints = to - from;
+	for (unsigned i = from; i < to; i++)
+		l->lb_endpoints[i - from] = endpoint_of(a, i);
+	return l;
+}
+
+/* The first zone has `first` of the hosts, two others share the rest. */
 static struct cluster *
-cluster_of(struct loop *l, struct arena *a, int policy, unsigned hosts)
+cluster_of(struct loop *l, struct arena *a, const char *name, int policy, unsigned hosts, unsigned first)
 {
 	Cluster msg = ENVOY__CONFIG__CLUSTER__V3__CLUSTER__INIT;
 	Assignment all = ENVOY__CONFIG__ENDPOINT__V3__CLUSTER_LOAD_ASSIGNMENT__INIT;
-	Locality one = ENVOY__CONFIG__ENDPOINT__V3__LOCALITY_LB_ENDPOINTS__INIT, *list = &one;
+	unsigned second = (first + hosts) / 2;
+	Locality *list[] = {locality_of(a, 0, 0, first), locality_of(a, 1, first, second),
+	    locality_of(a, 2, second, hosts)};
 	struct cluster *c;
 	struct err err;
 
-	one.lb_endpoints = arena_zalloc(a, hosts * sizeof(LbEndpoint *));
-	one.n_lb_endpoints = hosts;
-	for (unsigned i = 0; i < hosts; i++)
-		one.lb_endpoints[i] = endpoint_of(a, i);
-	all.cluster_name = (char *)"api";
-	all.endpoints = &list;
-	all.n_endpoints = 1;
-	msg.name = (char *)"api";
+	all.cluster_name = (char *)name;
+	all.endpoints = list;
+	all.n_endpoints = ARRAY_LEN(list);
+	msg.name = (char *)name;
 	msg.lb_policy = policy;
 	msg.load_assignment = &all;
 	if (cluster_build(&c, &msg, l, &err) < 0) {
@@ -87,28 +105,68 @@ cluster_of(struct loop *l, struct arena *a, int policy, unsigned hosts)
 }
 
 static void
-measure(struct loop *l, const char *name, int policy, unsigned hosts, unsigned picks)
+end_cluster(struct loop *l, struct cluster **c)
 {
-	struct arena a;
-	struct cluster *c;
+	cluster_unref(c);
+	for (int i = 0; i < 3; i++)
+		loop_turn(l, false);
+}
+
+static void
+count_picks(struct cluster *c, const char *name, unsigned hosts, unsigned picks, uint64_t build_ns)
+{
 	struct lb_context ctx = {.has_hash = true};
-	uint64_t start, built, done;
+	uint64_t start = cpu_ns();
 	unsigned long sum = 0;
 
-	arena_init(&a);
-	start = cpu_ns();
-	c = cluster_of(l, &a, policy, hosts);
-	built = cpu_ns();
 	for (unsigned i = 0; i < picks; i++) {
 		ctx.hash = rand_u64();
 		sum += cluster_pick(c, &ctx)->index;
 	}
-	done = cpu_ns();
 	printf("%-14s %6u hosts  %7.1f ns a pick  %9.1f us to build%s\n", name, hosts,
-	    (double)(done - built) / picks, (double)(built - start) / 1000, sum ? "" : " ");
-	cluster_unref(&c);
-	for (int i = 0; i < 3; i++)
-		loop_turn(l, false);
+	    (double)(cpu_ns() - start) / picks, (double)build_ns / 1000, sum ? "" : " ");
+}
+
+static void
+measure(struct loop *l, const char *name, int policy, unsigned hosts, unsigned picks)
+{
+	struct arena a;
+	struct cluster *c;
+	uint64_t start;
+
+	arena_init(&a);
+	start = cpu_ns();
+	c = cluster_of(l, &a, "api", policy, hosts, hosts);
+	count_picks(c, name, hosts, picks, cpu_ns() - start);
+	end_cluster(l, &c);
+	arena_fini(&a);
+}
+
+/* Round robin, where half of the requests of zone z0 stay there. */
+static void
+measure_zones(struct loop *l, unsigned hosts, unsigned picks)
+{
+	Envoy__Config__Core__V3__Locality here = ENVOY__CONFIG__CORE__V3__LOCALITY__INIT;
+	Envoy__Config__Core__V3__Node node = ENVOY__CONFIG__CORE__V3__NODE__INIT;
+	struct cluster *c, *siblings;
+	struct zone *z;
+	struct arena a;
+	uint64_t start;
+
+	arena_init(&a);
+	here.zone = (char *)"z0";
+	node.locality = &here;
+	z = zone_new(&node, "siblings");
+	siblings = cluster_of(l, &a, "siblings", 0, 6, 2);
+	zone_set_local(z, siblings);
+	zone_look(z, loop_now_ns(l));
+	c = cluster_of(l, &a, "api", 0, hosts, hosts / 6);
+	start = cpu_ns();
+	cluster_set_zone(c, z);
+	count_picks(c, "zones", hosts, picks, cpu_ns() - start);
+	end_cluster(l, &c);
+	end_cluster(l, &siblings);
+	zone_unref(&z);
 	arena_fini(&a);
 }
 
@@ -131,6 +189,8 @@ main(int argc, char **argv)
 	for (size_t i = 0; i < ARRAY_LEN(policies); i++)
 		for (size_t k = 0; k < ARRAY_LEN(hosts); k++)
 			measure(l, policies[i].name, policies[i].policy, hosts[k], picks);
+	for (size_t k = 0; k < ARRAY_LEN(hosts); k++)
+		measure_zones(l, hosts[k], picks);
 	loop_free(&l);
 	return 0;
 }
