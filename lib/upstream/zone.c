@@ -37,6 +37,25 @@ zone_ref(struct zone *z)
 	return z;
 }
 
+/* Localities are told apart by their addresses, so those that were seen must stay. */
+static void
+drop_siblings(struct zone *z)
+{
+	for (size_t i = 0; i < z->siblings.all.len; i++) {
+		struct locality *l = (struct locality *)(uintptr_t)z->siblings.all.at[i].locality;
+
+		locality_unref(&l);
+	}
+	vec_fini(&z->siblings.all);
+}
+
+static void
+hold_siblings(struct zone *z)
+{
+	for (size_t i = 0; i < z->siblings.all.len; i++)
+		locality_ref((struct locality *)(uintptr_t)z->siblings.all.at[i].locality);
+}
+
 void
 zone_unref(struct zone **zp)
 {
@@ -47,7 +66,7 @@ zone_unref(struct zone **zp)
 		return;
 	locality_unref(&z->here);
 	mem_free((void *)(uintptr_t)z->local_name.p);
-	vec_fini(&z->siblings.all);
+	drop_siblings(z);
 	mem_free(z);
 }
 
@@ -127,8 +146,9 @@ zone_look(struct zone *z, uint64_t now_ns)
 		vec_fini(&counts.all);
 		return;
 	}
-	vec_fini(&z->siblings.all);
+	drop_siblings(z);
 	z->siblings = counts;
+	hold_siblings(z);
 	z->counts = sum;
 	z->serial++;
 }

@@ -26,7 +26,7 @@ struct zone {
 	struct str local_name;   /* owned; empty: there is no local cluster */
 	struct cluster *local;   /* borrowed: zone_forget() when it goes; NULL: not there */
 	/* As zone_look() saw them last. */
-	struct locality_counts siblings;
+	struct locality_counts siblings; /* owns references to the localities */
 	struct priority_counts counts;
 	uint64_t serial;         /* one more whenever something of it changed */
 	uint64_t look_at_ns;     /* not before */
