@@ -59,6 +59,8 @@ read_connection_options(struct cluster *c, const Cluster *msg)
 
 	c->connect_timeout_ms =
 	    (uint32_t)conf_duration_ms(msg->connect_timeout, CONNECT_TIMEOUT_MS);
+	c->close_on_host_change =
+	    msg->common_lb_config && msg->common_lb_config->close_connections_on_host_set_change;
 	c->buffer_limit = conf_u32(msg->per_connection_buffer_limit_bytes, BUFFER_LIMIT);
 	if (k == NULL)
 		return;

@@ -47,6 +47,7 @@ struct cluster {
 	uint32_t max_requests_per_connection;                 /* 0 = no limit */
 	uint64_t max_stream_duration_ms;                      /* 0 = off */
 	bool tcp_keepalive;
+	bool close_on_host_change;     /* close_connections_on_host_set_change */
 	struct socket_keepalive keepalive;
 	struct codec_config codec;
 	struct breakers breakers[2];   /* priority DEFAULT, HIGH */

@@ -177,26 +177,37 @@ cluster_update_step(struct cluster_update *u, struct err *err)
 /* ---- in force */
 
 static void
-leave(struct host *h)
+drain_pools(struct host *h)
 {
-	h->removed = true;
 	for (unsigned i = 0; i < 2; i++)
 		if (h->pool[i])
 			pool_drain(h->pool[i]);
+}
+
+static void
+leave(struct host *h)
+{
+	h->removed = true;
+	drain_pools(h);
 	host_departs(h);
 	host_unref(&h);
 }
 
-/* Those of the cluster that the update has no more; draining may free them. */
-static void
+/* Those of the cluster that the update has no more; draining may free them.  Gives their number. */
+static uint32_t
 let_others_go(struct cluster_update *u, struct host **old, uint32_t old_n)
 {
+	uint32_t n = 0;
+
 	for (uint32_t i = 0; i < old_n; i++) {
 		uint32_t number = old[i]->number;
 
-		if (number >= u->numbers || u->hosts[number] != old[i])
-			leave(old[i]);
+		if (number < u->numbers && u->hosts[number] == old[i])
+			continue;
+		leave(old[i]);
+		n++;
 	}
+	return n;
 }
 
 static uint32_t
@@ -221,7 +232,7 @@ cluster_update_use(struct cluster_update *u)
 {
 	struct cluster *c = u->cluster;
 	struct host **old = c->hosts;
-	uint32_t old_n = c->hosts_n;
+	uint32_t old_n = c->hosts_n, came, went;
 
 	ASSERT(!u->reading);
 	if (u->serial == c->members_serial)
@@ -238,7 +249,10 @@ cluster_update_use(struct cluster_update *u)
 	lb_config_set_members(&c->lb, &u->policy);
 	c->members_serial = u->serial;
 	cluster_make_sets(c);
-	let_others_go(u, old, old_n);
+	went = let_others_go(u, old, old_n);
+	came = c->hosts_n - (old_n - went);
+	for (uint32_t i = 0; c->close_on_host_change && came + went > 0 && i < c->hosts_n; i++)
+		drain_pools(c->hosts[i]);
 	mem_free(old);
 	u->hosts = NULL;
 	u->numbers = 0;

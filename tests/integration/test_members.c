@@ -140,6 +140,34 @@ connections_to_those_who_stay_stay(void **state)
 	scene_fini(&sc);
 }
 
+#define CONF_CLOSING(hosts)                                                                        \
+	CONF_ADMIN CONF_LISTENER("", CONF_ROUTE_ALL)                                               \
+	    CONF_CLUSTERS CONF_CLUSTER("api", hosts,                                               \
+		"    common_lb_config: {close_connections_on_host_set_change: true, "                  \
+		"update_merge_window: 2s}\n")
+
+static void
+connections_may_close_whenever_somebody_comes_or_goes(void **state)
+{
+	static const char *const changes[] = {
+	    CONF_CLOSING(HOST(0) HOST(1)), CONF_CLOSING(HOST(0)), CONF_CLOSING(HOST(0) HOST(2))};
+	struct scene sc;
+
+	proxy(&sc, CONF_CLOSING(HOST(0)));
+	for (unsigned i = 0; i < ARRAY_LEN(changes); i++) {
+		while (scene_stat(&sc, "cluster.api.upstream_cx_active") == 0)
+			assert_int_equal(scene_status(&sc, "/"), 200);
+		if (i == 0) { /* a weight is nobody who comes */
+			reload(&sc, CONF_CLOSING(HOST_WEIGHT(0, "9")));
+			assert_int_equal(scene_stat(&sc, "cluster.api.upstream_cx_active"), 1);
+			assert_int_equal(scene_stat(&sc, "cluster.api.upstream_cx_destroy"), 0);
+		}
+		reload(&sc, changes[i]);
+		WAIT_FOR(scene_stat(&sc, "cluster.api.upstream_cx_active") == 0);
+	}
+	scene_fini(&sc);
+}
+
 static void
 a_download_from_one_that_goes_is_finished(void **state)
 {
@@ -214,6 +242,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(they_come_and_go_and_nobody_notices),
 	    cmocka_unit_test(connections_to_those_who_stay_stay),
+	    cmocka_unit_test(connections_may_close_whenever_somebody_comes_or_goes),
 	    cmocka_unit_test(a_download_from_one_that_goes_is_finished),
 	    cmocka_unit_test(new_workers_and_a_new_admin_know_them),
 	    cmocka_unit_test(what_is_gone_leaves_the_statistics),
