@@ -28,6 +28,12 @@ arena_init(struct arena *a)
 }
 
 void
+arena_lend(struct arena *a, void *room, size_t n)
+{
+	*a = (struct arena){.at = room, .end = (char *)room + n};
+}
+
+void
 arena_on_fini(struct arena *a, void (*fn)(void *), void *arg)
 {
 	struct arena_fini *f = arena_alloc(a, sizeof(*f));

@@ -24,6 +24,8 @@ struct arena {
 };
 
 void arena_init(struct arena *a);
+/* Empty, and its first n bytes are the caller's (aligned to 8), who keeps them. */
+void arena_lend(struct arena *a, void *room, size_t n);
 void arena_fini(struct arena *a);  /* frees all; the arena is empty and usable again */
 /* Runs fn(arg) when the arena is freed, before its memory goes: for what memory alone does not free
  * (a chunk's reference, a compiled expression). */

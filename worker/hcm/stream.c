@@ -19,9 +19,7 @@
 #include "worker/route/table.h"
 #include "worker/snapshot.h"
 
-#define KEPT_STREAMS 1024
-
-STATE_TABLE(stream, STREAM_STATES)
+#define KEPT_STREAMS 512
 
 /* Streams come and go with every request: the process keeps some. */
 static struct list free_streams;
@@ -98,30 +96,17 @@ leave_tunnel(struct stream *s)
 		s->conn->hcm->upgraded_h2--;
 }
 
-static void
-move_tunnel(struct stream *s, bool enter)
-{
-	if (enter)
-		enter_tunnel(s);
-	else
-		leave_tunnel(s);
-}
-
 void
-stream_enter(struct stream *s, enum stream_state next)
+stream_moved(struct stream *s, enum stream_state was)
 {
-	enum stream_state was = s->state;
-
-	STATE_CHECK(stream, was, next);
-	log_trace(LOG_HTTP, "stream: [C%" PRIu64 "] %s -> %s", s->conn->id, stream_state_names[was],
-	    stream_state_names[next]);
-	s->state = next;
-	if (UNLIKELY((TO(was) | TO(next)) & TO(STREAM_TUNNEL)))
-		move_tunnel(s, next == STREAM_TUNNEL);
-	if (next < STREAM_REPLIED)
+	if (s->state == STREAM_TUNNEL)
+		enter_tunnel(s);
+	else if (was == STREAM_TUNNEL)
+		leave_tunnel(s);
+	if (s->state == STREAM_TUNNEL)
 		return;
 	chain_close(&s->request);
-	if (next == STREAM_CLOSED) {
+	if (s->state == STREAM_CLOSED) {
 		chain_close(&s->response);
 		loop_defer(s->s.loop, stream_destroy, s);
 	}
@@ -434,7 +419,7 @@ stream_open(struct hcm_conn *c, struct codec_stream *cs)
 	s->s.loop = c->hcm->loop;
 	s->s.config = place->config ? place->config : c->config;
 	s->s.snapshot = snapshot_ref(place->config ? place->snapshot : c->snapshot);
-	arena_init(&s->s.arena);
+	arena_lend(&s->s.arena, s->room, sizeof(s->room));
 	chain_init(&s->request, s, false);
 	chain_init(&s->response, s, true);
 	cs->events = &events;

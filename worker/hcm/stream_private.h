@@ -5,8 +5,11 @@
 #ifndef HCM_STREAM_PRIVATE_H
 #define HCM_STREAM_PRIVATE_H
 
+#include <inttypes.h>
+
 #include "lib/base/buf.h"
 #include "lib/base/list.h"
+#include "lib/base/log.h"
 #include "lib/base/state.h"
 #include "lib/http/codec.h"
 #include "worker/hcm/chain.h"
@@ -27,6 +30,10 @@ struct hcm_conn;
 	STATE(STREAM_CLOSED, "closed", 0)
 
 enum stream_state { STREAM_STATES(STATE_ENUM) };
+STATE_TABLE(stream, STREAM_STATES)
+
+/* What most requests want of their arena; from the second block on it is as any other. */
+#define STREAM_ROOM 2048
 
 struct stream {
 	struct http_stream s; /* first */
@@ -43,6 +50,7 @@ struct stream {
 	/* Not cleared with the rest: set when they are used. */
 	struct address local, remote; /* of the connection */
 	struct address found_remote;  /* the client by x-forwarded-for */
+	_Alignas(8) char room[STREAM_ROOM];
 };
 
 static inline struct stream *
@@ -59,7 +67,19 @@ stream_is_open(const struct stream *s)
 
 /* ---- life: stream.c */
 struct stream *stream_open(struct hcm_conn *c, struct codec_stream *cs);
-void stream_enter(struct stream *s, enum stream_state next);
+void stream_moved(struct stream *s, enum stream_state was); /* what a step brings with it */
+static inline void
+stream_enter(struct stream *s, enum stream_state next)
+{
+	enum stream_state was = s->state;
+
+	STATE_CHECK(stream, was, next);
+	log_trace(LOG_HTTP, "stream: [C%" PRIu64 "] %s -> %s", s->s.info.connection_id,
+	    stream_state_names[was], stream_state_names[next]);
+	s->state = next;
+	if (next >= STREAM_TUNNEL || was == STREAM_TUNNEL)
+		stream_moved(s, was);
+}
 /* Ends it now, whatever its state: log, stats, filters.  The codec must have forgotten it. */
 void stream_finish(struct stream *s);
 /* Ends it and tells the codec, with a flag and details when nothing else was noted. */

@@ -30,6 +30,28 @@ allocations_are_apart_and_aligned(void **state)
 }
 
 static void
+what_is_lent_comes_first_and_stays_its_owners(void **state)
+{
+	_Alignas(8) char room[64];
+	struct arena a;
+	char *p;
+
+	arena_lend(&a, room, sizeof(room));
+	assert_ptr_equal(arena_alloc(&a, 40), room);
+	p = arena_alloc(&a, 40); /* does not fit */
+	assert_true(p < room || p >= room + sizeof(room));
+	p = arena_alloc(&a, 8);
+	assert_true(p < room || p >= room + sizeof(room));
+	arena_fini(&a);
+	arena_lend(&a, room, sizeof(room));
+	p = arena_alloc(&a, 5000);
+	memset(p, 1, 5000);
+	memset(arena_alloc(&a, 100), 2, 100);
+	arena_fini(&a);
+	assert_null(a.at);
+}
+
+static void
 copies_end_in_nul(void **state)
 {
 	struct arena a;
@@ -75,6 +97,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(allocations_are_apart_and_aligned),
+	    cmocka_unit_test(what_is_lent_comes_first_and_stays_its_owners),
 	    cmocka_unit_test(copies_end_in_nul),
 	    cmocka_unit_test(what_hangs_on_an_arena_ends_with_it),
 	};
