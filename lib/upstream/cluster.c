@@ -7,6 +7,7 @@
 #include "lib/upstream/hash_policy.h"
 #include "lib/upstream/host_set.h"
 #include "lib/upstream/lb_config.h"
+#include "lib/upstream/override_host.h"
 #include "lib/upstream/pool.h"
 #include "lib/upstream/subset.h"
 #include "lib/upstream/thresholds.h"
@@ -92,6 +93,8 @@ cluster_make_sets(struct cluster *c)
 	c->set = host_set_new(c->loop, c->hosts, c->hosts_n, c->policy, &c->lb, c->stats);
 	if (c->subset_config)
 		c->subsets = subsets_new(c);
+	if (c->override)
+		override_host_index(c->override, c->hosts, c->hosts_n);
 }
 
 void
@@ -99,6 +102,8 @@ cluster_free_sets(struct cluster *c)
 {
 	subsets_free(&c->subsets);
 	host_set_free(&c->set);
+	if (c->override)
+		override_host_index(c->override, NULL, 0);
 }
 
 static int
@@ -128,6 +133,7 @@ cluster_free(struct cluster *c)
 	timer_stop(&c->look);
 	cluster_free_sets(c);
 	subset_config_free(&c->subset_config);
+	override_host_free(&c->override);
 	hash_policies_free(&c->lb.hash_policies);
 	for (uint32_t i = 0; i < c->hosts_n; i++)
 		host_unref(&c->hosts[i]);
@@ -198,6 +204,7 @@ cluster_build(struct cluster **out, const void *cluster_msg, struct loop *l, str
 	read_breakers(c, msg);
 	outlier_rules_read(&c->outlier, msg);
 	c->subset_config = subset_config_read(msg);
+	c->override = override_host_read(msg);
 	if (cluster_http_read(c, msg, err) < 0 || lb_choose(&c->policy, &c->lb, msg, err) < 0 ||
 	    read_members(c, msg, err) < 0) {
 		cluster_free(c);
@@ -304,6 +311,10 @@ cluster_connection_gone(struct cluster *c)
 struct host *
 cluster_pick(struct cluster *c, const struct lb_context *ctx)
 {
+	struct host *h = c->override ? override_host_pick(c->override, ctx) : NULL;
+
+	if (h)
+		return h;
 	return c->subsets ? subsets_pick(c->subsets, ctx) : host_set_pick(c->set, ctx);
 }
 

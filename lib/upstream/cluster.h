@@ -26,6 +26,7 @@
 #include "shm/block.h"
 
 struct host_set;
+struct override_host;
 struct subset_config;
 struct subsets;
 struct loop;
@@ -61,6 +62,7 @@ struct cluster {
 	struct host_set *set;
 	struct subset_config *subset_config; /* owned; NULL: no subsets */
 	struct subsets *subsets;
+	struct override_host *override; /* owned; NULL: requests name no hosts */
 	struct outlier_rules outlier;
 	struct limit_others rq_others;
 	uint32_t connections;          /* not closed yet */

@@ -7,6 +7,7 @@
 #include "envoy/config/cluster/v3/cluster.pb-c.h"
 #include "envoy/extensions/load_balancing_policies/least_request/v3/least_request.pb-c.h"
 #include "envoy/extensions/load_balancing_policies/maglev/v3/maglev.pb-c.h"
+#include "envoy/extensions/load_balancing_policies/override_host/v3/override_host.pb-c.h"
 #include "envoy/extensions/load_balancing_policies/random/v3/random.pb-c.h"
 #include "envoy/extensions/load_balancing_policies/ring_hash/v3/ring_hash.pb-c.h"
 #include "envoy/extensions/load_balancing_policies/round_robin/v3/round_robin.pb-c.h"
@@ -19,6 +20,7 @@ typedef Envoy__Config__Cluster__V3__LoadBalancingPolicy Policies;
 typedef Envoy__Config__Cluster__V3__LoadBalancingPolicy__Policy Policy;
 typedef Envoy__Extensions__LoadBalancingPolicies__WrrLocality__V3__WrrLocality WrrLocality;
 typedef Envoy__Extensions__LoadBalancingPolicies__Subset__V3__Subset Subset;
+typedef Envoy__Extensions__LoadBalancingPolicies__OverrideHost__V3__OverrideHost OverrideHost;
 
 #define MESSAGE_OF(message) envoy__extensions__load_balancing_policies__##message##__descriptor
 
@@ -55,7 +57,8 @@ is_known(const ProtobufCMessage *m)
 		if (m->descriptor == rows[k].message)
 			return true;
 	return m->descriptor == &MESSAGE_OF(wrr_locality__v3__wrr_locality) ||
-	       m->descriptor == &MESSAGE_OF(subset__v3__subset);
+	       m->descriptor == &MESSAGE_OF(subset__v3__subset) ||
+	       m->descriptor == &MESSAGE_OF(override_host__v3__override_host);
 }
 
 const void *
@@ -80,11 +83,12 @@ weigh_localities(struct lb_config *config, const ProtobufCMessage *outer)
 
 	if (outer->descriptor == &MESSAGE_OF(wrr_locality__v3__wrr_locality))
 		config->weighted_localities = true;
-	else if (s->n_subset_selectors)
+	if (outer->descriptor == &MESSAGE_OF(subset__v3__subset) && s->n_subset_selectors)
 		config->weighted_localities &= s->locality_weight_aware;
 }
 
-/* The first policy of the list that we know; wrr_locality and subset have lists of their own. */
+/* The first policy of the list that we know; wrr_locality, subset and override_host have
+ * lists of their own. */
 static int
 choose_from_list(const struct lb_policy **out, struct lb_config *config, struct arena *a,
     const Policies *list, struct err *err)
@@ -99,6 +103,8 @@ choose_from_list(const struct lb_policy **out, struct lb_config *config, struct 
 		inner = ((const WrrLocality *)m)->endpoint_picking_policy;
 	else if (m->descriptor == &MESSAGE_OF(subset__v3__subset))
 		inner = ((const Subset *)m)->subset_lb_policy;
+	else if (m->descriptor == &MESSAGE_OF(override_host__v3__override_host))
+		inner = ((const OverrideHost *)m)->fallback_policy;
 	if (inner) {
 		rc = choose_from_list(out, config, a, inner, err);
 		weigh_localities(config, m);

@@ -7,11 +7,13 @@
 #include "lib/upstream/subset.h"
 
 #include "envoy/config/cluster/v3/cluster.pb-c.h"
+#include "envoy/extensions/load_balancing_policies/override_host/v3/override_host.pb-c.h"
 #include "envoy/extensions/load_balancing_policies/subset/v3/subset.pb-c.h"
 
 typedef Envoy__Config__Cluster__V3__Cluster Cluster;
 typedef Envoy__Config__Cluster__V3__Cluster__LbSubsetConfig__LbSubsetSelector Selector;
 typedef Envoy__Extensions__LoadBalancingPolicies__Subset__V3__Subset Subset;
+typedef Envoy__Extensions__LoadBalancingPolicies__OverrideHost__V3__OverrideHost OverrideHost;
 
 static int
 by_bytes(const void *a, const void *b)
@@ -114,6 +116,10 @@ read_extension(const Envoy__Config__Cluster__V3__LoadBalancingPolicy *list)
 
 	arena_init(&scratch);
 	m = lb_first_policy(list, &scratch);
+	if (m &&
+	    m->descriptor ==
+		&envoy__extensions__load_balancing_policies__override_host__v3__override_host__descriptor)
+		m = lb_first_policy(((const OverrideHost *)m)->fallback_policy, &scratch);
 	if (m &&
 	    m->descriptor ==
 		&envoy__extensions__load_balancing_policies__subset__v3__subset__descriptor &&
