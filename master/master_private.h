@@ -85,8 +85,8 @@ struct master {
 	uint64_t cut_ns[DRAIN_KINDS]; /* as workers were told; UINT64_MAX: never */
 };
 
+/* life.c: the states, and what leads from one to another */
 const char *master_state_name(const struct master *m);
-bool master_serves(const struct master *m); /* not a mode that only checks or prints */
 uint64_t master_seconds_left(const struct master *m);
 void master_go(struct master *m);                /* all are ready: sockets and control socket are ours */
 /* How a generation that drains for this one shall do it. */
@@ -100,6 +100,16 @@ uint64_t master_held(const struct master *m);    /* connections, as draining wor
 void master_held_by_kind(const struct master *m, uint64_t held[DRAIN_KINDS]);
 void master_drain(struct master *m);             /* graceful end; asked again, or before serving: at once */
 void master_end(struct master *m, int status);   /* end now; a status that is not 0 stays */
+void master_on_step(void *arg);                  /* timers of the state at hand */
+void master_on_deadline(void *arg);
+bool master_is_childless(const struct master *m);
+
+/* crew.c: children come and go, and get their sockets */
+extern const struct children_events master_children_events;
+extern const struct sockets_events master_sockets_events;
+
+/* master.c */
+bool master_serves(const struct master *m);      /* not a mode that only checks or prints */
 void master_reload(struct master *m);            /* SIGHUP; remembered while admin is away */
 void master_reload_done(struct master *m);
 void master_set_health(struct master *m, bool failed, const char *who);
