@@ -201,8 +201,12 @@ static void
 passed(struct check *k, bool degraded)
 {
 	struct checker *c = k->checker;
-	struct verdict_result r = verdict_pass(&k->verdict, &c->rules, degraded);
+	struct verdict_result r;
 
+	/* Before the flag goes: a worker that sees that must see when its slow start began. */
+	if (host_cell_flags(k->verdict.cell) & HOST_FAILED_ACTIVE_HC)
+		host_cell_begins(k->verdict.cell, loop_now_ns(c->all->loop));
+	r = verdict_pass(&k->verdict, &c->rules, degraded);
 	stat_inc(&c->stats->success);
 	rest(k, verdict_interval_ms(&c->rules, true, r.change, has_traffic(c), rand_u64()));
 	log_result(k, &r, FAILURE_ACTIVE);

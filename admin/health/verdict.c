@@ -17,7 +17,7 @@ static void
 clear(struct verdict *v, uint32_t flags)
 {
 	if (has(v, flags))
-		__atomic_fetch_and(&v->cell->flags, ~flags, __ATOMIC_RELAXED);
+		__atomic_fetch_and(&v->cell->flags, ~flags, __ATOMIC_RELEASE);
 }
 
 void
