@@ -1,7 +1,10 @@
 #include "lib/base/buf.h"
 
+#include <unistd.h>
+
 #include "lib/base/assert.h"
 #include "lib/base/mem.h"
+#include "lib/base/pipe.h"
 
 #define KEPT_SMALL 128 /* 2 MiB */
 #define KEPT_LARGE 32  /* 2 MiB */
@@ -34,17 +37,78 @@ chunk_new(size_t cap)
 	} else {
 		c = mem_resize(NULL, sizeof(*c) + cap);
 		c->cap = (uint32_t)cap;
+		c->pipe = NULL;
+		c->data = c->room;
 	}
 	c->refs = 1;
 	c->used = 0;
 	return c;
 }
 
+/* ---- chunks whose bytes are in a pipe */
+
+struct chunk *
+chunk_piped(void)
+{
+	struct pipe *p = pipe_take();
+	struct chunk *c;
+
+	if (p == NULL)
+		return NULL;
+	c = mem_new(struct chunk);
+	c->refs = 1;
+	c->pipe = p;
+	return c;
+}
+
+void
+chunk_filled(struct chunk *c, size_t n)
+{
+	c->used = c->cap = (uint32_t)n;
+}
+
+void
+chunk_fetch_(struct chunk *c)
+{
+	uint32_t at = c->gone;
+
+	c->data = mem_resize(NULL, c->used);
+	while (at < c->used) {
+		ssize_t n = read(c->pipe->rd, c->data + at, c->used - at);
+
+		ASSERT(n > 0); /* they were put there, and nobody else reads */
+		at += (uint32_t)n;
+	}
+	pipe_give(&c->pipe, true);
+}
+
+struct pipe *
+slice_pipe(const struct slice *s)
+{
+	const struct chunk *c = s->chunk;
+
+	return c->refs == 1 && s->off == c->gone ? c->pipe : NULL;
+}
+
+static __attribute__((noinline)) void
+free_piped(struct chunk *c)
+{
+	if (c->pipe)
+		pipe_give(&c->pipe, c->used == c->gone);
+	mem_free(c->data);
+	mem_free(c);
+}
+
 void
 chunk_free_(struct chunk *c)
 {
-	struct chunk_pool *pool = pool_of(c->cap);
+	struct chunk_pool *pool;
 
+	if (UNLIKELY(c->data != c->room)) {
+		free_piped(c);
+		return;
+	}
+	pool = pool_of(c->cap);
 	if (pool && pool->count < pool->kept) {
 		c->next_free = pool->free;
 		pool->free = c;
@@ -308,6 +372,8 @@ buf_iov(const struct buf *b, struct iovec *iov, int max)
 	for (uint32_t i = 0; i < b->count && n < max; i++) {
 		struct slice *s = buf_slice(b, i);
 
+		if (n && slice_is_piped(s))
+			break;
 		iov[n++] = (struct iovec){slice_data(s), s->len};
 	}
 	return n;

@@ -6,6 +6,10 @@
  * behind `used` by one writer and never change afterwards, so any number
  * of slices may share it.  Chunks of BUF_SMALL and BUF_LARGE bytes come
  * from free lists of the process.  A buf owns its slices.
+ *
+ * The bytes of a chunk may also be in a pipe of the kernel.  Who sends them
+ * to a socket takes them from there (slice_pipe()); who looks at them finds
+ * them in memory like others: they are fetched at that moment.
  */
 #ifndef BASE_BUF_H
 #define BASE_BUF_H
@@ -22,14 +26,23 @@
 #define BUF_SMALL (16 * 1024 - 64) /* capacity of a chunk of 16 KiB */
 #define BUF_LARGE (64 * 1024 - 64) /* capacity of a chunk of 64 KiB */
 
+struct pipe;
+
 struct chunk {
 	uint32_t refs;
 	uint32_t cap, used;
+	uint32_t gone;     /* how many left the pipe */
+	struct pipe *pipe; /* holds the others; NULL: they are at data */
+	char *data;
 	struct chunk *next_free;
-	char data[];
+	char room[];
 };
 
 struct chunk *chunk_new(size_t cap); /* one reference; cap ≥ asked; BUF_SMALL and BUF_LARGE are cheap */
+/* An empty one with a pipe, NULL when there is none; chunk_filled() follows. */
+struct chunk *chunk_piped(void);
+void chunk_filled(struct chunk *c, size_t n); /* so many bytes were put in its pipe, no others will be */
+void chunk_fetch_(struct chunk *c);
 void chunk_free_(struct chunk *c);
 
 static inline struct chunk *
@@ -93,9 +106,26 @@ buf_slice(const struct buf *b, uint32_t i)
 	return &b->at[b->first + i];
 }
 
+static inline bool
+slice_is_piped(const struct slice *s)
+{
+	return s->chunk->pipe != NULL;
+}
+
+/* The pipe that has this slice's bytes in front, and nobody else wants them: who takes some calls
+ * slice_sent().  NULL: they are to be had from memory. */
+struct pipe *slice_pipe(const struct slice *s);
+static inline void
+slice_sent(struct slice *s, size_t n)
+{
+	s->chunk->gone += (uint32_t)n;
+}
+
 static inline char *
 slice_data(const struct slice *s)
 {
+	if (__builtin_expect(slice_is_piped(s), false))
+		chunk_fetch_(s->chunk);
 	return s->chunk->data + s->off;
 }
 
@@ -153,7 +183,7 @@ char *buf_dupz(const struct buf *b); /* whole content, NUL added; caller owns */
 char *buf_reserve(struct buf *b, size_t want, size_t *room);
 void buf_commit(struct buf *b, size_t n);
 
-/* At most max iovecs over the front; gives how many. */
+/* At most max iovecs over the front, none for what is in a pipe behind others; gives how many. */
 int buf_iov(const struct buf *b, struct iovec *iov, int max);
 
 #endif

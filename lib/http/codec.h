@@ -86,6 +86,7 @@ struct codec_stream {
 	uint32_t id;                        /* HTTP/2 stream id, else 1, 2, … */
 	bool close_after;                   /* server, HTTP/1: say connection: close in the response */
 	bool head_request;                  /* the request is HEAD */
+	bool unseen;                /* set by who takes the stream: it looks at no byte of the body */
 	bool upgraded;                      /* bytes are a tunnel from now on (101 passed) */
 	uint64_t bytes_in, bytes_out;       /* body bytes */
 };
@@ -176,6 +177,7 @@ struct codec {
 	uint32_t max_streams;   /* client: what the other side allows at once (HTTP/1: 1) */
 	uint64_t streams_total;
 	bool reusable;     /* client HTTP/1: may carry another request when idle */
+	uint64_t unseen;   /* bytes behind what was fed that no receiver looks at: they may come in a pipe */
 	uint64_t last_ping_answer; /* HTTP/2: answers to our PINGs so far */
 };
 

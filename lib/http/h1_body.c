@@ -41,6 +41,12 @@ h1_body_complete(const struct h1_body *b)
 	return b->step == STEP_COMPLETE;
 }
 
+uint64_t
+h1_body_unseen(const struct h1_body *b)
+{
+	return b->step == STEP_COUNT ? b->left : 0;
+}
+
 bool
 h1_body_at_trailers(const struct h1_body *b)
 {
@@ -113,6 +119,14 @@ on_byte(struct h1_body *b, char c)
 	}
 }
 
+static bool
+show(struct h1_body *b, const struct slice *s, size_t k)
+{
+	if (b->step == STEP_COUNT && slice_is_piped(s))
+		return h1_judge_unseen(b->judge, k);
+	return h1_judge_bytes(b->judge, slice_data(s), k);
+}
+
 /* Payload: of the first slice of `in`. */
 static enum h1_error
 take_payload(struct h1_body *b, struct buf *in, struct buf *out)
@@ -121,7 +135,7 @@ take_payload(struct h1_body *b, struct buf *in, struct buf *out)
 	bool endless = b->step == STEP_ENDLESS;
 	size_t k = endless || s->len < b->left ? s->len : (size_t)b->left;
 
-	if (!h1_judge_bytes(b->judge, slice_data(s), k))
+	if (!show(b, s, k))
 		return H1_JUDGE;
 	buf_move_n(out, in, k);
 	if (endless)

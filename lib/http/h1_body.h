@@ -20,6 +20,7 @@ void h1_body_start(struct h1_body *b, struct h1_judge *judge, const struct h1_me
 /* Moves payload from `in` to `out` until `in` has no more of it. */
 enum h1_error h1_body_take(struct h1_body *b, struct buf *in, struct buf *out);
 bool h1_body_complete(const struct h1_body *b);    /* a length was reached */
+uint64_t h1_body_unseen(const struct h1_body *b);  /* what is left of a length, else 0 */
 bool h1_body_at_trailers(const struct h1_body *b); /* the last chunk was read */
 
 #endif

@@ -259,6 +259,7 @@ client_feed(struct codec *codec, struct buf *in)
 		;
 	c->feeding = false;
 	c->left = in->len;
+	h1_note_unseen(c, in);
 	if (c->reading == H1_READ_WAIT)
 		settle(c);
 	if (c->eof && !(c->stream.open && c->stream.paused))

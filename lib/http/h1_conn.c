@@ -270,6 +270,15 @@ h1_read_body(struct h1_conn *c, struct buf *in)
 }
 
 void
+h1_find_unseen(struct h1_conn *c, const struct buf *in)
+{
+	bool may = c->stream.open && c->stream.s.unseen;
+	uint64_t left = may ? h1_body_unseen(&c->body) : 0;
+
+	c->codec.unseen = left > in->len ? left - in->len : 0;
+}
+
+void
 h1_read_tunnel(struct h1_conn *c, struct buf *in)
 {
 	struct buf data;

@@ -107,6 +107,15 @@ enum h1_progress h1_scan(struct h1_conn *c, struct buf *in);
 void h1_keep_scanned(struct h1_conn *c, struct buf *in);
 /* Tells the stream of body and trailers as far as they are there; in_done when complete. */
 enum h1_error h1_read_body(struct h1_conn *c, struct buf *in);
+/* After a feed: how much of what comes next may stay in the kernel. */
+void h1_find_unseen(struct h1_conn *c, const struct buf *in);
+static inline void
+h1_note_unseen(struct h1_conn *c, const struct buf *in)
+{
+	c->codec.unseen = 0;
+	if (c->reading == H1_READ_BODY)
+		h1_find_unseen(c, in);
+}
 void h1_read_tunnel(struct h1_conn *c, struct buf *in);
 /* What a receiver is shown: lives as long as the stream's arena, longer than the codec. */
 struct headers *h1_lasting(struct h1_stream *st, const struct headers *h);

@@ -269,6 +269,7 @@ server_feed(struct codec *codec, struct buf *in)
 		;
 	c->feeding = false;
 	c->left = in->len;
+	h1_note_unseen(c, in);
 	check_eof(c);
 }
 

@@ -7,8 +7,10 @@
 #include <unistd.h>
 
 #include "lib/base/assert.h"
+#include "lib/base/pipe.h"
 
 #define IOV_BATCH 64
+#define UNSEEN_MIN (32 * 1024) /* less is copied */
 #define KEEP_ROOM 1024 /* a chunk with less room than this is not read into again */
 #define AGAIN_DATA 8u  /* a bit of our own beside enum io_ready: on_data once more */
 
@@ -107,25 +109,60 @@ conn_settle(struct conn *c)
 		chunk_unref(&c->rd);
 }
 
-/* One read.  Gives false when nothing more is to be read now. */
-static bool
-read_some(struct conn *c, size_t *budget)
+static void
+count_read(struct conn *c, size_t n, size_t *budget)
+{
+	c->bytes_in += n;
+	*budget -= n < *budget ? n : *budget;
+}
+
+static ssize_t
+read_chunked(struct conn *c, size_t *budget)
 {
 	struct chunk *k = read_chunk(c);
 	size_t room = k->cap - k->used;
 	ssize_t n = c->transport->read(c, k->data + k->used, room);
 
+	if (n <= 0)
+		return n;
+	k->used += (uint32_t)n;
+	buf_add_slice(&c->in, k, k->used - (uint32_t)n, (uint32_t)n);
+	count_read(c, (size_t)n, budget);
+	c->big = (size_t)n == room;
+	/* A short read empties the socket; with EPOLLRDHUP seen there is a FIN behind it. */
+	if ((size_t)n < room && !c->eof && !c->transport->pending(c))
+		c->readable = false;
+	return n;
+}
+
+/* What leaves room in a pipe does not say that the socket is empty: it has a number of places, too. */
+static ssize_t
+read_piped(struct conn *c, struct chunk *k, size_t *budget)
+{
+	size_t most = c->unseen < PIPE_ROOM ? (size_t)c->unseen : PIPE_ROOM;
+	ssize_t n = c->transport->read_pipe(c, k->pipe->wr, most);
+
 	if (n > 0) {
-		k->used += (uint32_t)n;
-		buf_add_slice(&c->in, k, k->used - (uint32_t)n, (uint32_t)n);
-		c->bytes_in += (uint64_t)n;
-		*budget -= (size_t)n < *budget ? (size_t)n : *budget;
-		c->big = (size_t)n == room;
-		/* A short read empties the socket; with EPOLLRDHUP seen there is a FIN behind it. */
-		if ((size_t)n < room && !c->eof && !c->transport->pending(c))
-			c->readable = false;
-		return true;
+		chunk_filled(k, (size_t)n);
+		buf_add_slice(&c->in, k, 0, (uint32_t)n);
+		count_read(c, (size_t)n, budget);
+		c->unseen -= (uint64_t)n;
+		c->big = false; /* the next message begins with a head again */
 	}
+	chunk_unref(&k);
+	return n;
+}
+
+/* One read.  Gives false when nothing more is to be read now. */
+static bool
+read_some(struct conn *c, size_t *budget)
+{
+	bool unseen = c->unseen >= UNSEEN_MIN && c->transport->read_pipe;
+	struct chunk *k = unseen ? chunk_piped() : NULL;
+	ssize_t n = k ? read_piped(c, k, budget) : read_chunked(c, budget);
+
+	if (n > 0)
+		return true;
 	if (n == 0) {
 		c->readable = false;
 		c->eof = true;
@@ -240,20 +277,52 @@ finish_shutdown(struct conn *c)
 		end(c, CONN_REMOTE_CLOSE, 0);
 }
 
+static inline ssize_t
+write_memory(struct conn *c)
+{
+	struct iovec iov[IOV_BATCH];
+	int cnt = buf_iov(&c->out, iov, IOV_BATCH);
+	size_t asked = 0;
+	ssize_t n;
+
+	for (int i = 0; i < cnt; i++)
+		asked += iov[i].iov_len;
+	n = c->transport->writev(c, iov, cnt);
+	if (n >= 0 && (size_t)n < asked)
+		c->writable = false;
+	return n;
+}
+
+/* Only a refusal says that the socket is full. */
+static ssize_t
+write_piped(struct conn *c, struct slice *s, struct pipe *p)
+{
+	ssize_t n = c->transport->write_pipe(c, p->rd, s->len);
+
+	if (n > 0)
+		slice_sent(s, (size_t)n);
+	return n;
+}
+
+static inline ssize_t
+write_some(struct conn *c)
+{
+	struct slice *s = buf_slice(&c->out, 0);
+	struct pipe *p = NULL;
+
+	if (UNLIKELY(slice_is_piped(s)) && c->transport->write_pipe)
+		p = slice_pipe(s);
+	return p ? write_piped(c, s, p) : write_memory(c);
+}
+
 static void
 write_turn(struct conn *c)
 {
-	struct iovec iov[IOV_BATCH];
 	size_t before = c->out.len;
 
 	while (c->writable && !buf_empty(&c->out)) {
-		int cnt = buf_iov(&c->out, iov, IOV_BATCH);
-		size_t asked = 0;
-		ssize_t n;
+		ssize_t n = write_some(c);
 
-		for (int i = 0; i < cnt; i++)
-			asked += iov[i].iov_len;
-		n = c->transport->writev(c, iov, cnt);
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
@@ -266,8 +335,6 @@ write_turn(struct conn *c)
 		}
 		buf_drain(&c->out, (size_t)n);
 		c->bytes_out += (uint64_t)n;
-		if ((size_t)n < asked)
-			c->writable = false;
 	}
 	if (before == c->out.len)
 		return;

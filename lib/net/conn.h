@@ -7,6 +7,7 @@
  * Reading: bytes are put in `in` and on_data is called; the owner takes
  * what it can.  A budget of CONN_BUDGET bytes a turn keeps one connection
  * from starving others.  An idle connection holds no buffer.
+ * What nobody looks at (`unseen`) may stay in the kernel, in a pipe.
  * Writing: conn_write() takes bytes; they leave in one writev at the end
  * of the turn.  Above `high` bytes waiting on_high is told once, below
  * half of it on_low.
@@ -59,6 +60,7 @@ struct conn {
 	const struct conn_events *events;
 	void *arg;
 	struct buf in, out;
+	uint64_t unseen;  /* the owner's: so many of the next bytes nobody looks at */
 	struct chunk *rd; /* being filled; NULL while idle */
 	uint32_t high;
 	uint8_t paused;   /* how many reasons not to read */

@@ -1,4 +1,5 @@
 /* The plain transport: bytes as the kernel gives them. */
+#include <fcntl.h>
 #include <sys/socket.h>
 
 #include "lib/net/conn.h"
@@ -17,6 +18,18 @@ plain_writev(struct conn *c, const struct iovec *iov, int n)
 	if (n == 1)
 		return send(c->fd, iov->iov_base, iov->iov_len, MSG_NOSIGNAL);
 	return sendmsg(c->fd, &m, MSG_NOSIGNAL);
+}
+
+static ssize_t
+plain_read_pipe(struct conn *c, int to, size_t n)
+{
+	return splice(c->fd, NULL, to, NULL, n, SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
+}
+
+static ssize_t
+plain_write_pipe(struct conn *c, int from, size_t n)
+{
+	return splice(from, NULL, c->fd, NULL, n, SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
 }
 
 static void
@@ -40,6 +53,8 @@ const struct transport plain_transport = {
     .name = "raw_buffer",
     .read = plain_read,
     .writev = plain_writev,
+    .read_pipe = plain_read_pipe,
+    .write_pipe = plain_write_pipe,
     .shutdown = plain_shutdown,
     .pending = plain_pending,
     .free = plain_free,

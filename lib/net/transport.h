@@ -16,6 +16,9 @@ struct transport {
 	const char *name;
 	ssize_t (*read)(struct conn *c, void *p, size_t n);
 	ssize_t (*writev)(struct conn *c, const struct iovec *iov, int n);
+	/* The same from and to a pipe, in the kernel.  NULL where that cannot be. */
+	ssize_t (*read_pipe)(struct conn *c, int to, size_t n);
+	ssize_t (*write_pipe)(struct conn *c, int from, size_t n);
 	/* Ends our half: FIN, or close_notify and FIN. */
 	void (*shutdown)(struct conn *c);
 	bool says_goodbye; /* shutdown says more than close() does */

@@ -239,6 +239,7 @@ on_data(void *arg)
 		return;
 	pc->feeding = true;
 	codec_feed(pc->codec, &pc->conn.in);
+	pc->conn.unseen = pc->codec->unseen;
 	if (pc->codec->streams)
 		conn_read_on(&pc->conn);
 	after_feeding(pc);

@@ -311,6 +311,19 @@ chain_trailers(struct chain *c, struct headers *t)
 	run_trailers(c);
 }
 
+bool
+chain_is_blind(const struct chain *c)
+{
+	unsigned n = c->response ? c->n : c->n - 1;
+
+	if (c->stopped || c->closed)
+		return false;
+	for (unsigned i = 0; i < n; i++)
+		if (sees_data(c, i))
+			return false;
+	return true;
+}
+
 void
 chain_continue(struct chain *c)
 {

@@ -53,6 +53,8 @@ void chain_start(struct stream *s);
 void chain_headers(struct chain *c, struct headers *h, bool end);
 void chain_data(struct chain *c, struct buf *data, bool end); /* takes all bytes */
 void chain_trailers(struct chain *c, struct headers *t);
+/* Does no filter look at what comes of the body from here on? */
+bool chain_is_blind(const struct chain *c);
 void chain_continue(struct chain *c);
 /* Forgets what is under way, so that another message (a local reply) may take its place. */
 void chain_restart(struct chain *c);

@@ -246,6 +246,7 @@ on_data(void *arg)
 		return;
 	hcm_tell_time(c);
 	codec_feed(c->codec, &conn->in);
+	conn->unseen = c->codec->unseen;
 	pause_behind(c);
 	if (waits_for_more(c))
 		conn_read_on(conn);

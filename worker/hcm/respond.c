@@ -117,6 +117,14 @@ stream_send_trailers(struct stream *s)
 	codec_send_trailers(s->codec, s->response.trailers);
 }
 
+bool
+stream_response_is_unseen(const struct http_stream *hs)
+{
+	const struct stream *s = (const void *)hs;
+
+	return s->codec && s->codec->protocol != HTTP_2 && chain_is_blind(&s->response);
+}
+
 /* ---- what the terminal filter may say */
 
 static bool

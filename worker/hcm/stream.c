@@ -227,6 +227,15 @@ stream_pause_request(struct http_stream *hs, bool paused)
 }
 
 void
+stream_leave_request_unseen(struct http_stream *hs)
+{
+	struct stream *s = stream_of(hs);
+
+	if (s->codec && chain_is_blind(&s->request))
+		s->codec->unseen = true;
+}
+
+void
 stream_continue_request(struct http_stream *hs)
 {
 	chain_continue(&stream_of(hs)->request);

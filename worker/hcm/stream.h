@@ -75,6 +75,15 @@ stream_call_off(struct http_stream *s)
 	s->due_ns = 0;
 }
 
+/*
+ * Bytes of a body may come in a pipe, and be fetched when somebody looks at
+ * them.  That pays only when nobody does.  Of the request: this filter looks
+ * at nothing that is yet to come.  Of the response: is that so for everybody
+ * on its way?
+ */
+void stream_leave_request_unseen(struct http_stream *s);
+bool stream_response_is_unseen(const struct http_stream *s);
+
 /* The chosen route was changed by a filter (headers rewritten): look it up again. */
 void stream_clear_route(struct http_stream *s);
 

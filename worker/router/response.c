@@ -214,6 +214,8 @@ router_on_response_data(struct router *r, struct upstream_request *u, struct buf
 	stream_respond_data(r->stream, data, end);
 	if (end)
 		complete(r);
+	else if (upstream_request_is_open(u))
+		u->stream->unseen = stream_response_is_unseen(r->stream);
 }
 
 void

@@ -4,10 +4,13 @@
 #include <setjmp.h>
 #include <cmocka.h>
 
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "lib/base/buf.h"
+#include "lib/base/pipe.h"
 
 static void
 assert_holds(const struct buf *b, const char *expected)
@@ -148,6 +151,98 @@ many_slices_keep_their_order(void **state)
 	buf_fini(&b);
 }
 
+/* A buf whose bytes are in a pipe. */
+static void
+fill_piped(struct buf *b, const char *bytes)
+{
+	struct chunk *c = chunk_piped();
+	size_t n = strlen(bytes);
+
+	assert_non_null(c);
+	assert_int_equal(write(c->pipe->wr, bytes, n), n);
+	chunk_filled(c, n);
+	buf_init(b);
+	buf_add_slice(b, c, 0, (uint32_t)n);
+	chunk_unref(&c);
+}
+
+static void
+piped_bytes_are_fetched_when_somebody_looks(void **state)
+{
+	struct buf a, b;
+
+	fill_piped(&a, "hello world");
+	assert_true(slice_is_piped(buf_slice(&a, 0)));
+	buf_init(&b);
+	buf_move_n(&b, &a, 6);
+	assert_true(slice_is_piped(buf_slice(&b, 0)));
+	assert_holds(&a, "world");
+	assert_holds(&b, "hello ");
+	assert_false(slice_is_piped(buf_slice(&b, 0)));
+	buf_addz(&b, "there");
+	assert_holds(&b, "hello there");
+	buf_fini(&a);
+	buf_fini(&b);
+}
+
+static void
+piped_bytes_are_taken_from_the_pipe_by_who_holds_them_alone(void **state)
+{
+	struct buf a, kept;
+	struct pipe *p;
+	char out[8];
+
+	fill_piped(&a, "hello world");
+	buf_init(&kept);
+	buf_copy_ref(&kept, &a);
+	assert_null(slice_pipe(buf_slice(&a, 0)));
+	buf_fini(&kept);
+	p = slice_pipe(buf_slice(&a, 0));
+	assert_non_null(p);
+	assert_int_equal(read(p->rd, out, 6), 6);
+	slice_sent(buf_slice(&a, 0), 6);
+	buf_drain(&a, 6);
+	assert_ptr_equal(slice_pipe(buf_slice(&a, 0)), p);
+	assert_holds(&a, "world");
+	buf_fini(&a);
+}
+
+static void
+an_iovec_ends_before_what_is_piped(void **state)
+{
+	struct iovec iov[4];
+	struct buf a, b;
+
+	buf_init(&a);
+	buf_addz(&a, "head");
+	fill_piped(&b, "body");
+	buf_move(&a, &b);
+	assert_int_equal(buf_iov(&a, iov, 4), 1);
+	assert_true(slice_is_piped(buf_slice(&a, 1)));
+	buf_drain(&a, 4);
+	assert_int_equal(buf_iov(&a, iov, 4), 1);
+	assert_memory_equal(iov[0].iov_base, "body", 4);
+	buf_fini(&a);
+}
+
+static void
+a_pipe_that_comes_back_is_empty(void **state)
+{
+	struct pipe *all[200];
+	unsigned n = 0;
+	struct buf b;
+	char out[8];
+
+	fill_piped(&b, "dropped");
+	buf_fini(&b);
+	while (n < 200 && (all[n] = pipe_take()) != NULL)
+		assert_int_equal(read(all[n++]->rd, out, sizeof(out)), -1);
+	assert_in_range(n, 1, 199); /* there is an end of them, and nothing breaks there */
+	assert_null(chunk_piped());
+	while (n)
+		pipe_give(&all[--n], true);
+}
+
 int
 main(void)
 {
@@ -158,6 +253,10 @@ main(void)
 	    cmocka_unit_test(a_shared_chunk_is_appended_to_by_one_only),
 	    cmocka_unit_test(a_reservation_that_stays_empty_leaves_nothing),
 	    cmocka_unit_test(many_slices_keep_their_order),
+	    cmocka_unit_test(piped_bytes_are_fetched_when_somebody_looks),
+	    cmocka_unit_test(piped_bytes_are_taken_from_the_pipe_by_who_holds_them_alone),
+	    cmocka_unit_test(an_iovec_ends_before_what_is_piped),
+	    cmocka_unit_test(a_pipe_that_comes_back_is_empty),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -4,9 +4,11 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <unistd.h>
 #include <cmocka.h>
 
 #include "lib/base/assert.h"
+#include "lib/base/pipe.h"
 #include "tests/unit/lib/http/tape.h"
 
 #define GET ":method: GET\n:path: /x?y\n:authority: a:80\n:scheme: http\n"
@@ -410,6 +412,60 @@ trailers_survive_the_way(void **state)
 	tape_fini(&server);
 }
 
+/* A body that stays in the kernel: only its length is known here. */
+static void
+feed_piped(size_t n)
+{
+	static char zeros[10000];
+	struct chunk *c = chunk_piped();
+
+	assert_int_equal(write(c->pipe->wr, zeros, n), n);
+	chunk_filled(c, n);
+	buf_add_slice(&t.in, c, 0, (uint32_t)n);
+	chunk_unref(&c);
+	codec_feed(t.codec, &t.in);
+}
+
+static void
+a_body_that_nobody_saw_is_counted(void **state)
+{
+	for (int i = 0; i < 2; i++) {
+		tape_request(&t, GET, true);
+		t.stream->unseen = true;
+		feed("HTTP/1.1 200 OK\r\nContent-Length: 25000\r\n\r\nabcde");
+		assert_int_equal(t.codec->unseen, 24995);
+		feed_piped(10000);
+		assert_int_equal(t.codec->unseen, 14995);
+		feed("xyz");
+		feed_piped(10000);
+		assert_int_equal(t.codec->unseen, 4992);
+		feed_piped(4992);
+		assert_int_equal(t.codec->unseen, 0);
+		assert_int_equal(t.codec->streams, 0);
+		assert_true(t.codec->reusable);
+		assert_non_null(strstr(tape_text(&t), "done\n"));
+	}
+	assert_null(t.broken);
+}
+
+static void
+only_a_known_length_may_stay_unseen(void **state)
+{
+	static const char *const heads[] = {
+	    "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nffff\r\n",
+	    "HTTP/1.1 200 OK\r\n\r\n",
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(heads); i++) {
+		stop(NULL);
+		start(NULL);
+		tape_request(&t, GET, true);
+		t.stream->unseen = true;
+		feed(heads[i]);
+		assert_int_equal(t.codec->unseen, 0);
+	}
+}
+
 int
 main(void)
 {
@@ -422,6 +478,8 @@ main(void)
 	    T(endless_1xx_are_cut),
 	    T(headers_outlive_the_next_response_and_the_connection),
 	    T(data_on_an_idle_connection_ends_it),
+	    T(a_body_that_nobody_saw_is_counted),
+	    T(only_a_known_length_may_stay_unseen),
 	    T(an_early_response_waits_for_the_request),
 	    T(a_stream_that_never_began_leaves_the_connection_alone),
 	    T(a_tunnel_is_asked_for_and_granted),

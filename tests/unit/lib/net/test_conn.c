@@ -431,6 +431,77 @@ connecting_to_nobody_is_told_from_the_loop(void **state)
 	teardown(&f);
 }
 
+/* Writes n bytes of a pattern; gives how many the socket took. */
+static size_t
+write_pattern(int fd, size_t from, size_t n)
+{
+	char part[65536];
+
+	for (size_t i = 0; i < n && i < sizeof(part); i++)
+		part[i] = (char)((from + i) * 7 + ((from + i) >> 8));
+	n = n < sizeof(part) ? n : sizeof(part);
+	ssize_t k = write(fd, part, n);
+
+	return k > 0 ? (size_t)k : 0;
+}
+
+static void
+what_nobody_looks_at_passes_through_a_pipe(void **state)
+{
+	enum { ALL = 3000000 };
+	struct fixture f;
+	struct end out = {0};
+	size_t sent = 0, got = 0;
+	bool piped = false;
+	char part[65536];
+	int fds[2];
+
+	setup(&f);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds), 0);
+	conn_open(&out.c, &out.io, f.l, fds[0], &plain_transport, 1000000, &events, &out);
+	f.e.keep = true;
+	f.e.c.unseen = ALL;
+	while (got < ALL) {
+		sent += write_pattern(f.peer, sent, ALL - sent);
+		turns(&f, 1);
+		for (uint32_t i = 0; i < f.e.c.in.count; i++)
+			piped |= slice_is_piped(buf_slice(&f.e.c.in, i));
+		if (!buf_empty(&f.e.c.in))
+			conn_write(&out.c, &f.e.c.in);
+		turns(&f, 1);
+		for (ssize_t n; (n = read(fds[1], part, sizeof(part))) > 0; got += (size_t)n)
+			for (ssize_t i = 0; i < n; i++)
+				assert_int_equal(part[i],
+				    (char)((got + (size_t)i) * 7 + ((got + (size_t)i) >> 8)));
+		conn_again(&f.e.c);
+	}
+	assert_true(piped);
+	assert_int_equal(f.e.c.bytes_in, ALL);
+	assert_int_equal(out.c.bytes_out, ALL);
+	assert_int_equal(out.highs, out.lows);
+	conn_abort(&out.c);
+	close(fds[1]);
+	teardown(&f);
+}
+
+static void
+what_is_to_be_seen_is_not_piped(void **state)
+{
+	struct fixture f;
+
+	setup(&f);
+	f.e.c.unseen = 40000;
+	f.e.keep = true;
+	write_pattern(f.peer, 0, 50000);
+	turns(&f, 3);
+	assert_int_equal(f.e.c.in.len, 50000);
+	assert_int_equal(f.e.c.in.count, 2);
+	assert_true(slice_is_piped(buf_slice(&f.e.c.in, 0)));
+	assert_int_equal(buf_slice(&f.e.c.in, 0)->len, 40000);
+	assert_false(slice_is_piped(buf_slice(&f.e.c.in, 1)));
+	teardown(&f);
+}
+
 int
 main(void)
 {
@@ -449,6 +520,8 @@ main(void)
 	    cmocka_unit_test(a_close_waits_when_the_other_side_has_said_more),
 	    cmocka_unit_test(a_flushed_close_does_not_wait_for_ever),
 	    cmocka_unit_test(connecting_to_nobody_is_told_from_the_loop),
+	    cmocka_unit_test(what_nobody_looks_at_passes_through_a_pipe),
+	    cmocka_unit_test(what_is_to_be_seen_is_not_piped),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,65 @@
+#include "lib/base/pipe.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "lib/base/mem.h"
+
+#define MOST_PIPES 64 /* 16 MiB of what the system lets a user have */
+
+static struct pipe *free_pipes;
+static unsigned made, may_make = MOST_PIPES;
+
+static void
+destroy(struct pipe *p)
+{
+	close(p->rd);
+	close(p->wr);
+	mem_free(p);
+	made--;
+}
+
+static struct pipe *
+make(void)
+{
+	struct pipe *p;
+	int fds[2];
+
+	if (made >= may_make || pipe2(fds, O_CLOEXEC | O_NONBLOCK) < 0)
+		return NULL;
+	p = mem_new(struct pipe);
+	p->rd = fds[0];
+	p->wr = fds[1];
+	made++;
+	if (fcntl(p->wr, F_SETPIPE_SZ, PIPE_ROOM) < 0) {
+		destroy(p);
+		may_make = made; /* the user's share is used up: it will be */
+		return NULL;
+	}
+	return p;
+}
+
+struct pipe *
+pipe_take(void)
+{
+	struct pipe *p = free_pipes;
+
+	if (p == NULL)
+		return make();
+	free_pipes = p->next_free;
+	return p;
+}
+
+void
+pipe_give(struct pipe **pp, bool empty)
+{
+	struct pipe *p = *pp;
+
+	*pp = NULL;
+	if (!empty) {
+		destroy(p);
+		return;
+	}
+	p->next_free = free_pipes;
+	free_pipes = p;
+}
