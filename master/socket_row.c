@@ -105,6 +105,7 @@ socket_row_free(struct socket_row *row, bool unlink_path)
 		close(row->at[i].fd);
 		unlink_path &= !row->at[i].handed;
 	}
+	unlink_path &= !row->foreign;
 	if (unlink_path && address_is_pipe(&row->address) && row->address.un.sun_path[0])
 		unlink(row->address.un.sun_path);
 	mem_free(row->at);

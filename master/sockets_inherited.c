@@ -110,6 +110,7 @@ sockets_inherit(struct sockets *s, struct str key, uint64_t flags, int fd, struc
 		row = mem_new(struct socket_row);
 		row->key = str_dupz(key);
 		row->flags = q.flags;
+		row->foreign = true;
 		row->address = a;
 		row->shared = listen_request_shares(&q, &a);
 		*vec_push(&s->rows) = row;

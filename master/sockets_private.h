@@ -34,6 +34,7 @@ struct socket_row {
 	int backlog;
 	uint32_t mode; /* of a Unix socket's file */
 	bool claimed; /* admin asked for it; else it was only inherited */
+	bool foreign; /* inherited, and we do not serve yet: its path is another's */
 	bool given_up; /* the heir does not listen there: opened again if we are to serve again */
 	unsigned n;
 	struct one_socket *at;

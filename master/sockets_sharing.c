@@ -166,6 +166,8 @@ sockets_stop(struct sockets *s)
 void
 sockets_go(struct sockets *s)
 {
+	for (size_t i = 0; i < s->rows.len; i++)
+		s->rows.at[i]->foreign = false;
 	if (!s->stopped)
 		return;
 	s->stopped = false;

@@ -166,6 +166,36 @@ unix_sockets_by_path_and_abstract(void **state)
 	scene_fini(&sc);
 }
 
+/* The path belongs to who serves: to a generation, or to orphans. */
+static void
+a_refused_start_leaves_the_path_of_a_socket(void **state)
+{
+	static const char yaml[] = CONF_ADMIN LISTENERS LISTENER("u", PIPE("@DIR@/sock", ""), "") API;
+	struct scene sc;
+	char *path, *config, *out;
+
+	start(&sc, "1", yaml);
+	path = mem_printf("%s/sock", sc.dir);
+	config = mem_printf("%s/baton.yaml", sc.dir);
+	scene_write_config(&sc, "static_resources:\n  listenrs: []\n");
+	assert_int_equal(scene_run_tool(&sc, &out, "batonctl", "hot-restart", NULL), 3);
+	mem_free(out);
+	assert_int_equal(ask_unix(path), 200);
+	kill(sc.proxy, SIGKILL);
+	scene_wait_exit(&sc);
+	assert_int_equal(scene_run(&sc, &out, "-c", config, NULL), 1);
+	mem_free(out);
+	assert_int_equal(ask_unix(path), 200);
+	scene_proxy(&sc, yaml);
+	assert_int_equal(ask_unix(path), 200);
+	kill(sc.proxy, SIGTERM);
+	assert_int_equal(scene_wait_exit(&sc), 0);
+	assert_int_equal(access(path, F_OK), -1);
+	mem_free(config);
+	mem_free(path);
+	scene_fini(&sc);
+}
+
 static void
 ipv6_alone_or_with_ipv4(void **state)
 {
@@ -455,6 +485,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(unix_sockets_by_path_and_abstract),
+	    cmocka_unit_test(a_refused_start_leaves_the_path_of_a_socket),
 	    cmocka_unit_test(ipv6_alone_or_with_ipv4),
 	    cmocka_unit_test(one_socket_for_all_workers),
 	    cmocka_unit_test(each_of_three_workers_gets_its_share),
