@@ -248,6 +248,91 @@ a_control_plane_says_who_is_well(void **state)
 	WAIT_FOR(all_reach(&s->sc, "one", 20));
 }
 
+struct said {
+	unsigned weight[2], priority[2];
+	unsigned drop_percent;
+};
+
+/* ONE and TWO in localities of their own. */
+static void
+say_all(struct stage *s, const char *version, struct said said)
+{
+	struct strb response = {0}, assignment = {0};
+
+	pb_text(&assignment, 1, "api");
+	for (unsigned i = 0; i < 2; i++) {
+		struct strb socket = {0}, address = {0}, endpoint = {0}, lb = {0}, locality = {0}, weight = {0};
+
+		pb_text(&socket, 2, "127.0.0.1");
+		pb_number(&socket, 3, s->sc.host_port[ONE + i]);
+		pb_message(&address, 1, &socket);
+		pb_message(&endpoint, 1, &address);
+		pb_message(&lb, 1, &endpoint);
+		pb_number(&weight, 1, said.weight[i]);
+		pb_message(&lb, 4, &weight);
+		pb_message(&locality, 2, &lb);
+		pb_number(&locality, 5, said.priority[i]);
+		pb_message(&assignment, 2, &locality);
+	}
+	if (said.drop_percent) {
+		struct strb percent = {0}, drop = {0}, policy = {0};
+
+		pb_number(&percent, 1, said.drop_percent);
+		pb_text(&drop, 1, "too much");
+		pb_message(&drop, 2, &percent);
+		pb_message(&policy, 2, &drop);
+		pb_message(&assignment, 4, &policy);
+	}
+	plane_head(&response, version, PLANE_EDS_URL, version);
+	plane_add(&response, PLANE_EDS_URL, &assignment);
+	plane_send(&s->plane, s->asked.stream, &response);
+	plane_wait(&s->plane, &s->asked, version, version);
+	assert_false(s->asked.has_error);
+	strb_fini(&response);
+}
+
+/* How many of n requests the host answered. */
+static int
+answered_by(struct scene *sc, const char *name, int n)
+{
+	int found = 0;
+
+	while (n-- > 0) {
+		struct reply r = scene_get(sc, "/");
+
+		found += r.status == 200 && strstr(r.body, name);
+		reply_free(&r);
+	}
+	return found;
+}
+
+static void
+weights_priorities_and_drops_are_heard_live(void **state)
+{
+	struct stage *s = *state;
+	struct reply r;
+	int n;
+
+	begin(s, CONF_MEMBERS(PANIC("0") "}\n"), ONE, 2);
+	say_all(s, "v2", (struct said){.weight = {3, 1}});
+	WAIT_FOR((n = answered_by(&s->sc, "one", 400)) > 260);
+	assert_true(n < 340);
+	say_all(s, "v3", (struct said){.weight = {3, 1}, .priority = {1, 0}});
+	WAIT_FOR(answered_by(&s->sc, "two", 20) == 20);
+	say_all(s, "v4", (struct said){.weight = {1, 1}, .drop_percent = 100});
+	WAIT_FOR(scene_status(&s->sc, "/") == 503);
+	r = scene_get(&s->sc, "/");
+	assert_string_equal(r.body, "unconditional drop overload");
+	assert_string_equal(reply_header(&r, "x-envoy-unconditional-drop-overload"), "true");
+	reply_free(&r);
+	say_all(s, "v5", (struct said){.weight = {1, 1}, .drop_percent = 50});
+	WAIT_FOR(scene_status(&s->sc, "/") == 200);
+	n = answered_by(&s->sc, "", 400);
+	assert_true(n > 140 && n < 260);
+	say_all(s, "v6", (struct said){.weight = {1, 1}});
+	WAIT_FOR(answered_by(&s->sc, "", 50) == 50);
+}
+
 /* Each has a veto: a host that passes its checks is not used against the word of discovery. */
 static void
 a_passing_check_does_not_overrule_it(void **state)
@@ -297,6 +382,7 @@ main(void)
 	    TEST(it_leaves_at_once_when_its_health_is_to_be_ignored),
 	    TEST(a_control_plane_says_who_is_well),
 	    TEST(a_passing_check_does_not_overrule_it),
+	    TEST(weights_priorities_and_drops_are_heard_live),
 	    TEST(new_members_may_be_left_out_until_they_were_asked),
 #undef TEST
 	};
