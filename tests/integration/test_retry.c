@@ -192,6 +192,51 @@ a_host_that_refuses_costs_nothing_but_a_retry(void **state)
 	scene_fini(&sc);
 }
 
+/* Nobody else is there to go on to: it is given the time that the policy says, within the limits. */
+static void
+a_host_that_refuses_alone_is_given_time(void **state)
+{
+	struct scene sc;
+	struct reply r;
+	int fd;
+
+	scene_init(&sc);
+	scene_scripted(&sc, "one", false);
+	run(&sc,
+	    CONF_ADMIN CONF_LISTENER_WITH("", LOG, "",
+		ROUTE("/", "api",
+		    "retry_policy: {retry_on: connect-failure, num_retries: 30, "
+		    "retry_back_off: {base_interval: 0.2s, max_interval: 0.2s}}"))
+		CONF_CLUSTERS CONF_CLUSTER("api", CONF_HOST("@HOST0@"), BREAKERS("{max_retries: 1}")));
+	script_listen(&sc, 0, LISTEN_REFUSE);
+	fd = client_connect(sc.port);
+	client_send(fd, "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+	scene_wait_stat(&sc, "cluster.api.upstream_rq_retry_backoff_exponential", 1);
+	assert_int_equal(get(&sc, "/too-many", ""), 503);
+	expect_log(&sc, "/too-many 503 UF,UO 1 ");
+	script_listen(&sc, 0, LISTEN_YES); /* it is there again before the retries run out */
+	r = client_reply(fd, false);
+	assert_int_equal(r.status, 200);
+	reply_free(&r);
+	close(fd);
+	scene_fini(&sc);
+}
+
+/* Once round at once, then with pauses. */
+static void
+when_all_refuse_the_second_round_waits(void **state)
+{
+	struct scene sc;
+
+	start_two(&sc, "", POLICY("retry_on: connect-failure, num_retries: 3"), "");
+	script_listen(&sc, 0, LISTEN_REFUSE);
+	script_listen(&sc, 1, LISTEN_REFUSE);
+	assert_int_equal(scene_status(&sc, "/"), 503);
+	assert_stat(&sc, "cluster.api.upstream_rq_retry", 3);
+	assert_stat(&sc, "cluster.api.upstream_rq_retry_backoff_exponential", 2);
+	scene_fini(&sc);
+}
+
 static void
 a_host_that_does_not_answer_the_connect_is_left_too(void **state)
 {
@@ -775,6 +820,8 @@ main(void)
 	    cmocka_unit_test(each_condition_is_tried_again_for_and_for_nothing_else),
 	    cmocka_unit_test(an_answer_of_a_rate_limit_is_not_tried_again),
 	    cmocka_unit_test(a_host_that_refuses_costs_nothing_but_a_retry),
+	    cmocka_unit_test(a_host_that_refuses_alone_is_given_time),
+	    cmocka_unit_test(when_all_refuse_the_second_round_waits),
 	    cmocka_unit_test(a_host_that_does_not_answer_the_connect_is_left_too),
 	    cmocka_unit_test(a_connect_failure_is_not_a_refused_stream),
 	    cmocka_unit_test(reset_before_request_means_what_it_says),

@@ -40,21 +40,38 @@ note_tried(struct router *r, struct host *h)
 	r->tried[r->tried_n++] = h;
 }
 
-void
-router_try(struct router *r, bool fresh)
+static struct host *
+pick(struct router *r)
 {
-	struct stream_info *info = &r->stream->info;
 	struct lb_context ctx = {
 	    .request = r->request,
 	    .hash = r->hash,
 	    .has_hash = r->has_hash,
 	    .criteria = r->route->criteria,
 	};
-	struct host *h;
 
 	if (r->retry && r->tried_n)
 		retry_choose(r->retry, &ctx);
-	h = cluster_pick(r->cluster, &ctx);
+	return cluster_pick(r->cluster, &ctx);
+}
+
+bool
+router_has_another_host(struct router *r)
+{
+	const struct host *h = pick(r);
+
+	for (unsigned i = 0; i < r->tried_n; i++)
+		if (r->tried[i] == h)
+			return false;
+	return h != NULL;
+}
+
+void
+router_try(struct router *r, bool fresh)
+{
+	struct stream_info *info = &r->stream->info;
+	struct host *h = pick(r);
+
 	if (h == NULL) {
 		reply_no_host(r);
 		return;

@@ -308,6 +308,15 @@ is_untouched(enum retry_cause cause)
 	return cause == CAUSE_CONNECT || cause == CAUSE_STALE;
 }
 
+/* At once is for another connection or another host: who alone refuses is given time, as by Envoy. */
+static enum manner
+manner_of(struct retry *t, enum retry_cause cause)
+{
+	if (cause == CAUSE_STALE)
+		return FREE;
+	return cause == CAUSE_CONNECT && router_has_another_host(t->router) ? FREE : LATER;
+}
+
 bool
 retry_at_once_is_left(const struct retry *t, enum retry_cause cause)
 {
@@ -317,8 +326,10 @@ retry_at_once_is_left(const struct retry *t, enum retry_cause cause)
 enum retry_verdict
 retry_on_failure(struct retry *t, enum retry_cause cause, bool started, bool timeout)
 {
+	bool would = failure_asks(t, cause, started);
+
 	t->wish_ms = 0;
-	return decide(t, failure_asks(t, cause, started), is_untouched(cause) ? FREE : LATER, timeout);
+	return decide(t, would, would && t->left > 0 ? manner_of(t, cause) : LATER, timeout);
 }
 
 enum retry_verdict

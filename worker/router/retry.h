@@ -69,7 +69,7 @@ bool retry_would_on_answer(const struct retry *t, const struct headers *answer);
 /* started: bytes of the request went to some host.  timeout: it ended by a per-try timeout. */
 enum retry_verdict retry_on_failure(
     struct retry *t, enum retry_cause cause, bool started, bool timeout);
-/* Would a further attempt be made at once, for which no host and no breaker is asked? */
+/* Would a further attempt be made at once, after a connection that was dead already? */
 bool retry_at_once_is_left(const struct retry *t, enum retry_cause cause);
 /* A slow attempt goes on while another one is made. */
 enum retry_verdict retry_hedge(struct retry *t);

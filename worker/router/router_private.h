@@ -74,6 +74,8 @@ struct router {
 
 /* An attempt, on a host chosen anew. */
 void router_try(struct router *r, bool fresh);
+/* Would it be one that was not tried yet? */
+bool router_has_another_host(struct router *r);
 /* The retry that was ordered is due. */
 void router_try_again(struct router *r, bool timed_out);
 void router_say_attempt(struct router *r); /* x-envoy-attempt-count, for the host */
