@@ -253,6 +253,8 @@ static void
 admin_part(unsigned n)
 {
 	Envoy__Config__Cluster__V3__Cluster message = ENVOY__CONFIG__CLUSTER__V3__CLUSTER__INIT;
+	Envoy__Config__Bootstrap__V3__Bootstrap bootstrap =
+	    ENVOY__CONFIG__BOOTSTRAP__V3__BOOTSTRAP__INIT;
 	struct journal *j = journal_new(NULL);
 	struct members m;
 	struct store store;
@@ -265,6 +267,7 @@ admin_part(unsigned n)
 	m.segment = lane_private();
 	m.segment->on_demand = false;
 	store_init(&store);
+	store.bootstrap = &bootstrap;
 	message.name = (char *)(uintptr_t) "big";
 	*vec_push(&store.clusters) = (struct store_cluster){.message = &message};
 	if (members_prepare(&m, &store, &err) < 0)

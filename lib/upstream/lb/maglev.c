@@ -5,14 +5,15 @@
  * taken in the order of their keys, so every worker and every proxy has
  * the same table.
  */
+#include <endian.h>
 #include <stdlib.h>
+#include <string.h>
 
+#include "lib/base/arena.h"
 #include "lib/base/hash.h"
 #include "lib/base/mem.h"
 #include "lib/upstream/lb.h"
 #include "lib/upstream/lb/hashing.h"
-
-#define NOBODY UINT32_MAX
 
 struct maglev {
 	struct hashing group;
@@ -22,21 +23,39 @@ struct maglev {
 };
 
 struct turn {
-	struct str key;	   /* owned */
+	struct str key;	   /* in the arena of the building */
+	uint64_t first[2]; /* its first bytes, as numbers that compare as they do */
 	uint64_t at, skip; /* the slot that it asks for next */
 	double weight, target;
 	uint32_t host;
 	uint64_t entries;
 };
 
+static uint64_t
+bytes_as_number(struct str s, size_t from)
+{
+	unsigned char bytes[8] = {0};
+	uint64_t v;
+
+	if (s.n > from)
+		memcpy(bytes, s.p + from, s.n - from < 8 ? s.n - from : 8);
+	memcpy(&v, bytes, 8);
+	return be64toh(v);
+}
+
 static int
 by_key(const void *a, const void *b)
 {
-	return str_cmp(((const struct turn *)a)->key, ((const struct turn *)b)->key);
+	const struct turn *x = a, *y = b;
+
+	for (unsigned i = 0; i < 2; i++)
+		if (x->first[i] != y->first[i])
+			return x->first[i] < y->first[i] ? -1 : 1;
+	return str_cmp(x->key, y->key);
 }
 
 static struct turn *
-turns_new(const struct maglev *m)
+turns_new(const struct maglev *m, struct arena *a)
 {
 	struct turn *turns = mem_array(struct turn, m->group.n);
 	struct strb key = {0};
@@ -46,7 +65,9 @@ turns_new(const struct maglev *m)
 
 		key.n = 0;
 		hashing_key(&m->group, m->group.hosts[i], &key);
-		t->key = (struct str){mem_dup(key.p, key.n), key.n};
+		t->key = arena_str(a, strb_str(&key));
+		t->first[0] = bytes_as_number(t->key, 0);
+		t->first[1] = bytes_as_number(t->key, 8);
 		t->at = hash_xx64(key.p, key.n, 0) % m->size;
 		t->skip = hash_xx64(key.p, key.n, 1) % (m->size - 1) + 1;
 		t->weight = m->group.weights[i];
@@ -57,13 +78,24 @@ turns_new(const struct maglev *m)
 	return turns;
 }
 
+/* Both are below the size: no division. */
 static void
-take_slot(struct maglev *m, struct turn *t)
+step(const struct maglev *m, struct turn *t)
 {
-	while (m->table[t->at] != NOBODY)
-		t->at = (t->at + t->skip) % m->size;
+	t->at += t->skip;
+	if (t->at >= m->size)
+		t->at -= m->size;
+}
+
+/* taken: a bit for each slot.  It fits in the nearest cache, where the table does not. */
+static void
+take_slot(struct maglev *m, struct turn *t, uint64_t *taken)
+{
+	while (taken[t->at / 64] & 1ull << t->at % 64)
+		step(m, t);
+	taken[t->at / 64] |= 1ull << t->at % 64;
 	m->table[t->at] = t->host;
-	t->at = (t->at + t->skip) % m->size;
+	step(m, t);
 	t->target += m->group.most;
 	t->entries++;
 }
@@ -71,6 +103,7 @@ take_slot(struct maglev *m, struct turn *t)
 static void
 fill(struct maglev *m, struct turn *turns)
 {
+	uint64_t *taken = mem_array(uint64_t, m->size / 64 + 1);
 	uint64_t left = m->size;
 
 	for (uint64_t round = 1; left > 0; round++) {
@@ -78,10 +111,11 @@ fill(struct maglev *m, struct turn *turns)
 			if (turns[i].weight == 0 ||
 			    (double)round * turns[i].weight < turns[i].target)
 				continue;
-			take_slot(m, &turns[i]);
+			take_slot(m, &turns[i], taken);
 			left--;
 		}
 	}
+	mem_free(taken);
 }
 
 static void
@@ -99,17 +133,16 @@ build(struct host *const *hosts, uint32_t n, const struct lb_config *config)
 {
 	struct maglev *m = mem_new(struct maglev);
 	struct turn *turns;
+	struct arena arena;
 
 	hashing_init(&m->group, hosts, n, config);
 	m->size = config->table_size;
 	m->table = mem_array(uint32_t, m->size);
-	for (uint64_t i = 0; i < m->size; i++)
-		m->table[i] = NOBODY;
-	turns = turns_new(m);
+	arena_init(&arena);
+	turns = turns_new(m, &arena);
 	fill(m, turns);
 	count_entries(m, turns);
-	for (uint32_t i = 0; i < n; i++)
-		mem_free((void *)turns[i].key.p);
+	arena_fini(&arena);
 	mem_free(turns);
 	return m;
 }

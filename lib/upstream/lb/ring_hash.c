@@ -67,12 +67,75 @@ add_points(struct ring *r, uint32_t host, double target, struct strb *key)
 	n = key->n;
 	for (uint64_t i = 0; (double)r->n < target; i++) {
 		key->n = n;
-		strb_printf(key, "%llu", (unsigned long long)i);
+		strb_addu(key, i);
 		r->points[r->n++] = (struct point){point_hash(r, strb_str(key)), host};
 	}
 	added = r->n - before;
 	r->least = added < r->least ? added : r->least;
 	r->most = added > r->most ? added : r->most;
+}
+
+/* Where a hash of the ring's n points is expected, 0 … n - 1. */
+static uint64_t
+expected_place(const struct ring *r, uint64_t hash)
+{
+	return (uint64_t)((unsigned __int128)hash * r->n >> 64);
+}
+
+/* Insertion into what is sorted already; hashes are even, so nearly all stand next to their place. */
+static void
+insert(struct point *points, uint64_t n)
+{
+	struct point p = points[n];
+
+	while (n > 0 && by_hash(&points[n - 1], &p) > 0) {
+		points[n] = points[n - 1];
+		n--;
+	}
+	points[n] = p;
+}
+
+/* Points are dealt out to where their hashes are expected; a place has one on the average. */
+static struct point *
+deal_out(const struct ring *r)
+{
+	uint32_t *ends = mem_array(uint32_t, r->n + 1);
+	struct point *dealt = mem_array(struct point, r->n);
+
+	for (uint64_t i = 0; i < r->n; i++)
+		ends[expected_place(r, r->points[i].hash) + 1]++;
+	for (uint64_t i = 0; i < r->n; i++)
+		ends[i + 1] += ends[i];
+	for (uint64_t i = 0; i < r->n; i++)
+		dealt[ends[expected_place(r, r->points[i].hash)]++] = r->points[i];
+	mem_free(ends);
+	return dealt;
+}
+
+#define CROWD 64 /* more than hashes put between neighbours: then any other order is quicker */
+
+static bool
+is_crowded(const struct ring *r)
+{
+	for (uint64_t i = CROWD; i < r->n; i++)
+		if (expected_place(r, r->points[i].hash) == expected_place(r, r->points[i - CROWD].hash))
+			return true;
+	return false;
+}
+
+static void
+sort_points(struct ring *r)
+{
+	struct point *dealt = deal_out(r);
+
+	mem_free(r->points);
+	r->points = dealt;
+	if (is_crowded(r)) {
+		qsort(r->points, r->n, sizeof(*r->points), by_hash);
+		return;
+	}
+	for (uint64_t i = 1; i < r->n; i++)
+		insert(r->points, i);
 }
 
 static void *
@@ -92,7 +155,7 @@ build(struct host *const *hosts, uint32_t n, const struct lb_config *config)
 		add_points(r, i, target, &key);
 	}
 	strb_fini(&key);
-	qsort(r->points, r->n, sizeof(*r->points), by_hash);
+	sort_points(r);
 	return r;
 }
 

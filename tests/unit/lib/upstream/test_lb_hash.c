@@ -180,6 +180,33 @@ the_ring_is_that_of_the_plain_algorithm(void **state)
 	    5, weights, 50, 8 << 20, true);
 }
 
+/* Each point of the ring is that of all of them, in their order. */
+static void
+hosts_of_one_name_share_their_points(void **state)
+{
+	struct strb text = {0};
+	struct cluster *c;
+	unsigned first = 0, order = 0;
+
+	strb_addz(&text, "lb_policy: RING_HASH\n"
+	    "common_lb_config: {consistent_hashing_lb_config: {use_hostname_for_hashing: true}}\n"
+	    "load_assignment:\n  cluster_name: api\n  endpoints:\n  - lb_endpoints:\n");
+	for (unsigned i = 0; i < 100; i++)
+		strb_printf(&text,
+		    "    - {endpoint: {hostname: same, address: {socket_address: {address: 127.0.0.1, port_value: %u}}}}\n", 90 + i);
+	c = cluster_from_yaml(*state, strb_z(&text));
+	for (unsigned i = 0; i < 1000; i++) {
+		uint64_t hash = rand_u64();
+
+		first += pick(c, hash, 0) == 0;
+		order += pick(c, hash, i % 90 + 1) == i % 90 + 1;
+	}
+	assert_true(first > 800); /* sums of shares are rounded: a point may be that of some only */
+	assert_true(order > 800);
+	strb_fini(&text);
+	cluster_end(*state, &c);
+}
+
 static void
 six_hosts_stand_where_envoy_has_them(void **state)
 {
@@ -435,6 +462,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test_setup_teardown(
 		the_ring_is_that_of_the_plain_algorithm, setup, teardown),
+	    cmocka_unit_test_setup_teardown(hosts_of_one_name_share_their_points, setup, teardown),
 	    cmocka_unit_test_setup_teardown(six_hosts_stand_where_envoy_has_them, setup, teardown),
 	    cmocka_unit_test_setup_teardown(
 		the_maglev_table_is_that_of_the_plain_algorithm, setup, teardown),
