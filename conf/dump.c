@@ -12,6 +12,7 @@
 #include "google/protobuf/struct.pb-c.h"
 #include "lib/base/err.h"
 #include "lib/base/json_out.h"
+#include "lib/base/task.h"
 
 static void dump_message(struct json_out *j, const ProtobufCMessage *m,
     const struct dump_options *o, const char *type_url);
@@ -251,6 +252,7 @@ static void
 dump_message(struct json_out *j, const ProtobufCMessage *m, const struct dump_options *o,
     const char *type_url)
 {
+	task_breathe();
 	json_object(j);
 	if (type_url) {
 		json_keyz(j, "@type");

@@ -1,7 +1,7 @@
 /*
- * /config_dump: what is in force, in the shapes of envoy.admin.v3, one
- * element a slice.  All but the members of EDS clusters came with the
- * bootstrap.
+ * /config_dump: what is in force, in the shapes of envoy.admin.v3, written
+ * by a task (lib/base/task.h) that goes on while the client reads.  All
+ * but the members of EDS clusters came with the bootstrap.
  */
 #include "admin/admin.h"
 #include "admin/config/hcm.h"
@@ -11,9 +11,9 @@
 #include "admin/web/json.h"
 #include "admin/web/mask.h"
 #include "conf/dump.h"
-#include "lib/base/clock.h"
 #include "lib/base/mem.h"
 #include "lib/base/regex.h"
+#include "lib/base/task.h"
 
 #define ADMIN_TYPE "type.googleapis.com/envoy.admin.v3."
 
@@ -61,7 +61,10 @@ struct dump_job {
 	size_t next;
 	const struct dump_list *open; /* the dump whose list is being written */
 	struct json_out json;
-	bool begun;
+	struct task *task;   /* writes; it owns what is half written */
+	bool abandoned;      /* the client is gone: ends with the element that is being written */
+	struct work rest;    /* of a task that was abandoned */
+	struct strb unread;  /* what that writes */
 };
 
 /* ---- what there is */
@@ -250,9 +253,11 @@ compose_element(const struct dump_job *job, struct element *e, struct arena *a)
 
 	if (c == NULL)
 		return false;
+	task_hold(); /* they may go meanwhile */
 	compose_begin(&compose, a);
 	for (size_t i = 0; i < c->members.len; i++)
 		compose_add(&compose, &c->members.at[i]->endpoint);
+	task_release();
 	e->message = &compose_end(&compose, c->name, &c->policy)->base;
 	e->version = arena_str(a, strb_str(&c->version));
 	e->updated_ns = c->updated_ns;
@@ -289,28 +294,50 @@ write_next(struct dump_job *job)
 	arena_fini(&arena);
 }
 
+static void
+free_job(void *arg)
+{
+	struct dump_job *job = arg;
+
+	admin_store_release(job->a);
+	vec_fini(&job->elements);
+	mask_fini(&job->mask);
+	regex_free(&job->name);
+	arena_fini(&job->arena);
+	strb_fini(&job->unread);
+	mem_free(job);
+}
+
+/* The task. */
+static void
+write_all(void *arg)
+{
+	struct dump_job *job = arg;
+
+	json_object(&job->json);
+	json_keyz(&job->json, "configs");
+	json_array(&job->json);
+	if (!job->abandoned)
+		write_bootstrap(job);
+	while (job->next < job->elements.len && !job->abandoned)
+		write_next(job);
+	close_dump(job);
+	json_end(&job->json);
+	json_end(&job->json);
+	strb_addc(job->json.to, '\n');
+	if (job->abandoned)
+		loop_defer(job->a->loop, free_job, job);
+}
+
 static bool
 job_more(void *state, struct strb *out)
 {
 	struct dump_job *job = state;
-	uint64_t until = clock_mono_ns() + SLICE_NS;
 
 	job->json.to = out;
-	if (!job->begun) {
-		json_object(&job->json);
-		json_keyz(&job->json, "configs");
-		json_array(&job->json);
-		write_bootstrap(job);
-		job->begun = true;
-	}
-	while (job->next < job->elements.len && clock_mono_ns() < until)
-		write_next(job);
-	if (job->next < job->elements.len)
+	if (task_run(job->task, SLICE_NS))
 		return true;
-	close_dump(job);
-	json_end(&job->json);
-	json_end(&job->json);
-	strb_addc(out, '\n');
+	task_free(&job->task);
 	return false;
 }
 
@@ -319,12 +346,13 @@ job_free(void *state)
 {
 	struct dump_job *job = state;
 
-	admin_store_release(job->a);
-	vec_fini(&job->elements);
-	mask_fini(&job->mask);
-	regex_free(&job->name);
-	arena_fini(&job->arena);
-	mem_free(job);
+	if (job->task == NULL) {
+		free_job(job);
+		return;
+	}
+	job->abandoned = true;
+	job->json.to = &job->unread;
+	work_take(&job->a->works, &job->rest, job->task);
 }
 
 /* ---- the request */
@@ -372,6 +400,7 @@ web_config_dump(struct admin *a, const struct web_request *q, struct web_reply *
 	mask_parse(&job->mask, arena_str(&job->arena, web_get(q, "mask")));
 	collect(job, web_has(q, "include_eds"));
 	json_out_init(&job->json, &r->body, true);
+	job->task = task_new(write_all, job);
 	r->type = WEB_JSON;
 	r->more = job_more;
 	r->free_state = job_free;

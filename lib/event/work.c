@@ -52,7 +52,10 @@ works_init(struct works *all, struct loop *l)
 void
 works_fini(struct works *all)
 {
-	ASSERT(list_empty(&all->waiting));
+	struct list *n;
+
+	while ((n = list_first(&all->waiting)) != NULL)
+		work_finish(list_entry(n, struct work, node));
 	timer_stop(&all->next);
 }
 
@@ -65,6 +68,15 @@ work_start(struct works *all, struct work *w, void (*fn)(void *arg), void *arg)
 		list_push_back(&all->waiting, &w->node);
 	else
 		slice(all, w);
+	wait_for_next(all);
+}
+
+void
+work_take(struct works *all, struct work *w, struct task *t)
+{
+	ASSERT(w->task == NULL);
+	w->task = t;
+	list_push_back(&all->waiting, &w->node);
 	wait_for_next(all);
 }
 

@@ -31,10 +31,12 @@ struct work {
 };
 
 void works_init(struct works *all, struct loop *l);
-void works_fini(struct works *all); /* nothing may be going on */
+void works_fini(struct works *all); /* what still goes on is done to its end */
 
 /* Not while it goes on. */
 void work_start(struct works *all, struct work *w, void (*fn)(void *arg), void *arg);
+/* Takes a task that was begun by other hands; its slices come in later turns. */
+void work_take(struct works *all, struct work *w, struct task *t);
 /* Now, to the end; harmless when nothing goes on.  Not from within it. */
 void work_finish(struct work *w);
 static inline bool

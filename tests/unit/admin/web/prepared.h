@@ -84,6 +84,7 @@ prepare(void **state)
 	a->settings = &p->settings;
 	a->start = &p->start;
 	a->loop = loop_new();
+	works_init(&a->works, a->loop);
 	a->segment = lane_private();
 	segment_use(a->segment);
 	store_init(&a->store);
@@ -122,6 +123,8 @@ unprepare(void **state)
 
 	stats_stop(a);
 	flushes_free(&a->flushes);
+	works_fini(&a->works);
+	loop_turn(a->loop, false); /* what was deferred */
 	members_fini(&a->members);
 	files_fini(&a->files);
 	store_fini(&a->store);

@@ -299,6 +299,23 @@ config_dump_has_envoys_shapes(void **state)
 }
 
 static void
+a_config_dump_that_nobody_reads_any_more_lets_go(void **state)
+{
+	struct prepared *p = *state;
+	struct web_request q;
+	struct web_reply r;
+
+	web_request_init(&q, &p->arena, STR("GET"), STR("/config_dump"), STR(""), STR(""));
+	web_reply_init(&r);
+	endpoint_call(&p->admin, &q, &r);
+	assert_int_equal(p->admin.store_readers, 1);
+	web_reply_fini(&r);
+	web_request_fini(&q);
+	while (p->admin.store_readers) /* its task ends in a turn of the loop */
+		loop_turn(p->admin.loop, true);
+}
+
+static void
 config_dump_is_cut_by_resource_mask_and_name(void **state)
 {
 	json_t *c = dump(*state, "/config_dump?resource=static_clusters&mask=cluster.name"), *x;
@@ -338,6 +355,7 @@ main(void)
 	    TEST(log_levels_change_one_by_one_or_all),
 	    TEST(reset_counters_read_zero_and_count_on),
 	    TEST(config_dump_has_envoys_shapes),
+	    TEST(a_config_dump_that_nobody_reads_any_more_lets_go),
 	    TEST(config_dump_is_cut_by_resource_mask_and_name),
 	};
 
