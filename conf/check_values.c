@@ -81,6 +81,19 @@ check_regex(struct checked *k)
 }
 
 void
+check_substitution(struct checked *k)
+{
+	const Envoy__Type__Matcher__V3__RegexMatchAndSubstitute *m = (const void *)k->m;
+	struct regex *re =
+	    m->pattern ? regex_new(str_of(m->pattern->regex), REGEX_SEARCH, NULL) : NULL;
+	struct err err;
+
+	if (re && regex_check_replacement(re, str_of(m->substitution), &err) < 0)
+		fail(k, "substitution", "%s", err.text);
+	regex_free(&re);
+}
+
+void
 check_string_matcher(struct checked *k)
 {
 	const Envoy__Type__Matcher__V3__StringMatcher *s = (const void *)k->m;

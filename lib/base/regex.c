@@ -285,11 +285,11 @@ regex_free(struct regex **rep)
 /* Gives PCRE2's count of filled pairs, 0 when the expression has more groups than we keep, < 0 for
  * no match. */
 static int
-run(const struct regex *re, struct str text)
+run_from(const struct regex *re, struct str text, size_t from)
 {
 	const PCRE2_SIZE *ov = pcre2_get_ovector_pointer(scratch.data);
-	int rc =
-	    pcre2_match(re->code, (PCRE2_SPTR)text.p, text.n, 0, 0, scratch.data, scratch.context);
+	int rc = pcre2_match(
+	    re->code, (PCRE2_SPTR)text.p, text.n, from, 0, scratch.data, scratch.context);
 
 	if (rc < 0) {
 		if (rc != PCRE2_ERROR_NOMATCH)
@@ -299,6 +299,12 @@ run(const struct regex *re, struct str text)
 	if (re->full && (ov[0] != 0 || ov[1] != text.n))
 		return -1;
 	return rc;
+}
+
+static int
+run(const struct regex *re, struct str text)
+{
+	return run_from(re, text, 0);
 }
 
 /* The empty text may come without an address; PCRE2 wants one. */
@@ -334,6 +340,89 @@ regex_capture(const struct regex *re, struct str text, struct str *groups, int m
 			groups[i] = str_make(text.p + ov[2 * i], ov[2 * i + 1] - ov[2 * i]);
 	}
 	return (int)count + 1;
+}
+
+/* ---- replacing */
+
+int
+regex_check_replacement(const struct regex *re, struct str with, struct err *err)
+{
+	uint32_t groups = 0;
+
+	pcre2_pattern_info(re->code, PCRE2_INFO_CAPTURECOUNT, &groups);
+	for (size_t i = 0; i < with.n; i++) {
+		char c;
+
+		if (with.p[i] != '\\')
+			continue;
+		c = ++i < with.n ? with.p[i] : '\0';
+		if (c == '\\')
+			continue;
+		if (c < '0' || c > '9')
+			return err_set(err, "a backslash stands before a digit or a backslash only");
+		if ((uint32_t)(c - '0') > groups)
+			return err_set(err, "\\%c: the expression has no such group", c);
+	}
+	return 0;
+}
+
+/* filled: pairs that the last match wrote. */
+static void
+add_replacement(struct str text, struct str with, int filled, struct strb *out)
+{
+	const PCRE2_SIZE *ov = pcre2_get_ovector_pointer(scratch.data);
+
+	for (size_t i = 0; i < with.n; i++) {
+		int group;
+
+		if (with.p[i] != '\\' || ++i == with.n || with.p[i] == '\\') {
+			if (i < with.n)
+				strb_addc(out, with.p[i]);
+			continue;
+		}
+		group = with.p[i] - '0';
+		if (group >= 0 && group < filled && ov[2 * group] != PCRE2_UNSET)
+			strb_add(out, text.p + ov[2 * group], ov[2 * group + 1] - ov[2 * group]);
+	}
+}
+
+/* One character, of up to four bytes. */
+static size_t
+copy_character(struct str text, size_t at, struct strb *out)
+{
+	do
+		strb_addc(out, text.p[at++]);
+	while (at < text.n && ((unsigned char)text.p[at] & 0xc0) == 0x80);
+	return at;
+}
+
+/* An empty match right behind the last one is none, as in RE2. */
+void
+regex_replace_all(const struct regex *re, struct str text, struct str with, struct strb *out)
+{
+	const PCRE2_SIZE *ov = pcre2_get_ovector_pointer(scratch.data);
+	size_t at = 0, last_end = SIZE_MAX;
+	int filled;
+
+	text = addressed(text);
+	for (unsigned n = 0; n < REGEX_REPLACED && at <= text.n;) {
+		filled = run_from(re, text, at);
+		if (filled < 0)
+			break;
+		strb_add(out, text.p + at, ov[0] - at);
+		at = ov[1];
+		if (ov[0] == last_end && ov[1] == last_end) {
+			if (at == text.n)
+				break;
+			at = copy_character(text, at, out);
+			continue;
+		}
+		add_replacement(text, with, filled ? filled : REGEX_GROUPS, out);
+		last_end = at;
+		n++;
+	}
+	if (at < text.n)
+		strb_add(out, text.p + at, text.n - at);
 }
 
 uint64_t

@@ -34,6 +34,16 @@ bool regex_match(const struct regex *re, struct str text);
  */
 int regex_capture(const struct regex *re, struct str text, struct str *groups, int max);
 
+/*
+ * Replacing, with an expression of REGEX_SEARCH: in the replacement \0 … \9 stand for what matched as a
+ * whole and in each group, \\ for a backslash.  The check: -1 for another escape, or a group that the
+ * expression has not.  At most REGEX_REPLACED matches of a text are replaced, from left to right.
+ */
+#define REGEX_REPLACED 32
+int regex_check_replacement(const struct regex *re, struct str with, struct err *err);
+void regex_replace_all(
+    const struct regex *re, struct str text, struct str with, struct strb *out); /* appended */
+
 uint64_t regex_limited(void); /* matches given up at the limit */
 bool regex_has_jit(void);     /* false once JIT was refused, e.g. by MemoryDenyWriteExecute */
 

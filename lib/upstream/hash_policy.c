@@ -4,6 +4,7 @@
 
 #include "conf/defaults.h"
 #include "lib/base/hash.h"
+#include "lib/base/regex.h"
 #include "lib/http/cookie.h"
 #include "lib/http/path.h"
 #include "lib/net/address.h"
@@ -12,6 +13,7 @@
 
 typedef Envoy__Config__Route__V3__RouteAction__HashPolicy HashPolicy;
 typedef Envoy__Config__Route__V3__RouteAction__HashPolicy__Cookie Cookie;
+typedef Envoy__Config__Route__V3__RouteAction__HashPolicy__Header Header;
 
 #define MOST_VALUES 16 /* of one header; what more there are does not count */
 
@@ -26,6 +28,8 @@ struct hash_policy {
 	enum hash_kind kind;
 	bool terminal;
 	struct str name;      /* of the header, cookie or parameter */
+	struct regex *rewrite; /* of the header's values, before they are hashed; NULL: as they are */
+	struct str rewritten;  /* what stands for a match */
 	bool makes_cookie;    /* ttl is set */
 	struct cookie cookie; /* without its value */
 };
@@ -75,14 +79,35 @@ lower(struct arena *a, struct str s)
 	return str_make(p, s.n);
 }
 
+static void
+free_regex(void *arg)
+{
+	struct regex *re = arg;
+
+	regex_free(&re);
+}
+
+/* The expression compiles: the configuration was checked. */
+static void
+build_header(struct hash_policy *p, const Header *m, struct arena *a)
+{
+	p->kind = HASH_HEADER;
+	p->name = lower(a, str_of(m->header_name));
+	if (m->regex_rewrite == NULL)
+		return;
+	p->rewritten = arena_str(a, str_of(m->regex_rewrite->substitution));
+	p->rewrite = regex_new(str_of(m->regex_rewrite->pattern->regex), REGEX_SEARCH, NULL);
+	if (p->rewrite)
+		arena_on_fini(a, free_regex, p->rewrite);
+}
+
 static bool
 build(struct hash_policy *p, const HashPolicy *m, struct arena *a)
 {
 	p->terminal = m->terminal;
 	switch (m->policy_specifier_case) {
 	case ENVOY__CONFIG__ROUTE__V3__ROUTE_ACTION__HASH_POLICY__POLICY_SPECIFIER_HEADER:
-		p->kind = HASH_HEADER;
-		p->name = lower(a, str_of(m->header->header_name));
+		build_header(p, m->header, a);
 		return true;
 	case ENVOY__CONFIG__ROUTE__V3__ROUTE_ACTION__HASH_POLICY__POLICY_SPECIFIER_COOKIE:
 		build_cookie(p, m->cookie, a);
@@ -155,6 +180,19 @@ hash_text(struct str s)
 	return hash_xx64(s.p, s.n, 0);
 }
 
+static struct str
+rewrite(const struct hash_policy *p, struct str value, struct arena *a)
+{
+	struct strb out = {0};
+
+	if (p->rewrite == NULL)
+		return value;
+	regex_replace_all(p->rewrite, value, p->rewritten, &out);
+	value = arena_str(a, strb_str(&out));
+	strb_fini(&out);
+	return value;
+}
+
 /* Several values are hashed as one text, sorted: their order on the wire does not matter. */
 static bool
 hash_header(const struct hash_policy *p, const struct request *q, uint64_t *hash)
@@ -165,7 +203,8 @@ hash_header(const struct hash_policy *p, const struct request *q, uint64_t *hash
 
 	for (uint32_t i = 0; i < q->from->request->len && n < MOST_VALUES; i++)
 		if (str_eq(header_name(&q->from->request->at[i]), p->name))
-			values[n++] = header_value(&q->from->request->at[i]);
+			values[n++] = rewrite(
+			    p, header_value(&q->from->request->at[i]), q->from->arena);
 	if (n == 0)
 		return false;
 	if (n == 1) {

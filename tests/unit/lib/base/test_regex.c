@@ -167,6 +167,67 @@ a_match_beyond_the_limit_is_given_up(void **state)
 }
 
 static void
+all_matches_are_replaced(void **state)
+{
+	static const struct {
+		const char *pattern, *text, *with, *want;
+	} rows[] = {
+	    {"^/(\\w+)/.*$", "/tenant/x/y", "\\1", "tenant"},
+	    {"a", "banana", "o", "bonono"},
+	    {"(a)(n)", "banana", "\\2\\1", "bnanaa"},
+	    {"x", "banana", "y", "banana"},
+	    {"^b", "bbb", "-", "-bb"},
+	    {"b*", "abc", "-", "-a-c-"},
+	    {"", "ab", "-", "-a-b-"},
+	    {"", "\xc3\xbc", "-", "-\xc3\xbc-"},
+	    {"", "", "-", "-"},
+	    {"a|(b)", "ab", "[\\1]", "[][b]"},
+	    {".", "ab", "\\0\\0\\\\", "aa\\bb\\"},
+	};
+	struct strb out = {0};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct regex *re = compile(rows[i].pattern, REGEX_SEARCH);
+		struct err err;
+
+		assert_int_equal(regex_check_replacement(re, str_of(rows[i].with), &err), 0);
+		strb_reset(&out);
+		regex_replace_all(re, str_of(rows[i].text), str_of(rows[i].with), &out);
+		assert_string_equal(strb_z(&out), rows[i].want);
+		regex_free(&re);
+	}
+	strb_fini(&out);
+}
+
+static void
+a_long_text_has_a_limit_of_replacements(void **state)
+{
+	struct regex *re = compile("a", REGEX_SEARCH);
+	char text[100];
+	struct strb out = {0};
+
+	memset(text, 'a', sizeof(text));
+	regex_replace_all(re, str_make(text, sizeof(text)), STR(""), &out);
+	assert_int_equal(out.n, sizeof(text) - REGEX_REPLACED);
+	strb_fini(&out);
+	regex_free(&re);
+}
+
+static void
+a_replacement_names_groups_that_there_are(void **state)
+{
+	struct regex *re = compile("(a)", REGEX_SEARCH);
+	struct err err = {""};
+
+	assert_int_equal(regex_check_replacement(re, STR("\\0 \\1 \\\\"), &err), 0);
+	assert_int_equal(regex_check_replacement(re, STR("\\2"), &err), -1);
+	assert_string_equal(err.text, "\\2: the expression has no such group");
+	assert_int_equal(regex_check_replacement(re, STR("\\n"), &err), -1);
+	assert_int_equal(regex_check_replacement(re, STR("x\\"), &err), -1);
+	regex_free(&re);
+}
+
+static void
 freeing_nothing_is_allowed(void **state)
 {
 	struct regex *re = NULL;
@@ -184,6 +245,9 @@ main(void)
 	    cmocka_unit_test(search_mode_gives_the_groups),
 	    cmocka_unit_test(more_groups_than_are_kept_still_match),
 	    cmocka_unit_test(a_match_beyond_the_limit_is_given_up),
+	    cmocka_unit_test(all_matches_are_replaced),
+	    cmocka_unit_test(a_long_text_has_a_limit_of_replacements),
+	    cmocka_unit_test(a_replacement_names_groups_that_there_are),
 	    cmocka_unit_test(freeing_nothing_is_allowed),
 	};
 

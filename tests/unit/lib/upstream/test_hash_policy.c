@@ -213,6 +213,28 @@ the_order_of_several_values_does_not_matter(void **state)
 }
 
 static void
+a_header_may_be_rewritten_before_it_is_hashed(void **state)
+{
+	Envoy__Type__Matcher__V3__RegexMatchAndSubstitute rewrite =
+	    ENVOY__TYPE__MATCHER__V3__REGEX_MATCH_AND_SUBSTITUTE__INIT;
+	Envoy__Type__Matcher__V3__RegexMatcher pattern = ENVOY__TYPE__MATCHER__V3__REGEX_MATCHER__INIT;
+	struct world *w = *state;
+
+	pattern.regex = (char *)"^/tenant/([^/]+).*$";
+	rewrite.pattern = &pattern;
+	rewrite.substitution = (char *)"\\1";
+	add_header(w, "x-path", false);
+	w->list[0]->header->regex_rewrite = &rewrite;
+	headers_add(&w->request, STR("x-path"), STR("/tenant/blue/x?y"));
+	assert_true(apply(w));
+	assert_int_equal(w->hash, text("blue"));
+	headers_init(&w->request, &w->a);
+	headers_add(&w->request, STR("x-path"), STR("/other"));
+	assert_true(apply(w));
+	assert_int_equal(w->hash, text("/other"));
+}
+
+static void
 a_cookie_is_made_for_who_has_none(void **state)
 {
 	struct world *w = *state;
@@ -255,6 +277,8 @@ main(void)
 		several_are_turned_and_mixed_and_a_terminal_one_ends, setup, teardown),
 	    cmocka_unit_test_setup_teardown(
 		the_order_of_several_values_does_not_matter, setup, teardown),
+	    cmocka_unit_test_setup_teardown(
+		a_header_may_be_rewritten_before_it_is_hashed, setup, teardown),
 	    cmocka_unit_test_setup_teardown(a_cookie_is_made_for_who_has_none, setup, teardown),
 	    cmocka_unit_test_setup_teardown(a_session_cookie_has_no_age, setup, teardown),
 	};
