@@ -11,6 +11,7 @@
 #                   baton is changed and killed
 #   make soak-peers the same clients on baton, nginx and haproxy while each is reloaded
 #   make limits     instructions and system calls a request, against what they may be at most
+#   make pgo        the programs once more, into $(B)/pgo: optimised for what a short run showed
 #   make bench      CPU per request beside nginx and haproxy
 #   make docs       docs/stats.md and the man pages from the .def tables, into $(B)/doc
 #   make install    PREFIX=/usr/local DESTDIR=
@@ -40,6 +41,13 @@ endif
 ifeq ($(WERROR),1)
 WERR := -Werror
 endif
+# make pgo: a build that counts, then one that was told.
+ifeq ($(PROFILE),generate)
+PROFL := -fprofile-generate -fprofile-update=single -DPROFILE_GENERATE
+endif
+ifeq ($(PROFILE),use)
+PROFL := -fprofile-use -fprofile-partial-training -Wno-missing-profile
+endif
 
 WARN    := -Wall -Wextra $(WERR) -Wno-unused-parameter -Wshadow=local -Wpointer-arith \
            -Wstrict-prototypes -Wmissing-prototypes -Wvla
@@ -48,9 +56,9 @@ WARN    := $(filter-out -Wshadow=local,$(WARN)) -Wno-gnu-variable-sized-type-not
 endif
 CFLAGS  ?= -g
 LTOCC   := $(if $(LTO),$(LTO) -ffat-lto-objects)
-BCFLAGS := -std=gnu11 $(OPT) $(LTOCC) $(CFLAGS) $(SANFL) $(WARN) -fstack-protector-strong -D_GNU_SOURCE \
+BCFLAGS := -std=gnu11 $(OPT) $(PROFL) $(LTOCC) $(CFLAGS) $(SANFL) $(WARN) -fstack-protector-strong -D_GNU_SOURCE \
            -D_FORTIFY_SOURCE=$(if $(SAN),0,2) -DBATON_VERSION='"$(VERSION)"' -I. -I$(B)/gen
-BLDFLAGS := $(SANFL) $(LDFLAGS) -Wl,-z,relro,-z,now
+BLDFLAGS := $(SANFL) $(PROFL) $(LDFLAGS) -Wl,-z,relro,-z,now
 
 # ---- sources: each folder is one line; what a program links is below
 SRC_base     := $(sort $(wildcard lib/base/*.c))
@@ -98,7 +106,7 @@ $(B)/gen/.stamp: $(GEN_C)
 	@mkdir -p $(B)/gen
 	@touch $@
 $(B)/gen/%.pb-c.o: $(B)/gen/%.pb-c.c $(B)/gen/.stamp
-	@$(CC) -std=gnu11 $(OPT) $(CFLAGS) $(SANFL) -w -I$(B)/gen -c -o $@ $<
+	@$(CC) -std=gnu11 $(OPT) $(PROFL) $(CFLAGS) $(SANFL) -w -I$(B)/gen -c -o $@ $<
 
 # ---- compile and link
 $(B)/o/%.o: %.c $(B)/gen/.stamp
@@ -143,6 +151,16 @@ soak-peers: all $(B)/origin $(B)/soak
 		if [ $$p = baton ] || command -v $$p >/dev/null; then B=$(B) RELOADS=$(RELOADS) $(B)/soak $$p; \
 		else echo "soak: $$p is not installed, left out (apt-get install nginx-light haproxy)"; fi; \
 	done
+
+# ---- programs made for what they mostly do (gcc): fewer instructions, and a run in the middle
+.PHONY: pgo
+pgo: $(B)/origin
+	@rm -rf $(B)/pgo
+	@$(MAKE) --no-print-directory B=$(B)/pgo PROFILE=generate $(B)/pgo/baton
+	@B=$(B) tests/bench/train.sh $(B)/pgo
+	@find $(B)/pgo -name '*.o' -delete
+	@rm $(B)/pgo/baton
+	@$(MAKE) --no-print-directory B=$(B)/pgo PROFILE=use all
 
 # ---- documents made from tables
 $(B)/statdoc: $(B)/o/tools/statdoc.o $(call OBJ,base shm)

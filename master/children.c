@@ -121,6 +121,20 @@ take_seat(const struct child *c, struct err *err)
 	return lane_take(seg, c->seat, c->role == ROLE_ADMIN ? SEAT_ADMIN : SEAT_WORKER, c->index, err);
 }
 
+#ifdef PROFILE_GENERATE
+void __gcov_dump(void);
+#endif
+
+/* Without what atexit() holds: that is master's. */
+_Noreturn static void
+end_child(int status)
+{
+#ifdef PROFILE_GENERATE
+	__gcov_dump(); /* what `make pgo` learns from */
+#endif
+	_exit(status);
+}
+
 _Noreturn static void
 run_child(struct child *c, int channel_fd)
 {
@@ -154,7 +168,7 @@ run_child(struct child *c, int channel_fd)
 		log_error(LOG_MASTER, "%s: %s", p->name, err.text);
 		_exit(EXIT_NOT_BORN);
 	}
-	_exit(p->run(&start));
+	end_child(p->run(&start));
 }
 
 /* ---- starting */
