@@ -155,8 +155,11 @@ open_directory(struct master *m, const struct options *o, struct err *err)
 	snprintf(text, sizeof(text), "%u\n", m->dir.base_id);
 	if (runtime_dir_segment(&m->dir, o->settings.concurrency, &m->segment, err) < 0 ||
 	    runtime_dir_listen(&m->dir, err) < 0 ||
-	    (o->base_id_path && write_text_file(o->base_id_path, text, err) < 0))
+	    (o->base_id_path && write_text_file(o->base_id_path, text, err) < 0)) {
+		if (m->dir.has_elder)
+			successor_says_why(m, str_of(err->text));
 		return -1;
+	}
 	return 0;
 }
 

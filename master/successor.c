@@ -180,6 +180,26 @@ successor_take(struct master *m, const struct options *o, struct settings *s, st
 	return 0;
 }
 
+/* Heard out before: an end on unread words would take ours away with it. */
+void
+successor_says_why(struct master *m, struct str why)
+{
+	struct err err;
+	int fd = runtime_dir_connect(&m->dir, 0, &err);
+	struct link *l;
+
+	if (fd < 0 || say_hello(m, fd, &err) < 0) {
+		if (fd >= 0)
+			close(fd);
+		return;
+	}
+	l = link_new(m, fd, LINK_ASKING);
+	block(fd, true);
+	if (take_all(m, l, &err) == 0)
+		link_refuse(l, why);
+	link_free(&l);
+}
+
 /* ---- step 3: started, or not */
 
 static bool

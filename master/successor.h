@@ -17,6 +17,8 @@ struct settings;
 
 /* Hello and everything that is handed over; waits at most five seconds for each word. */
 int successor_take(struct master *m, const struct options *o, struct settings *s, struct err *err);
+/* The start failed before that, after the directory was open: so that the asker hears why. */
+void successor_says_why(struct master *m, struct str why);
 /* Our admin has read it, or nobody will. */
 void successor_forget_journal(struct master *m);
 /* Admin or a worker became ready: when all are, asks for the go. */

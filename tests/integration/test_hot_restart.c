@@ -9,6 +9,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 
@@ -279,6 +280,33 @@ a_refused_restart_changes_nothing(void **state)
 	assert_int_equal(restart(&sc), 0);
 	WAIT_FOR(has_answered(t, 100));
 	stop_clients(t, pids);
+	scene_fini(&sc);
+}
+
+/* It fails before it has asked for anything: the asker hears of it nevertheless. */
+static void
+what_a_new_generation_lacks_is_told_to_who_asked(void **state)
+{
+	struct scene sc;
+	char *dir, *path, *out;
+
+	scene_init(&sc);
+	scene_origin(&sc, "one");
+	dir = mem_printf("%s/ids", sc.dir);
+	path = mem_printf("%s/base", dir);
+	assert_int_equal(mkdir(dir, 0700), 0);
+	sc.extra[0] = "--base-id-path";
+	sc.extra[1] = path;
+	scene_proxy(&sc, CONF_SIMPLE);
+	assert_int_equal(unlink(path) | rmdir(dir), 0);
+	assert_int_equal(scene_run_tool(&sc, &out, "batonctl", "hot-restart", NULL), 3);
+	assert_non_null(strstr(out, "/ids/base: No such file or directory"));
+	mem_free(out);
+	assert_int_equal(mkdir(dir, 0700), 0);
+	assert_int_equal(restart(&sc), 0);
+	assert_int_equal(status_of(&sc), 200);
+	mem_free(path);
+	mem_free(dir);
 	scene_fini(&sc);
 }
 
@@ -784,6 +812,7 @@ main(void)
 	    cmocka_unit_test(a_signal_restarts_as_batonctl_does),
 	    cmocka_unit_test(a_download_outlasts_the_restart),
 	    cmocka_unit_test(a_refused_restart_changes_nothing),
+	    cmocka_unit_test(what_a_new_generation_lacks_is_told_to_who_asked),
 	    cmocka_unit_test(more_and_fewer_workers_and_other_listeners),
 	    cmocka_unit_test(the_old_one_accepts_again_when_the_new_one_dies),
 	    cmocka_unit_test(rollback_lets_the_previous_one_serve),
