@@ -28,6 +28,7 @@
 #include "shm/flags.h"
 #include "shm/lane.h"
 #include "shm/segment.h"
+#include "shm/survivors.h"
 
 void
 admin_send(struct admin *a, struct message *m)
@@ -322,6 +323,14 @@ on_adopted(void *arg, int fd)
 	loop_defer(a->loop, be_adopted, a);
 }
 
+static void
+on_orphan_ps(void *arg, bool json, struct strb *out)
+{
+	const struct admin *a = arg;
+
+	survivors_describe(a->start->epoch, json, out);
+}
+
 /* A generation that comes after another has its admin port only when it serves. */
 static bool
 would_be_missed(const struct admin *a)
@@ -334,7 +343,7 @@ would_be_missed(const struct admin *a)
 static void
 become_orphan(void *arg)
 {
-	static const struct orphan_events events = {on_orphan_stop, on_adopted};
+	static const struct orphan_events events = {on_orphan_stop, on_adopted, on_orphan_ps};
 	struct admin *a = arg;
 
 	channel_free(&a->channel);

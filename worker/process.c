@@ -22,6 +22,7 @@
 #include "lib/upstream/cluster.h"
 #include "shm/flags.h"
 #include "shm/lane.h"
+#include "shm/survivors.h"
 #include "worker/access_log/access_log.h"
 #include "worker/drain.h"
 #include "worker/handover.h"
@@ -526,9 +527,17 @@ on_adopted(void *arg, int fd)
 }
 
 static void
+on_orphan_ps(void *arg, bool json, struct strb *out)
+{
+	const struct worker *w = arg;
+
+	survivors_describe(w->start->epoch, json, out);
+}
+
+static void
 become_orphan(void *arg)
 {
-	static const struct orphan_events events = {on_orphan_stop, on_adopted};
+	static const struct orphan_events events = {on_orphan_stop, on_adopted, on_orphan_ps};
 	struct worker *w = arg;
 	struct listener_socket first;
 

@@ -41,20 +41,6 @@ asker_free(struct asker *a)
 }
 
 static void
-describe(const struct process_start *s, bool json, struct strb *out)
-{
-	const char *role = s->role == ROLE_ADMIN ? "admin" : "worker";
-
-	if (json)
-		strb_printf(out,
-		    "{\"orphan\":true,\"role\":\"%s\",\"index\":%u,\"pid\":%d,\"epoch\":%u}\n", role,
-		    s->index, (int)getpid(), s->epoch);
-	else
-		strb_printf(out, "orphan %s %u, pid %d, epoch %u: its master is gone\n", role,
-		    s->index, (int)getpid(), s->epoch);
-}
-
-static void
 answer(struct asker *a, struct str packet)
 {
 	struct orphan *o = a->orphan;
@@ -70,7 +56,7 @@ answer(struct asker *a, struct str packet)
 	    control_find(&r, &c, &err) < 0) {
 		control_answer(a->fd, CONTROL_USAGE, str_of(err.text));
 	} else if (c == CONTROL_PS) {
-		describe(o->start, r.json, &text);
+		o->events->on_ps(o->arg, r.json, &text);
 		control_answer(a->fd, CONTROL_OK, strb_str(&text));
 	} else if (c == CONTROL_STOP) {
 		strb_printf(&text, "pid %d is ending\n", (int)getpid());

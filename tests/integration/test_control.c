@@ -57,7 +57,9 @@ connections_that_ask_nothing_keep_nobody_from_asking(void **state)
 	scene_wait_exit(&sc);
 	for (unsigned i = MANY; i < 2 * MANY; i++) /* and to its orphans */
 		fds[i] = connect_to_control(&sc);
-	expect_tool(&sc, 0, "its master is gone", "batonctl", WORDS("ps"));
+	expect_tool(&sc, 0, "worker 1   pid", "batonctl", WORDS("ps"));
+	expect_tool(&sc, 0, "admin      pid", "batonctl", WORDS("ps"));
+	expect_tool(&sc, 0, "\"role\":\"worker\"", "batonctl", WORDS("ps", "--json"));
 	close_all(fds, 2 * MANY);
 	scene_fini(&sc);
 }

@@ -79,7 +79,13 @@ fake_on_stop(void *arg, bool now)
 	fake_stop(arg, 0);
 }
 
-static const struct orphan_events fake_orphan_events = {fake_on_stop, NULL};
+static void
+fake_on_ps(void *arg, bool json, struct strb *out)
+{
+	strb_printf(out, "orphan pid %d: its master is gone\n", (int)getpid());
+}
+
+static const struct orphan_events fake_orphan_events = {fake_on_stop, NULL, fake_on_ps};
 
 static void
 fake_on_closed(void *arg)
