@@ -255,6 +255,7 @@ make_places_and_move(struct buf *to, struct buf *from)
 	buf_move_(to, from);
 }
 
+/* from is not empty. */
 void
 buf_move_(struct buf *to, struct buf *from)
 {
@@ -265,7 +266,8 @@ buf_move_(struct buf *to, struct buf *from)
 		make_places_and_move(to, from);
 		return;
 	}
-	for (uint32_t i = 0; i < from->count; i++)
+	*place = *s; /* there is one, and seldom a second */
+	for (uint32_t i = 1; i < from->count; i++)
 		place[i] = s[i];
 	to->count += from->count;
 	to->len += from->len;

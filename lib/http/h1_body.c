@@ -119,14 +119,6 @@ on_byte(struct h1_body *b, char c)
 	}
 }
 
-static bool
-show(struct h1_body *b, const struct slice *s, size_t k)
-{
-	if (b->step == STEP_COUNT && slice_is_piped(s))
-		return h1_judge_unseen(b->judge, k);
-	return h1_judge_bytes(b->judge, slice_data(s), k);
-}
-
 /* Payload: of the first slice of `in`. */
 static enum h1_error
 take_payload(struct h1_body *b, struct buf *in, struct buf *out)
@@ -135,7 +127,8 @@ take_payload(struct h1_body *b, struct buf *in, struct buf *out)
 	bool endless = b->step == STEP_ENDLESS;
 	size_t k = endless || s->len < b->left ? s->len : (size_t)b->left;
 
-	if (!show(b, s, k))
+	/* Of a known length both had the same number: it may as well stay in the kernel. */
+	if (b->step != STEP_COUNT && !h1_judge_bytes(b->judge, slice_data(s), k))
 		return H1_JUDGE;
 	buf_move_n(out, in, k);
 	if (endless)
@@ -143,8 +136,6 @@ take_payload(struct h1_body *b, struct buf *in, struct buf *out)
 	b->left -= k;
 	if (b->left == 0)
 		b->step = b->step == STEP_COUNT ? STEP_COMPLETE : STEP_CHUNK_CR;
-	if (b->step == STEP_COMPLETE && !b->judge->complete)
-		return H1_JUDGE;
 	return H1_OK;
 }
 

@@ -1,6 +1,7 @@
 /*
- * A body on its way in: counts a length, checks every framing byte of
- * chunks, and shows the same bytes to the judge.  Payload moves as slices.
+ * A body on its way in: counts a length, on which the judge agreed; checks
+ * every framing byte of chunks, and shows the judge the same bytes.
+ * Payload moves as slices.
  */
 #ifndef HTTP_H1_BODY_H
 #define HTTP_H1_BODY_H

@@ -91,11 +91,14 @@ h1_stream_open(struct h1_conn *c)
 {
 	struct h1_stream *st = &c->stream;
 
-	mem_zero(st, sizeof(*st));
+	/* headers, trailers and `in` begin with the message they are of */
+	st->s = (struct codec_stream){.codec = &c->codec, .protocol = HTTP_11, .id = ++c->turn};
+	st->framing = H1_NO_BODY;
+	st->left = 0;
+	st->infos = 0;
 	st->open = true;
-	st->s.codec = &c->codec;
-	st->s.protocol = HTTP_11;
-	st->s.id = ++c->turn;
+	st->sent_head = st->in_done = st->out_done = false;
+	st->paused = st->blocked = st->upgrade = st->connect = false;
 	c->codec.streams = 1;
 	c->codec.streams_total++;
 	c->in_trailers = false;

@@ -34,17 +34,6 @@ h1_judge_bytes(struct h1_judge *j, const char *p, size_t n)
 	return done == n && HTTP_PARSER_ERRNO(&j->parser) == HPE_OK;
 }
 
-bool
-h1_judge_unseen(struct h1_judge *j, uint64_t n)
-{
-	http_parser *p = &j->parser;
-
-	if (p->flags & F_CHUNKED || p->content_length == UINT64_MAX || p->content_length < n)
-		return false;
-	p->content_length -= n - 1;
-	return h1_judge_bytes(j, "", 1);
-}
-
 uint64_t
 h1_judge_left(const struct h1_judge *j)
 {

@@ -7,8 +7,9 @@
  * Content-Length, Proxy-Connection, Transfer-Encoding and Upgrade.  Where
  * a line begins and ends is not in doubt: the scan lets no CR or LF pass
  * but the pair that ends one.  (The fuzzer compares boundaries with
- * http-parser on whole messages.)  Of a body it reads every byte, but for
- * those of a known length that stay in the kernel.
+ * http-parser on whole messages.)  Of chunks, and of what lasts until the
+ * connection's end, it reads every byte; of a body whose length was said
+ * it has said the same length.
  */
 #ifndef HTTP_H1_JUDGE_H
 #define HTTP_H1_JUDGE_H
@@ -28,12 +29,6 @@ bool h1_judge_head(struct h1_judge *j, const struct h1_parse *p, const struct h1
     const char *head, size_t n);
 /* Bytes of the body and its framing, in order; false when they are wrong. */
 bool h1_judge_bytes(struct h1_judge *j, const char *p, size_t n);
-/*
- * n > 0 bytes of a body of known length that nobody saw.  The library counts a
- * length down and does not look at the bytes: its count is moved, and for the
- * last of them it is shown one byte, so that it comes to the end by itself.
- */
-bool h1_judge_unseen(struct h1_judge *j, uint64_t n);
 /* What is left of the chunk or body. */
 uint64_t h1_judge_left(const struct h1_judge *j);
 

@@ -6,8 +6,6 @@
  */
 #include "lib/http/h1_message.h"
 
-#include <stddef.h>
-
 #include "lib/base/assert.h"
 #include "lib/http/status.h"
 #include "lib/http/validate.h"
@@ -21,15 +19,13 @@ struct fields {
 	struct str encoding, upgrade;
 	bool close, keep_alive, upgrading;
 	bool bad_connection;
-	unsigned nominations;
-	struct str nominated[MAX_NOMINATED]; /* last: only so many of it are set */
 };
 
-static void
-fields_init(struct fields *f)
-{
-	memset(f, 0, offsetof(struct fields, nominated));
-}
+/* What Connection names, beside what is known to be of this hop. */
+struct nominees {
+	unsigned n;
+	struct str names[MAX_NOMINATED];
+};
 
 /* Names that a request may not have removed on the way: they frame it, route it or say who asks. */
 static bool
@@ -47,16 +43,16 @@ is_protected(struct str name)
 }
 
 static void
-nominate(struct fields *f, struct str name)
+nominate(struct fields *f, struct nominees *gone, struct str name)
 {
-	if (!valid_token(name) || is_protected(name) || f->nominations == MAX_NOMINATED)
+	if (!valid_token(name) || is_protected(name) || gone->n == MAX_NOMINATED)
 		f->bad_connection = true;
 	else
-		f->nominated[f->nominations++] = name;
+		gone->names[gone->n++] = name;
 }
 
 static void
-read_connection(struct fields *f, struct str list)
+read_connection(struct fields *f, struct nominees *gone, struct str list)
 {
 	struct str token;
 
@@ -71,13 +67,13 @@ read_connection(struct fields *f, struct str list)
 		else if (str_ieqz(token, "upgrade"))
 			f->upgrading = true;
 		else if (!str_ieqz(token, "te") && !str_ieqz(token, "transfer-encoding"))
-			nominate(f, token);
+			nominate(f, gone, token);
 	}
 }
 
 /* Takes note of x; true when it stays in the map. */
 static bool
-read_field(struct fields *f, struct header *x)
+read_field(struct fields *f, struct nominees *gone, struct header *x)
 {
 	switch ((enum header_id)x->id) {
 	case HDR_CONTENT_LENGTH:
@@ -87,7 +83,7 @@ read_field(struct fields *f, struct header *x)
 		f->encoding = header_value(x);
 		return false;
 	case HDR_CONNECTION:
-		read_connection(f, header_value(x));
+		read_connection(f, gone, header_value(x));
 		return false;
 	case HDR_PROXY_CONNECTION:
 		f->close |= str_ieqz(header_value(x), "close");
@@ -105,14 +101,14 @@ read_field(struct fields *f, struct header *x)
 }
 
 static void
-drop_nominated(const struct fields *f, struct headers *h)
+drop_nominated(const struct nominees *gone, struct headers *h)
 {
 	for (uint32_t i = 0; i < h->len;) {
 		unsigned k = 0;
 
-		while (k < f->nominations && !str_ieq(header_name(&h->at[i]), f->nominated[k]))
+		while (k < gone->n && !str_ieq(header_name(&h->at[i]), gone->names[k]))
 			k++;
-		if (k < f->nominations)
+		if (k < gone->n)
 			headers_remove_at(h, i);
 		else
 			i++;
@@ -124,27 +120,29 @@ drop_nominated(const struct fields *f, struct headers *h)
 	ID(CONNECTION) ID(KEEP_ALIVE) ID(PROXY_CONNECTION) ID(TE) ID(TRANSFER_ENCODING) ID(UPGRADE)
 static const struct header_set of_this_hop = HEADER_SET(OF_THIS_HOP);
 
-static void
+static __attribute__((noinline)) void
 sift(struct fields *f, struct headers *h)
 {
+	struct nominees gone;
 	uint32_t kept = 0;
 
+	gone.n = 0;
 	for (uint32_t i = 0; i < h->len; i++) {
-		if (!read_field(f, &h->at[i]))
+		if (!read_field(f, &gone, &h->at[i]))
 			continue;
 		if (kept != i)
 			h->at[kept] = h->at[i];
 		kept++;
 	}
 	h->len = kept;
-	if (f->nominations)
-		drop_nominated(f, h);
+	if (gone.n)
+		drop_nominated(&gone, h);
 }
 
-static void
+static inline void
 read_fields(struct fields *f, const struct h1_parse *p)
 {
-	fields_init(f);
+	*f = (struct fields){0};
 	if (p->framing_lines > 1 || headers_may_have_any(p->headers, &of_this_hop))
 		sift(f, p->headers);
 	else

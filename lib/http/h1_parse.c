@@ -264,10 +264,11 @@ static const struct header_set framing = HEADER_SET(FRAMING);
 
 /* The line from p->at is one of those; it ends before `end`. */
 static void
-note_framing(struct h1_parse *p, uint32_t name_len, uint32_t end)
+note_framing(struct h1_parse *p, size_t name_len, size_t end)
 {
 	if (p->framing_lines < H1_FRAMING_LINES)
-		p->framing[p->framing_lines] = (struct h1_line){p->at, end - p->at, name_len};
+		p->framing[p->framing_lines] =
+		    (struct h1_line){p->at, (uint32_t)end - p->at, (uint32_t)name_len};
 	p->framing_lines++;
 }
 
@@ -293,11 +294,11 @@ is_visible(char c)
 
 /* The line from p->at to the CR at `end` is a field; name and value were found to be sound. */
 static inline bool
-add_field(struct h1_parse *p, const char *b, uint32_t colon, uint32_t end)
+add_field(struct h1_parse *p, const char *b, size_t colon, size_t end)
 {
 	struct str name = str_make(b + p->at, colon - p->at);
 	enum header_id id = header_id_of(name);
-	uint32_t begin = colon + 1, behind = end;
+	size_t begin = colon + 1, behind = end;
 	uint8_t flags = HEADER_SOUND;
 
 	if (b[begin] == ' ' && is_visible(b[begin + 1]) && is_visible(b[end - 1])) {
@@ -314,19 +315,19 @@ add_field(struct h1_parse *p, const char *b, uint32_t colon, uint32_t end)
 		return false;
 	}
 	if (header_set_has(&framing, id))
-		note_framing(p, colon - p->at, end + 2);
-	p->at = end + 2;
+		note_framing(p, name.n, end + 2);
+	p->at = (uint32_t)end + 2;
 	if (UNLIKELY(p->careful) && !enters(p, name, id))
 		return p->error == H1_OK;
 	if (id == HDR_HOST && p->part == H1_REQUEST) {
 		p->hosts++;
-		p->host_at = begin;
-		p->host_len = behind - begin;
+		p->host_at = (uint32_t)begin;
+		p->host_len = (uint32_t)(behind - begin);
 		return true;
 	}
 	*headers_place(p->headers, id) = (struct header){.name = name.p,
 	    .value = b + begin,
-	    .value_len = behind - begin,
+	    .value_len = (uint32_t)(behind - begin),
 	    .name_len = (uint16_t)name.n,
 	    .id = (uint8_t)id,
 	    .flags = flags};
@@ -352,8 +353,8 @@ step_value(struct h1_parse *p, char *b, uint32_t n)
 }
 
 /* Where the name ends that begins at `at`; puts it into lower case. */
-static inline uint32_t
-name_end(char *b, uint32_t at, uint32_t n)
+static inline size_t
+name_end(char *b, size_t at, size_t n)
 {
 	unsigned taken = SCAN_BLOCK;
 	unsigned char lower;
@@ -367,7 +368,7 @@ name_end(char *b, uint32_t at, uint32_t n)
 
 /* Is b[at] the CR of a CRLF? */
 static inline bool
-is_crlf(const char *b, uint32_t at, uint32_t n)
+is_crlf(const char *b, size_t at, size_t n)
 {
 	return n - at >= 2 && memcmp(b + at, "\r\n", 2) == 0;
 }
@@ -377,14 +378,14 @@ is_crlf(const char *b, uint32_t at, uint32_t n)
  * not stays where it is, for the steps to finish or to find the fault.
  */
 static enum turn
-whole_lines(struct h1_parse *p, char *b, uint32_t n)
+whole_lines(struct h1_parse *p, char *b, size_t n)
 {
 	while (p->at < n && b[p->at] != '\r') {
-		uint32_t colon = name_end(b, p->at, n), end;
+		size_t colon = name_end(b, p->at, n), end;
 
 		if (colon == n || b[colon] != ':' || colon - p->at - 1 >= NAME_MAX_BYTES)
 			break; /* a name of nothing is beyond that, too */
-		end = (uint32_t)value_end(b, colon + 1, n);
+		end = value_end(b, colon + 1, n);
 		if (!is_crlf(b, end, n))
 			break;
 		if (!add_field(p, b, colon, end))
