@@ -10,6 +10,7 @@
 #include "lib/http/h2_private.h"
 
 #include "lib/base/mem.h"
+#include "lib/http/h2_mem.h"
 
 #define FEWEST_CONTINUATIONS 32 /* for peers that cut heads into small pieces */
 #define FRAME 16384
@@ -418,8 +419,8 @@ session_open(struct h2 *h2)
 		h2_recv_callbacks(callbacks);
 		h2_send_callbacks(callbacks);
 	}
-	rv = h2->codec.server ? nghttp2_session_server_new2(&h2->session, callbacks, h2, o)
-			      : nghttp2_session_client_new2(&h2->session, callbacks, h2, o);
+	rv = h2->codec.server ? nghttp2_session_server_new3(&h2->session, callbacks, h2, o, &h2_mem)
+			      : nghttp2_session_client_new3(&h2->session, callbacks, h2, o, &h2_mem);
 	ASSERT(rv == 0); /* only for lack of memory, and then the process ends */
 	nghttp2_option_del(o);
 	submit_settings(h2);

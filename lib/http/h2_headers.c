@@ -66,6 +66,25 @@ underscored(struct h2_stream *s, struct str name, enum h2_field *verdict)
 	return true;
 }
 
+/* As HTTP/1 would write it: "name: value" and CRLF. */
+static void
+add_line(struct headers *h, enum header_id id, struct str name, struct str value)
+{
+	char *p = arena_alloc(h->arena, name.n + value.n + 4);
+
+	if (name.n)
+		memcpy(p, name.p, name.n);
+	memcpy(p + name.n, ": ", 2);
+	if (value.n)
+		memcpy(p + name.n + 2, value.p, value.n);
+	memcpy(p + name.n + 2 + value.n, "\r\n", 2);
+	*headers_place(h, id) = (struct header){.name = p,
+	    .value = p + name.n + 2,
+	    .value_len = (uint32_t)value.n,
+	    .name_len = (uint16_t)name.n,
+	    .id = (uint8_t)id};
+}
+
 enum h2_field
 h2_block_add(struct h2_stream *s, struct str name, struct str value)
 {
@@ -76,9 +95,30 @@ h2_block_add(struct h2_stream *s, struct str name, struct str value)
 		return H2_FIELD_OVERFLOW;
 	if (id == HDR_OTHER && underscored(s, name, &verdict))
 		return verdict;
-	name = id == HDR_OTHER ? arena_str(s->pub.arena, name) : header_id_name(id);
-	headers_add_known(s->block, id, name, arena_str(s->pub.arena, value));
+	if (name.n && name.p[0] == ':')
+		headers_add_known(s->block, id,
+		    id == HDR_OTHER ? arena_str(s->pub.arena, name) : header_id_name(id),
+		    arena_str(s->pub.arena, value));
+	else
+		add_line(s->block, id, name, value);
 	return H2_FIELD_OK;
+}
+
+/*
+ * The block was found to be what HTTP/1 may carry: its writer need not look
+ * again.  A length it writes itself, without zeros in front.
+ */
+static void
+mark_sound(struct headers *h)
+{
+	for (uint32_t i = 0; i < h->len; i++) {
+		struct header *x = &h->at[i];
+
+		if (x->name[0] == ':')
+			x->flags = HEADER_SOUND;
+		else if (x->id != HDR_CONTENT_LENGTH)
+			x->flags = HEADER_SOUND | HEADER_LINE;
+	}
 }
 
 /* RFC 9113 8.2.3: crumbs become one cookie, joined with "; ". */
@@ -152,6 +192,7 @@ h2_block_to_request(struct h2_stream *s)
 	s->pub.head_request = str_eq(headers_get(h, HDR_METHOD), STR("HEAD"));
 	if (e)
 		return e;
+	mark_sound(h);
 	join_cookies(s);
 	connect_to_upgrade(s);
 	if (!headers_has(h, HDR_AUTHORITY))
@@ -165,6 +206,7 @@ h2_block_to_response(struct h2_stream *s)
 {
 	struct headers *h = s->block;
 
+	mark_sound(h);
 	if (s->upgrade.n == 0 || headers_status(h) != 200)
 		return;
 	headers_set_status(h, 101);
