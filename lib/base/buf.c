@@ -1,5 +1,6 @@
 #include "lib/base/buf.h"
 
+#include <fcntl.h>
 #include <unistd.h>
 
 #include "lib/base/assert.h"
@@ -79,22 +80,48 @@ chunk_fetch_(struct chunk *c)
 		ASSERT(n > 0); /* they were put there, and nobody else reads */
 		at += (uint32_t)n;
 	}
-	pipe_give(&c->pipe, true);
+	pipe_give(&c->pipe, 0);
+}
+
+/* The same bytes in a pipe of their own: others keep this one.  NULL when there is none. */
+static struct chunk *
+chunk_tee(struct chunk *c, uint32_t len)
+{
+	struct chunk *copy = chunk_piped();
+	ssize_t n;
+
+	if (copy == NULL)
+		return NULL;
+	n = tee(c->pipe->rd, copy->pipe->wr, len, SPLICE_F_NONBLOCK);
+	chunk_filled(copy, n > 0 ? (size_t)n : 0);
+	if (copy->used != len)
+		chunk_unref(&copy);
+	return copy;
 }
 
 struct pipe *
-slice_pipe(const struct slice *s)
+slice_pipe(struct slice *s)
 {
-	const struct chunk *c = s->chunk;
+	struct chunk *copy;
 
-	return c->refs == 1 && s->off == c->gone ? c->pipe : NULL;
+	if (s->chunk->pipe == NULL || s->off != s->chunk->gone)
+		return NULL;
+	if (s->chunk->refs > 1) {
+		copy = chunk_tee(s->chunk, s->len);
+		if (copy == NULL)
+			return NULL;
+		chunk_unref(&s->chunk);
+		s->chunk = copy;
+		s->off = 0;
+	}
+	return s->chunk->pipe;
 }
 
 static __attribute__((noinline)) void
 free_piped(struct chunk *c)
 {
 	if (c->pipe)
-		pipe_give(&c->pipe, c->used == c->gone);
+		pipe_give(&c->pipe, c->used - c->gone);
 	mem_free(c->data);
 	mem_free(c);
 }

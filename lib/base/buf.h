@@ -112,9 +112,9 @@ slice_is_piped(const struct slice *s)
 	return s->chunk->pipe != NULL;
 }
 
-/* The pipe that has this slice's bytes in front, and nobody else wants them: who takes some calls
+/* A pipe that has this slice's bytes in front and that nobody else reads: who takes some calls
  * slice_sent().  NULL: they are to be had from memory. */
-struct pipe *slice_pipe(const struct slice *s);
+struct pipe *slice_pipe(struct slice *s);
 static inline void
 slice_sent(struct slice *s, size_t n)
 {

@@ -1,6 +1,7 @@
 #include "lib/base/pipe.h"
 
 #include <fcntl.h>
+#include <stdbool.h>
 #include <unistd.h>
 
 #include "lib/base/mem.h"
@@ -50,13 +51,30 @@ pipe_take(void)
 	return p;
 }
 
+static bool
+drop(struct pipe *p, size_t left)
+{
+	static int nowhere = -1;
+
+	if (left && nowhere < 0)
+		nowhere = open("/dev/null", O_WRONLY | O_CLOEXEC);
+	while (left) {
+		ssize_t n = splice(p->rd, NULL, nowhere, NULL, left, SPLICE_F_NONBLOCK);
+
+		if (n <= 0)
+			return false;
+		left -= (size_t)n;
+	}
+	return true;
+}
+
 void
-pipe_give(struct pipe **pp, bool empty)
+pipe_give(struct pipe **pp, size_t left)
 {
 	struct pipe *p = *pp;
 
 	*pp = NULL;
-	if (!empty) {
+	if (!drop(p, left)) {
 		destroy(p);
 		return;
 	}

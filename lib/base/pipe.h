@@ -5,7 +5,7 @@
 #ifndef BASE_PIPE_H
 #define BASE_PIPE_H
 
-#include <stdbool.h>
+#include <stddef.h>
 
 #define PIPE_ROOM (256 * 1024)
 
@@ -16,7 +16,7 @@ struct pipe {
 
 /* An empty one, NULL when all are taken or the system gives none of that size. */
 struct pipe *pipe_take(void);
-/* Takes it back, with what is in it. */
-void pipe_give(struct pipe **pp, bool empty);
+/* Takes it back; `left` bytes are still in it and are dropped. */
+void pipe_give(struct pipe **pp, size_t left);
 
 #endif

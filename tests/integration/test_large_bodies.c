@@ -26,6 +26,8 @@
 	    "\"%RESPONSE_CODE% in=%BYTES_RECEIVED% out=%BYTES_SENT% %RESPONSE_FLAGS%\\n\"}}\n",    \
 	    "",                                                                                    \
 	    "              - {match: {prefix: /stall}, route: {cluster: api, timeout: 1s}}\n"        \
+	    "              - {match: {prefix: /again}, route: {cluster: api, retry_policy: "       \
+	    "{retry_on: reset, num_retries: 3}}}\n"                                                \
 	    "              - {match: {prefix: /}, route: {cluster: api, timeout: 0s}}\n")            \
 	CONF_CLUSTERS CONF_CLUSTER("api", CONF_HOST("@HOST0@"), "")
 
@@ -264,7 +266,7 @@ a_client_that_goes_in_the_middle_costs_only_its_own_request(void **state)
 static void
 when_all_pipes_are_taken_bodies_are_copied(void **state)
 {
-	enum { CLIENTS = 90 };
+	enum { CLIENTS = 70 };
 	struct scene sc;
 	int fds[CLIENTS];
 
@@ -273,16 +275,71 @@ when_all_pipes_are_taken_bodies_are_copied(void **state)
 	start(&sc);
 	for (int i = 0; i < CLIENTS; i++) {
 		fds[i] = client_connect(sc.port);
-		client_send(fds[i], "GET /?size=20000000&seed=7 HTTP/1.1\r\nHost: a\r\n\r\n");
+		client_send(fds[i], i % 10 == 9 ? "GET /?size=20000000&seed=7 HTTP/1.1\r\nHost: a\r\n\r\n"
+						: "GET /?size=20000000 HTTP/1.1\r\nHost: a\r\n\r\n");
 	}
 	scene_wait_stat(&sc, "cluster.api.upstream_flow_control_paused_reading_total", CLIENTS);
 	assert_in_range(pipes_of_worker(&sc), 2, 150);
-	for (int i = 0; i < CLIENTS; i += 10)
+	for (int i = 9; i < CLIENTS; i += 10)
 		read_pattern(fds[i], 3000000);
 	for (int i = 0; i < CLIENTS; i++)
 		close(fds[i]);
 	WAIT_FOR(scene_stat(&sc, "http.ingress.downstream_rq_active") == 0);
 	assert_int_equal(scene_status(&sc, "/?size=1000000"), 200);
+	scene_fini(&sc);
+}
+
+/* Takes all of it only the third time; the head is there when the proxy's first bytes are. */
+static void
+resets_twice(int fd, unsigned n, void *arg)
+{
+	struct linger now = {.l_onoff = 1};
+	char *all = mem_alloc(400001), *body;
+	size_t got = 0, good = 0;
+	ssize_t k;
+
+	while (n < 2 && got < 100000 && (k = read(fd, all, 50000)) > 0)
+		got += (size_t)k;
+	if (n < 2) {
+		setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
+		mem_free(all);
+		return;
+	}
+	while ((body = strstr(all, "\r\n\r\n")) == NULL || got < 300000 + (size_t)(body + 4 - all)) {
+		k = read(fd, all + got, 400000 - got);
+		if (k <= 0)
+			break;
+		got += (size_t)k;
+	}
+	while (body && good < 300000 && body[4 + good] == pattern(good))
+		good++;
+	client_send(fd, good == 300000 ? "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+				       : "HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n");
+	mem_free(all);
+}
+
+static void
+an_upload_is_sent_again_whole(void **state)
+{
+	char *body = patterned(300000);
+	struct scene sc;
+	struct reply r;
+	int fd;
+
+	scene_init(&sc);
+	scene_host(&sc, resets_twice, NULL);
+	start(&sc);
+	fd = client_connect(sc.port);
+	client_send(fd, "POST /again HTTP/1.1\r\nHost: a\r\nContent-Length: 300000\r\n\r\n");
+	client_send_n(fd, body, 300000);
+	r = client_reply(fd, false);
+	assert_int_equal(r.status, 200);
+	reply_free(&r);
+	close(fd);
+	mem_free(body);
+	assert_stat(&sc, "cluster.api.upstream_rq_retry", 2);
+	assert_stat(&sc, "cluster.api.upstream_rq_retry_success", 1);
+	WAIT_FOR(scene_file_has(&sc, "access.log", "200 in=300000 "));
 	scene_fini(&sc);
 }
 
@@ -364,6 +421,7 @@ main(void)
 	    cmocka_unit_test(a_client_that_goes_in_the_middle_costs_only_its_own_request),
 	    cmocka_unit_test(when_all_pipes_are_taken_bodies_are_copied),
 	    cmocka_unit_test(a_host_that_stalls_in_the_middle_meets_the_timeout),
+	    cmocka_unit_test(an_upload_is_sent_again_whole),
 	    cmocka_unit_test(a_byte_behind_the_length_is_nobodys),
 	};
 

@@ -312,7 +312,7 @@ pass_on(struct router *r, struct buf *data, bool end)
 		forget_held(r);
 	if (r->keeping)
 		buf_copy_ref(&r->held, data);
-	else if (!end && u->stream->codec->protocol != HTTP_2)
+	if (!end && u->stream->codec->protocol != HTTP_2)
 		stream_leave_request_unseen(r->stream);
 	if (end && u->stream->upgraded)
 		pool_conn_end_tunnel(u->conn);

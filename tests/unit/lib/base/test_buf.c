@@ -186,18 +186,18 @@ piped_bytes_are_fetched_when_somebody_looks(void **state)
 }
 
 static void
-piped_bytes_are_taken_from_the_pipe_by_who_holds_them_alone(void **state)
+piped_bytes_are_sent_from_a_pipe_as_often_as_they_are_held(void **state)
 {
 	struct buf a, kept;
-	struct pipe *p;
-	char out[8];
+	struct pipe *p, *kept_p;
+	char out[16];
 
 	fill_piped(&a, "hello world");
 	buf_init(&kept);
 	buf_copy_ref(&kept, &a);
-	assert_null(slice_pipe(buf_slice(&a, 0)));
-	buf_fini(&kept);
+	kept_p = buf_slice(&a, 0)->chunk->pipe;
 	p = slice_pipe(buf_slice(&a, 0));
+	assert_ptr_not_equal(p, kept_p);
 	assert_non_null(p);
 	assert_int_equal(read(p->rd, out, 6), 6);
 	slice_sent(buf_slice(&a, 0), 6);
@@ -205,6 +205,11 @@ piped_bytes_are_taken_from_the_pipe_by_who_holds_them_alone(void **state)
 	assert_ptr_equal(slice_pipe(buf_slice(&a, 0)), p);
 	assert_holds(&a, "world");
 	buf_fini(&a);
+	assert_ptr_equal(slice_pipe(buf_slice(&kept, 0)), kept_p); /* it is the last */
+	assert_int_equal(read(kept_p->rd, out, 11), 11);
+	assert_memory_equal(out, "hello world", 11);
+	slice_sent(buf_slice(&kept, 0), 11);
+	buf_fini(&kept);
 }
 
 static void
@@ -240,7 +245,7 @@ a_pipe_that_comes_back_is_empty(void **state)
 	assert_in_range(n, 1, 199); /* there is an end of them, and nothing breaks there */
 	assert_null(chunk_piped());
 	while (n)
-		pipe_give(&all[--n], true);
+		pipe_give(&all[--n], 0);
 }
 
 int
@@ -254,7 +259,7 @@ main(void)
 	    cmocka_unit_test(a_reservation_that_stays_empty_leaves_nothing),
 	    cmocka_unit_test(many_slices_keep_their_order),
 	    cmocka_unit_test(piped_bytes_are_fetched_when_somebody_looks),
-	    cmocka_unit_test(piped_bytes_are_taken_from_the_pipe_by_who_holds_them_alone),
+	    cmocka_unit_test(piped_bytes_are_sent_from_a_pipe_as_often_as_they_are_held),
 	    cmocka_unit_test(an_iovec_ends_before_what_is_piped),
 	    cmocka_unit_test(a_pipe_that_comes_back_is_empty),
 	};
