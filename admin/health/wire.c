@@ -215,7 +215,7 @@ on_flush(void *arg)
 	codec_output(w->codec, &out);
 	conn_write(&w->conn, &out);
 	buf_fini(&out);
-	conn_flush(&w->conn);
+	conn_push(&w->conn);
 }
 
 /* ---- the socket */
@@ -404,7 +404,7 @@ wire_send(struct wire *w, struct str bytes)
 	buf_add(&data, bytes.p, bytes.n);
 	conn_write(&w->conn, &data);
 	buf_fini(&data);
-	conn_flush(&w->conn);
+	conn_push(&w->conn);
 }
 
 void

@@ -61,7 +61,7 @@ write_out(void *arg)
 	if (!buf_empty(&out))
 		conn_write(&c->conn, &out);
 	buf_fini(&out);
-	conn_flush(&c->conn);
+	conn_push(&c->conn);
 	if (c->closing && !c->conn.closed)
 		conn_close(&c->conn, CLOSE_FLUSH, LINGER_MS);
 }

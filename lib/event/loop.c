@@ -220,8 +220,7 @@ static void
 on_event(evutil_socket_t fd, short what, void *arg)
 {
 	struct io *io = arg;
-	unsigned ready = (what & EV_READ ? IO_READ : 0u) | (what & EV_WRITE ? IO_WRITE : 0u) |
-	    (what & EV_CLOSED ? IO_CLOSED : 0u);
+	unsigned ready = (unsigned)what & (IO_READ | IO_WRITE | IO_CLOSED);
 
 	start_turn(io->loop);
 	if (io->again) {
@@ -251,7 +250,7 @@ io_add_edge(struct loop *l, struct io *io, int fd, void (*fn)(void *, unsigned),
 static short
 level_flags(unsigned what)
 {
-	return (short)((what & IO_READ ? EV_READ : 0) | (what & IO_WRITE ? EV_WRITE : 0) | EV_PERSIST);
+	return (short)(what | EV_PERSIST);
 }
 
 void

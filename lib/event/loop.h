@@ -47,9 +47,9 @@ void loop_on_wait(struct loop *l, void (*fn)(void *arg), void *arg);
 
 /* ---- descriptors */
 enum io_ready {
-	IO_READ = 1,
-	IO_WRITE = 2,
-	IO_CLOSED = 4, /* the other side shut down its half, or worse (EPOLLRDHUP) */
+	IO_READ = EV_READ,
+	IO_WRITE = EV_WRITE,
+	IO_CLOSED = EV_CLOSED, /* the other side shut down its half, or worse (EPOLLRDHUP) */
 };
 
 /* Embedded in its owner; delete before close or hand-over, always. */

@@ -215,23 +215,26 @@ check_hangup(struct conn *c)
 }
 
 static void
+take_input(struct conn *c)
+{
+	if (c->closing)
+		drain_input(c);
+	else if (!buf_empty(&c->in))
+		c->events->on_data(c->arg);
+}
+
+static void
 read_turn(struct conn *c)
 {
 	size_t budget = CONN_BUDGET;
-	bool more = true;
 
-	while (more && budget && may_read(c)) {
-		more = read_some(c, &budget);
-		if (c->closed)
-			return;
-		if (c->closing)
-			drain_input(c);
-		else if (more && !buf_empty(&c->in))
-			c->events->on_data(c->arg);
-	}
+	while (budget && may_read(c) && read_some(c, &budget))
+		take_input(c);
 	if (c->closed)
 		return;
-	if (c->eof && !c->readable && !c->closing && !c->eof_told)
+	if (c->closing)
+		drain_input(c);
+	else if (c->eof && !c->readable && !c->eof_told)
 		tell_eof(c);
 	if (c->closed)
 		return;
@@ -355,10 +358,22 @@ on_flush(void *arg)
 		write_turn(c);
 }
 
+static void
+check_high(struct conn *c)
+{
+	if (c->above_high || c->high == 0 || c->out.len <= c->high)
+		return;
+	c->above_high = true;
+	c->events->on_high(c->arg);
+}
+
 void
-conn_flush(struct conn *c)
+conn_push(struct conn *c)
 {
 	flush_cancel(&c->flush);
+	if (c->closed)
+		return;
+	check_high(c);
 	on_flush(c);
 }
 
@@ -371,10 +386,7 @@ conn_write(struct conn *c, struct buf *data)
 	}
 	buf_move(&c->out, data);
 	loop_flush(c->io->loop, &c->flush);
-	if (!c->above_high && c->high && c->out.len > c->high) {
-		c->above_high = true;
-		c->events->on_high(c->arg);
-	}
+	check_high(c);
 }
 
 void

@@ -100,7 +100,13 @@ void conn_told(struct conn *c, unsigned ready);
 void conn_kick(struct conn *c);
 
 void conn_write(struct conn *c, struct buf *data); /* takes everything out of data */
-void conn_flush(struct conn *c);                   /* now instead of at the end of the turn */
+/* Where bytes may be put without conn_write(); NULL: none leave any more.  conn_push() follows. */
+static inline struct buf *
+conn_out(struct conn *c)
+{
+	return c->closed || c->shut ? NULL : &c->out;
+}
+void conn_push(struct conn *c);                    /* writes now instead of at the end of the turn */
 void conn_shutdown_write(struct conn *c);          /* FIN after what waits */
 void conn_pause(struct conn *c);                   /* counted */
 void conn_resume(struct conn *c);

@@ -152,15 +152,18 @@ count_received(struct pool_conn *pc)
 static void
 fetch_output(struct pool_conn *pc)
 {
-	struct buf out;
+	struct buf nowhere, *out = conn_out(&pc->conn);
+	size_t before;
 
 	pc->output_wanted = false;
-	buf_init(&out);
-	codec_output(pc->codec, &out);
-	pc->given_bytes += out.len;
-	conn_write(&pc->conn, &out);
-	buf_fini(&out);
-	conn_flush(&pc->conn);
+	buf_init(&nowhere);
+	if (out == NULL)
+		out = &nowhere;
+	before = out->len;
+	codec_output(pc->codec, out);
+	pc->given_bytes += out->len - before;
+	buf_fini(&nowhere);
+	conn_push(&pc->conn);
 }
 
 /* The end of a turn in which something happened. */

@@ -84,16 +84,14 @@ hcm_count_buffered(struct hcm_conn *c)
 static void
 fetch_output(struct hcm_conn *c)
 {
-	struct buf out;
+	struct buf nowhere, *out = conn_out(&c->busy->conn);
 
 	if (c->codec == NULL)
 		return;
-	buf_init(&out);
+	buf_init(&nowhere);
 	hcm_tell_time(c);
-	codec_output(c->codec, &out);
-	if (!buf_empty(&out))
-		conn_write(&c->busy->conn, &out);
-	buf_fini(&out);
+	codec_output(c->codec, out ? out : &nowhere);
+	buf_fini(&nowhere);
 }
 
 void
@@ -106,10 +104,9 @@ hcm_on_turn_end(void *arg)
 		return;
 	fetch_output(c);
 	b->flushing = true;
+	conn_push(&b->conn);
 	if (b->half_close && c->state != HCM_CLOSING)
 		conn_shutdown_write(&b->conn);
-	else
-		conn_flush(&b->conn);
 	b->flushing = false;
 	if (c->state == HCM_CLOSING)
 		conn_close(&b->conn, b->client_last ? CLOSE_LAST : CLOSE_FLUSH,
@@ -189,7 +186,7 @@ hcm_client_left(struct hcm_conn *c)
 
 	b->remote_end = true;
 	fetch_output(c);
-	conn_flush(&b->conn);
+	conn_push(&b->conn);
 	if (b->conn.closed)
 		return;
 	if (c->http1 && list_entry(list_first(&c->streams), struct stream, node)->s.response_started)
