@@ -62,6 +62,7 @@ loop_new(void)
 	ASSERT(cfg != NULL);
 	/* No changelist: it is wrong with descriptors that were passed (dup'ed). */
 	event_config_set_flag(cfg, EVENT_BASE_FLAG_NOLOCK);
+	event_config_set_flag(cfg, EVENT_BASE_FLAG_NO_CACHE_TIME); /* its clock serves its own timers */
 	l->base = event_base_new_with_config(cfg);
 	event_config_free(cfg);
 	ASSERT(l->base != NULL);

@@ -20,6 +20,7 @@ void
 wheel_init(struct wheel *w, uint64_t now)
 {
 	w->now = now;
+	w->next = UINT64_MAX;
 	for (unsigned l = 0; l < WHEEL_LEVELS; l++) {
 		w->used[l] = 0;
 		for (unsigned i = 0; i < WHEEL_SLOTS; i++)
@@ -39,6 +40,8 @@ wheel_set(struct wheel *w, struct timer *t, uint64_t at)
 	if (at - w->now > far)
 		at = w->now + far;
 	t->at = at;
+	if (at < w->next)
+		w->next = at;
 	while (at - w->now >= 1ull << shift_of(level + 1))
 		level++;
 	i = (at >> shift_of(level)) & (WHEEL_SLOTS - 1);
@@ -139,23 +142,9 @@ next_stop(const struct wheel *w)
 	return best;
 }
 
-void
-wheel_advance(struct wheel *w, uint64_t now)
-{
-	while (w->now < now) {
-		uint64_t next = next_stop(w);
-
-		if (next > now) {
-			w->now = now;
-			return;
-		}
-		step_to(w, next);
-	}
-}
-
 /* Slots of a level stand in the order of time: the next used one has the first of the level. */
-uint64_t
-wheel_next(const struct wheel *w)
+static uint64_t
+first_due(const struct wheel *w)
 {
 	uint64_t best = UINT64_MAX;
 
@@ -167,4 +156,18 @@ wheel_next(const struct wheel *w)
 			best = w->first[l][(pos + d) & 63];
 	}
 	return best;
+}
+
+void
+wheel_run(struct wheel *w, uint64_t now)
+{
+	while (w->now < now) {
+		uint64_t next = next_stop(w);
+
+		if (next > now)
+			w->now = now;
+		else
+			step_to(w, next);
+	}
+	w->next = first_due(w);
 }

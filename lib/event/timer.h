@@ -49,7 +49,8 @@ timer_armed(const struct timer *t)
 #define WHEEL_SLOTS 64
 
 struct wheel {
-	uint64_t now; /* ticks done */
+	uint64_t now;  /* ticks done */
+	uint64_t next; /* nothing is due before; UINT64_MAX when empty */
 	uint64_t used[WHEEL_LEVELS];
 	struct list slot[WHEEL_LEVELS][WHEEL_SLOTS];
 	uint64_t first[WHEEL_LEVELS][WHEEL_SLOTS]; /* of a used slot: nothing in it is due before */
@@ -57,9 +58,19 @@ struct wheel {
 
 void wheel_init(struct wheel *w, uint64_t now);
 void wheel_set(struct wheel *w, struct timer *t, uint64_t at);
-/* Runs everything due at or before `now`. */
-void wheel_advance(struct wheel *w, uint64_t now);
+void wheel_run(struct wheel *w, uint64_t now);
+/* Runs everything due at or before `now`.  The wheel stands still until something is. */
+static inline void
+wheel_advance(struct wheel *w, uint64_t now)
+{
+	if (now >= w->next)
+		wheel_run(w, now);
+}
 /* A tick before which nothing is due (may be early, never late); UINT64_MAX when empty. */
-uint64_t wheel_next(const struct wheel *w);
+static inline uint64_t
+wheel_next(const struct wheel *w)
+{
+	return w->next;
+}
 
 #endif
