@@ -53,25 +53,21 @@ limit_of(struct breakers *b, const struct breaker *one, uint64_t now_ns)
 	return share > b->budget.least ? share : b->budget.least;
 }
 
-/* Less than half of it is used: what is known of the others need not be younger. */
+/* Less than half of it is used, what is known of the others need not be younger: there is nothing to see. */
 static inline bool
 is_far_from_full(const struct breakers *b, const struct breaker *one)
 {
 	const struct limit_others *o = &one->others;
 
-	return o->known && loop_now_ns(b->loop) - o->read_at_ns <= LIMIT_AGE_NS &&
+	return !one->is_open && o->known && loop_now_ns(b->loop) - o->read_at_ns <= LIMIT_AGE_NS &&
 	       o->sum + stat_gauge_value(one->used->raw) < (int64_t)(one->max / 2);
 }
 
 static bool
 is_full(struct breakers *b, struct breaker *one)
 {
-	uint64_t now_ns, limit;
+	uint64_t now_ns = loop_now_ns(b->loop), limit = limit_of(b, one, now_ns);
 
-	if (is_far_from_full(b, one))
-		return false;
-	now_ns = loop_now_ns(b->loop);
-	limit = limit_of(b, one, now_ns);
 	return in_use(one, limit, now_ns) >= limit;
 }
 
@@ -146,7 +142,7 @@ breakers_fini(struct breakers *b)
 bool
 breaker_allows(struct breakers *b, enum breaker_kind k)
 {
-	return !look(b, &b->at[k]);
+	return is_far_from_full(b, &b->at[k]) || !look(b, &b->at[k]);
 }
 
 void
@@ -155,7 +151,8 @@ breaker_add(struct breakers *b, enum breaker_kind k)
 	b->at[k].held++;
 	stat_up(b->at[k].used);
 	note_remaining(&b->at[k]);
-	look(b, &b->at[k]);
+	if (!is_far_from_full(b, &b->at[k]))
+		look(b, &b->at[k]);
 }
 
 void

@@ -311,10 +311,13 @@ cluster_connection_gone(struct cluster *c)
 struct host *
 cluster_pick(struct cluster *c, const struct lb_context *ctx)
 {
-	struct host *h = c->override ? override_host_pick(c->override, ctx) : NULL;
+	struct host *h;
 
-	if (h)
-		return h;
+	if (UNLIKELY(c->override)) {
+		h = override_host_pick(c->override, ctx);
+		if (h)
+			return h;
+	}
 	return c->subsets ? subsets_pick(c->subsets, ctx) : host_set_pick(c->set, ctx);
 }
 

@@ -154,7 +154,7 @@ connect_as_needed(struct pool *p, bool new_request)
 }
 
 /* The most recently used connection that can take a request. */
-static struct pool_conn *
+static inline struct pool_conn *
 find_ready(struct pool *p, bool fresh)
 {
 	list_for_each(n, &p->ready)

@@ -142,6 +142,17 @@ read_codecs(struct hcm_config *c, const HCM(HttpConnectionManager) * m, const st
 
 /* ---- times and limits */
 
+static uint64_t
+least_of(const uint64_t *ms, size_t n)
+{
+	uint64_t least = 0;
+
+	for (size_t i = 0; i < n; i++)
+		if (ms[i] && (least == 0 || ms[i] < least))
+			least = ms[i];
+	return least;
+}
+
 static void
 read_times(struct hcm_config *c, const HCM(HttpConnectionManager) * m)
 {
@@ -157,6 +168,8 @@ read_times(struct hcm_config *c, const HCM(HttpConnectionManager) * m)
 	c->stream_idle_ms = conf_duration_ms(m->stream_idle_timeout, DEFAULT_STREAM_IDLE_MS);
 	c->request_ms = conf_duration_ms(m->request_timeout, 0);
 	c->request_headers_ms = conf_duration_ms(m->request_headers_timeout, 0);
+	c->least_ms = least_of((uint64_t[]){c->stream_idle_ms, c->max_stream_ms, c->request_ms,
+				   c->request_headers_ms}, 4);
 	c->drain_ms = conf_duration_ms(m->drain_timeout, DEFAULT_DRAIN_MS);
 	c->delayed_close_ms = conf_duration_ms(m->delayed_close_timeout, DEFAULT_DELAYED_CLOSE_MS);
 }

@@ -62,6 +62,7 @@ struct hcm_config {
 	/* 0 = off */
 	uint64_t idle_ms, max_connection_ms, max_stream_ms, stream_idle_ms;
 	uint64_t request_ms, request_headers_ms, drain_ms, delayed_close_ms;
+	uint64_t least_ms; /* of those that a stream has from its beginning */
 	uint32_t keepalive_jitter; /* percent of codec.h2.keepalive_interval_ms */
 	bool stream_error_on_invalid;
 };

@@ -100,7 +100,7 @@ hcm_stream_ended(struct hcm_conn *c, bool close_after)
 		hcm_close(c, 0, STR(""));
 	else if (c->streams_n == 0 && c->state == HCM_LAST)
 		hcm_close(c, 0, STR(""));
-	else
+	else if (c->snapshot != c->place->snapshot)
 		hcm_conn_adopt(c);
 }
 

@@ -441,6 +441,7 @@ stream_open(struct hcm_conn *c, struct codec_stream *cs)
 	count_begin(s);
 	list_push_back(&c->streams, &s->node);
 	c->streams_n++;
-	hcm_wake_by(c, stream_deadline(s));
+	if (s->s.config->least_ms)
+		hcm_wake_by(c, s->s.info.start_ns + s->s.config->least_ms * NS_PER_MS);
 	return s;
 }

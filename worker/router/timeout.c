@@ -74,17 +74,21 @@ expected_ms(const struct router *r)
 	return ms < r->timeout_ms - elapsed ? ms : r->timeout_ms - elapsed;
 }
 
-void
-router_say_expected(struct router *r)
+static inline void
+say_expected(struct router *r, uint64_t ms)
 {
-	uint64_t ms = expected_ms(r);
-
 	if (ms == 0 || r->config->suppress_envoy_headers)
 		return;
 	if (ms == r->route->timeout_ms)
 		headers_put(r->request, &r->route->timeout_line);
 	else
 		headers_set_number(r->request, HDR_X_ENVOY_EXPECTED_RQ_TIMEOUT_MS, ms);
+}
+
+void
+router_say_expected(struct router *r)
+{
+	say_expected(r, expected_ms(r));
 }
 
 void
@@ -100,8 +104,8 @@ router_read_timeouts(struct router *r)
 	    headers_has(h, HDR_X_ENVOY_UPSTREAM_RQ_TIMEOUT_ALT_RESPONSE) ? 204 : 504;
 	read_attempt_timeouts(r);
 	headers_remove_set(h, &stripped);
-	if (!expected_stands)
-		router_say_expected(r);
+	if (!expected_stands) /* nothing of it has passed */
+		say_expected(r, r->per_try_ms && !r->hedge ? r->per_try_ms : r->timeout_ms);
 }
 
 /* ---- when they ring */
