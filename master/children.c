@@ -55,7 +55,7 @@ child_enter(struct child *c, enum child_state next)
 	c->state = next;
 	if (next == CHILD_STARTING) {
 		watch_reset(&c->watch);
-		c->expected = c->told_hung = false;
+		c->expected = c->resumed = c->told_hung = false;
 		memset(c->holding, 0, sizeof(c->holding));
 		MEM_CLEAR(c->who);
 		c->started_ns = loop_now_ns(c->all->loop);
@@ -285,6 +285,10 @@ ended(struct child *c, int status)
 	pid_t pid = c->pid;
 
 	describe_end(status, how, sizeof(how));
+	if (c->resumed && status == 0) {
+		c->expected = true;
+		c->failures = 0;
+	}
 	if (c->expected)
 		log_debug(LOG_MASTER, "%s: ended, pid=%d, %s", child_name(c, name), (int)pid, how);
 	else

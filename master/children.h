@@ -50,6 +50,7 @@ struct child {
 	struct timer respawn;
 	struct watch watch;
 	bool expected;     /* told to end, or may: its end is no crash */
+	bool resumed;      /* was told to end when empty, then not to: it may have ended meanwhile */
 	bool told_hung;    /* ended by the watchdog */
 	uint64_t holding[DRAIN_KINDS]; /* while it drains */
 	char *who;	     /* some of them by name, as HOLDING says; owned, NULL: none */

@@ -316,6 +316,7 @@ master_take_back(struct master *m)
 		struct child *c = &m->children.at[i];
 
 		c->expected = false;
+		c->resumed = c->pid != 0;
 		if (c->pid)
 			child_tell(c, i ? MSG_RESUME : MSG_RESUME_ADMIN);
 		else

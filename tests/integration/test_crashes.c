@@ -589,6 +589,27 @@ the_end_of_the_line_is_that_of_its_orphans_too(void **state)
 	scene_fini(&sc);
 }
 
+/* It read "drain" and "go on" together, too late: it had nothing, and has ended. */
+static void
+a_worker_that_ended_before_a_rollback_is_no_crash(void **state)
+{
+	struct scene sc;
+	struct generation first;
+
+	serve(&sc);
+	first = generation_of(&sc);
+	kill(first.worker[0], SIGSTOP);
+	assert_int_equal(generation_restart(&sc), 0);
+	expect_tool(&sc, 0, "serves again", "batonctl", WORDS("rollback"));
+	sc.proxy = first.master;
+	kill(first.worker[0], SIGCONT);
+	WAIT_FOR(process_is_gone(first.worker[0]));
+	scene_wait_child(&sc, "worker 1", first.worker[0]);
+	assert_serves(&sc);
+	assert_stat(&sc, "baton.worker_crashes", 0);
+	scene_fini(&sc);
+}
+
 int
 main(void)
 {
@@ -610,6 +631,7 @@ main(void)
 	    cmocka_unit_test(idle_connections_of_orphans_go_to_who_adopts_them),
 	    cmocka_unit_test(a_busy_connection_finds_the_youngest_when_its_heir_has_gone),
 	    cmocka_unit_test(idle_connections_follow_a_rollback),
+	    cmocka_unit_test(a_worker_that_ended_before_a_rollback_is_no_crash),
 	    cmocka_unit_test(one_that_is_stopped_before_go_is_given_up),
 	    cmocka_unit_test(one_that_is_stopped_after_go_is_done_without),
 	};
