@@ -3,6 +3,7 @@
 #include "conf/message.h"
 #include "lib/base/map.h"
 #include "lib/base/mem.h"
+#include "lib/base/task.h"
 
 /* One table of each type in a process; an entry's key stands in the entry. */
 static struct map localities, hostnames, all_metadata;
@@ -148,11 +149,16 @@ lb_value(const Envoy__Config__Core__V3__Metadata *m, struct str key)
 	return NULL;
 }
 
+/* Without a breath: between the look for it and its place in the map nobody else puts it there. */
 static const Envoy__Config__Core__V3__Metadata *
 unpack(struct arena *a, struct str packed, struct err *err)
 {
-	return (const void *)message_unpack(
-	    a, &envoy__config__core__v3__metadata__descriptor, packed, err);
+	const void *m;
+
+	task_hold();
+	m = message_unpack(a, &envoy__config__core__v3__metadata__descriptor, packed, err);
+	task_release();
+	return m;
 }
 
 static bool
