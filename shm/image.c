@@ -107,8 +107,8 @@ cell_bytes(uint16_t kind)
 	return UINT32_MAX;
 }
 
-static struct seg_scope
-scope_at(const struct image *img, uint32_t i)
+struct seg_scope
+image_scope(const struct image *img, uint32_t i)
 {
 	struct seg_scope s;
 
@@ -157,7 +157,7 @@ check_schema(struct image *img, struct err *err)
 
 	img->strings = str_make(img->schema + tables, img->h.schema_bytes - tables);
 	for (uint32_t i = 0; i < img->h.scopes; i++) {
-		struct seg_scope s = scope_at(img, i);
+		struct seg_scope s = image_scope(img, i);
 
 		if ((uint64_t)s.first + s.rows > img->h.rows)
 			return err_set(err, "the segment's schema is damaged");
@@ -330,7 +330,7 @@ image_next(const struct image *img, uint64_t *off, struct image_block *b, struct
 	memcpy(&r, p, sizeof(r));
 	if (r.bytes < sizeof(r) || r.bytes > img->h.dir_end - *off || r.scope >= img->h.scopes)
 		return err_set(err, "the segment's directory is damaged");
-	b->scope = scope_at(img, r.scope);
+	b->scope = image_scope(img, r.scope);
 	if (!block_fits(img, &r, &b->scope))
 		return err_set(err, "the segment's directory is damaged");
 	b->scope_id = r.scope;

@@ -52,6 +52,7 @@ void image_lane_fini(struct image_lane *lane);
 uint64_t image_beat(const struct image *img, uint32_t seat);
 /* 1 and the block at *off (which moves on), 0 at the end, -1 when the directory is damaged. */
 int image_next(const struct image *img, uint64_t *off, struct image_block *block, struct err *err);
+struct seg_scope image_scope(const struct image *img, uint32_t i); /* below h.scopes */
 /* Row i of the scope, checked when the image was opened. */
 struct seg_row image_row(const struct image *img, const struct seg_scope *scope, uint32_t i);
 const char *image_string(const struct image *img, uint32_t off);

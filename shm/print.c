@@ -150,10 +150,12 @@ print_text_row(const struct stat_printer *p, struct strb *out, const struct stat
 	strb_adds(out, row->name);
 	switch (row->kind) {
 	case STAT_COUNTER:
-		strb_printf(out, ": %llu", (unsigned long long)row->counter);
+		strb_addz(out, ": ");
+		strb_addu(out, row->counter);
 		break;
 	case STAT_GAUGE:
-		strb_printf(out, ": %lld", (long long)row->gauge);
+		strb_addz(out, ": ");
+		strb_addi(out, row->gauge);
 		break;
 	case STAT_TEXT:
 		strb_addz(out, ": \"");

@@ -195,11 +195,12 @@ add_values(struct stat_printer *p, struct strb *out, const struct series *s)
 	if (row->kind != STAT_HISTOGRAM) {
 		add_line(out, s, "");
 		if (row->kind == STAT_COUNTER)
-			strb_printf(out, "%llu\n", (unsigned long long)row->counter);
+			strb_addu(out, row->counter);
 		else if (row->kind == STAT_GAUGE)
-			strb_printf(out, "%lld\n", (long long)row->gauge);
+			strb_addi(out, row->gauge);
 		else
-			strb_addz(out, "0\n");
+			strb_addc(out, '0');
+		strb_addc(out, '\n');
 		return;
 	}
 	if (p->opt.buckets == BUCKETS_SUMMARY)

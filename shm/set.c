@@ -39,22 +39,25 @@ stat_set_free(struct stat_set **sp)
 }
 
 static unsigned
-shard_of(struct str name)
+shard_of(uint64_t hash)
 {
-	return (unsigned)(hash_bytes(name.p, name.n) >> 32) % SET_SHARDS;
+	return (unsigned)(hash >> 32) % SET_SHARDS;
 }
 
 struct stat_row *
 stat_set_find(const struct stat_set *set, struct str name)
 {
-	return map_get(&set->by_name[shard_of(name)], name);
+	uint64_t hash = hash_bytes(name.p, name.n);
+
+	return map_get_hashed(&set->by_name[shard_of(hash)], hash, name);
 }
 
 struct stat_row *
 stat_set_row(struct stat_set *set, struct str name, enum stat_kind kind)
 {
-	struct map *shard = &set->by_name[shard_of(name)];
-	struct stat_row *row = map_get(shard, name);
+	uint64_t hash = hash_bytes(name.p, name.n);
+	struct map *shard = &set->by_name[shard_of(hash)];
+	struct stat_row *row = map_get_hashed(shard, hash, name);
 
 	if (row)
 		return row;
@@ -66,7 +69,7 @@ stat_set_row(struct stat_set *set, struct str name, enum stat_kind kind)
 		row->histogram = arena_new(&set->arena, struct histogram);
 		row->interval = arena_new(&set->arena, struct histogram);
 	}
-	map_put(shard, row->name, row);
+	map_put_hashed(shard, hash, row->name, row);
 	*vec_push(&set->rows) = row;
 	return row;
 }
@@ -78,20 +81,50 @@ rank(const struct stat_row *row)
 }
 
 static int
-by_listing(const void *a, const void *b)
+by_name(const void *a, const void *b)
 {
-	const struct stat_row *x = a, *y = b;
+	return str_cmp(((const struct stat_row *)a)->name, ((const struct stat_row *)b)->name);
+}
 
-	return rank(x) != rank(y) ? rank(x) - rank(y) : str_cmp(x->name, y->name);
+/* Texts first, histograms last; rows of a block, which come in order, then stand in order. */
+static void
+part_by_rank(struct stat_set *set)
+{
+	struct stat_row **parted = mem_array(struct stat_row *, set->rows.len + 1);
+	size_t n = 0;
+
+	for (int r = 0; r < SET_RANKS; r++) {
+		for (size_t i = 0; i < set->rows.len; i++)
+			if (rank(set->rows.at[i]) == r)
+				parted[n++] = set->rows.at[i];
+		set->rank_end[r] = n;
+	}
+	if (n)
+		memcpy(set->rows.at, parted, n * sizeof(*parted));
+	mem_free(parted);
+}
+
+static void
+sort_rank(struct stat_set *set, int r)
+{
+	size_t from = r ? set->rank_end[r - 1] : 0;
+
+	sorter_init(&set->sorter, (void **)set->rows.at + from, set->rank_end[r] - from, by_name);
 }
 
 bool
 stat_set_sort_step(struct stat_set *set)
 {
-	if (set->sorter.at == NULL)
-		sorter_init(&set->sorter, (void **)set->rows.at, set->rows.len, by_listing);
-	if (sorter_step(&set->sorter, 4000))
-		return true;
-	sorter_fini(&set->sorter);
-	return false;
+	if (set->sorter.spare == NULL) {
+		part_by_rank(set);
+		set->rank = 0;
+		sort_rank(set, 0);
+	}
+	while (!sorter_step(&set->sorter, 4000)) {
+		sorter_fini(&set->sorter);
+		if (++set->rank == SET_RANKS)
+			return false;
+		sort_rank(set, set->rank);
+	}
+	return true;
 }

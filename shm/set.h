@@ -68,6 +68,7 @@ struct stat_failure {
 };
 
 #define SET_SHARDS 256
+#define SET_RANKS 3
 
 struct stat_set {
 	struct arena arena;
@@ -76,7 +77,9 @@ struct stat_set {
 	VEC(struct stat_generation) generations; /* oldest first */
 	VEC(struct stat_host) hosts;
 	VEC(struct stat_failure) failures;       /* newest first */
-	struct sorter sorter;                    /* while the rows are being sorted */
+	struct sorter sorter;                    /* while the rows are being sorted: */
+	int rank;                                /* … texts, then counters and gauges, then histograms */
+	size_t rank_end[SET_RANKS];
 };
 
 struct stat_set *stat_set_new(void);

@@ -29,6 +29,22 @@ sorter_fini(struct sorter *s)
 	*s = (struct sorter){0};
 }
 
+/* Two runs that stand in order already: what is left of them moves without a look. */
+static void
+move_all(struct sorter *s)
+{
+	size_t n = s->end - s->left;
+
+	memcpy(s->to + s->out, s->from + s->left, n * sizeof(*s->to));
+	s->out += n;
+}
+
+static bool
+in_order(const struct sorter *s)
+{
+	return s->middle == s->end || s->compare(s->from[s->middle - 1], s->from[s->middle]) <= 0;
+}
+
 static void
 next_runs(struct sorter *s)
 {
@@ -64,6 +80,8 @@ bool
 sorter_step(struct sorter *s, size_t moves)
 {
 	while (s->width < s->n) {
+		if (s->out < s->end && s->out == s->left && s->right == s->middle && in_order(s))
+			move_all(s);
 		for (; s->out < s->end; moves--) {
 			if (moves == 0)
 				return true;

@@ -1,5 +1,8 @@
 #include "shm/sum.h"
 
+#include <stdlib.h>
+#include <string.h>
+
 #include "lib/base/mem.h"
 #include "shm/hosts.h"
 #include "shm/lane.h"
@@ -23,6 +26,7 @@ struct summing {
 	bool resolved;
 	uint64_t dir_off;
 	const char **helps; /* by row of the schema; in the set's arena */
+	uint32_t *order;    /* rows of the schema, those of each scope by name */
 	VEC(struct cell) cells;
 	struct strb name;
 	/* the lane being added */
@@ -31,6 +35,30 @@ struct summing {
 	struct image_lane lane;
 	size_t at;
 };
+
+static int
+by_name(const void *a, const void *b, void *arg)
+{
+	const struct summing *s = arg;
+	const struct seg_scope all = {0};
+	struct seg_row x = image_row(s->img, &all, *(const uint32_t *)a);
+	struct seg_row y = image_row(s->img, &all, *(const uint32_t *)b);
+
+	return strcmp(image_string(s->img, x.name), image_string(s->img, y.name));
+}
+
+/* Rows of a block come by name, so that sorting all of them finds runs of what is sorted. */
+static void
+order_rows(struct summing *s)
+{
+	for (uint32_t i = 0; i < s->img->h.rows; i++)
+		s->order[i] = i;
+	for (uint32_t i = 0; i < s->img->h.scopes; i++) {
+		struct seg_scope scope = image_scope(s->img, i);
+
+		qsort_r(s->order + scope.first, scope.rows, sizeof(*s->order), by_name, s);
+	}
+}
 
 struct summing *
 summing_new(const struct image *img, struct stat_set *set, bool serving, const struct stat_query *q)
@@ -42,6 +70,8 @@ summing_new(const struct image *img, struct stat_set *set, bool serving, const s
 	s->serving = serving;
 	s->query = q;
 	s->helps = mem_array(const char *, img->h.rows + 1ull);
+	s->order = mem_array(uint32_t, img->h.rows + 1ull);
+	order_rows(s);
 	return s;
 }
 
@@ -58,6 +88,7 @@ summing_free(struct summing **sp)
 	vec_fini(&s->cells);
 	strb_fini(&s->name);
 	mem_free(s->helps);
+	mem_free(s->order);
 	mem_free(s);
 }
 
@@ -179,9 +210,14 @@ resolve(struct summing *s, struct err *err)
 			continue;
 		if (s->query->hosts)
 			note_host(s, &b);
-		for (uint32_t i = 0; i < b.scope.rows; i++)
+		for (uint32_t k = 0; k < b.scope.rows; k++) {
+			uint32_t i = s->order[b.scope.first + k] - b.scope.first;
+
+			if (i >= b.scope.rows) /* scopes overlap: the schema is damaged */
+				continue;
 			if (!(b.hidden[i / 8] & 1u << i % 8))
 				resolve_row(s, &b, i);
+		}
 		if (s->cells.len > MOST_ROWS)
 			return err_set(err, "the segment claims too many stats");
 	}

@@ -28,17 +28,26 @@ grow(struct map *m)
 }
 
 void *
+map_get_hashed(const struct map *m, uint64_t hash, struct str key)
+{
+	return m->len ? m->slots[find(m, hash, key)].value : NULL;
+}
+
+void *
 map_get(const struct map *m, struct str key)
 {
-	if (m->len == 0)
-		return NULL;
-	return m->slots[find(m, hash_bytes(key.p, key.n), key)].value;
+	return m->len ? map_get_hashed(m, hash_bytes(key.p, key.n), key) : NULL;
 }
 
 void *
 map_put(struct map *m, struct str key, void *value)
 {
-	uint64_t hash = hash_bytes(key.p, key.n);
+	return map_put_hashed(m, hash_bytes(key.p, key.n), key, value);
+}
+
+void *
+map_put_hashed(struct map *m, uint64_t hash, struct str key, void *value)
+{
 	struct map_slot *s;
 	void *was;
 

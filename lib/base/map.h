@@ -21,6 +21,9 @@ struct map {
 
 void *map_get(const struct map *m, struct str key);            /* NULL when absent */
 void *map_put(struct map *m, struct str key, void *value);     /* gives the value that was there, or NULL */
+/* The same for who needs the hash anyway: hash_bytes() of the key. */
+void *map_get_hashed(const struct map *m, uint64_t hash, struct str key);
+void *map_put_hashed(struct map *m, uint64_t hash, struct str key, void *value);
 void *map_remove(struct map *m, struct str key);               /* gives the value, or NULL */
 void map_fini(struct map *m);                                  /* frees no values */
 

@@ -197,6 +197,14 @@ strb_addu(struct strb *b, uint64_t v)
 }
 
 void
+strb_addi(struct strb *b, int64_t v)
+{
+	if (v < 0)
+		strb_addc(b, '-');
+	strb_addu(b, v < 0 ? 0 - (uint64_t)v : (uint64_t)v);
+}
+
+void
 strb_vprintf(struct strb *b, const char *fmt, va_list ap)
 {
 	va_list again;

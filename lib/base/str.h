@@ -79,6 +79,7 @@ void strb_add(struct strb *b, const void *p, size_t n);
 void strb_addz(struct strb *b, const char *z);
 void strb_addc(struct strb *b, char c);
 void strb_addu(struct strb *b, uint64_t v); /* decimal */
+void strb_addi(struct strb *b, int64_t v);
 void strb_printf(struct strb *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void strb_vprintf(struct strb *b, const char *fmt, va_list ap);
 void strb_reset(struct strb *b); /* keeps the memory */

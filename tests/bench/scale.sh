@@ -80,12 +80,14 @@ stop
 
 HOSTS=1000 HOST_DIR=$dir start hosts
 per "an upstream host" $(($(pss "$baton") - small)) 1000
+stop
+HOSTS=1000 HOST_DIR=$dir CLUSTERS=100 start dumped
 for _ in $(seq 50); do
 	from=$(now_us)
-	"$B/batonstat" -1 --runtime-dir "$dir/hosts/run" >/dev/null
+	"$B/batonstat" -1 --runtime-dir "$dir/dumped/run" >/dev/null
 	echo $(($(now_us) - from))
 done >"$dir/dumps"
-printf '%-28s %d us (median of 50)\n' "batonstat -1, 1,000 hosts" "$(median <"$dir/dumps")"
+printf '%-28s %d us (median of 50)\n' "batonstat -1, 100 clusters" "$(median <"$dir/dumps")"
 stop
 for row in h1_1k h1_vhosts h1_rr_1000 h1_lr_1000; do
 	B=$B tests/bench/instructions.sh $row

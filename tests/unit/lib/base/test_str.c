@@ -109,6 +109,20 @@ globs_match_the_whole_text(void **state)
 }
 
 static void
+numbers_are_written_with_their_sign(void **state)
+{
+	struct strb b = {0};
+
+	strb_addi(&b, INT64_MIN);
+	strb_addc(&b, ' ');
+	strb_addi(&b, -1);
+	strb_addi(&b, 0);
+	strb_addi(&b, INT64_MAX);
+	assert_string_equal(strb_z(&b), "-9223372036854775808 -109223372036854775807");
+	strb_fini(&b);
+}
+
+static void
 a_builder_always_ends_in_nul(void **state)
 {
 	struct strb b = {0};
@@ -146,6 +160,7 @@ main(void)
 	    cmocka_unit_test(cutting_gives_every_part_also_empty_ones),
 	    cmocka_unit_test(numbers_are_whole_or_nothing),
 	    cmocka_unit_test(globs_match_the_whole_text),
+	    cmocka_unit_test(numbers_are_written_with_their_sign),
 	    cmocka_unit_test(a_builder_always_ends_in_nul),
 	};
 
