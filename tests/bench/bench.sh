@@ -181,12 +181,12 @@ spread() { # proxy of two workers, its port: who took how many connections
 profile() { # row: the worker's stacks while the row runs
 	local pid loading
 	pid=$(worker_of "$(pid_of baton "$1")")
-	load "$1" "$(port_of baton "$1")" >/dev/null & loading=$!
+	SECONDS_EACH=2 load "$1" "$(port_of baton "$1")" >/dev/null & loading=$!
 	sleep 0.3
-	perf record -q -e cpu-clock -F 999 --call-graph dwarf,4096 -p "$pid" -o "$dir/perf" sleep 0.7 >/dev/null 2>&1 &&
+	perf record -q -e cpu-clock -F 999 --call-graph dwarf,4096 -p "$pid" -o "$dir/perf" sleep 1 >/dev/null 2>&1 &&
 		perf script --no-inline -i "$dir/perf" 2>/dev/null | tests/bench/fold.awk >"$B/bench/$1.folded"
 	wait $loading
-	[ -s "$B/bench/$1.folded" ] || echo "$1: perf cannot record here; OUT=file tests/bench/instructions.sh has callgrind's table"
+	[ -s "$B/bench/$1.folded" ] || echo "$1: perf recorded nothing; OUT=file tests/bench/instructions.sh has callgrind's table"
 }
 system_calls() { # row
 	local st done_

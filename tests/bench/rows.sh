@@ -39,7 +39,6 @@ most_under_way() { # row -> requests that the generator may leave unanswered whe
 	h1_1m) echo 16 ;;
 	h2_*) echo 320 ;;
 	ws_1k) echo 80 ;; # and 64 heads of 200 bytes
-	rate_10k) echo 0 ;;
 	*) echo 64 ;;
 	esac
 }
