@@ -435,7 +435,7 @@ doom_peer(struct peer *p, void *arg)
 {
 	if (p->fd < 0 || p->port != *(uint16_t *)arg || !(doomed_kinds & 1u << p->kind))
 		return;
-	doomed += !p->doomed;
+	doomed++;
 	p->doomed = true;
 }
 
