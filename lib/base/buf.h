@@ -137,8 +137,14 @@ void buf_move_(struct buf *to, struct buf *from);
 static inline void
 buf_move(struct buf *to, struct buf *from)
 {
-	if (from->count)
+	if (from->count != 1 || to->first + to->count == to->cap) {
 		buf_move_(to, from);
+		return;
+	}
+	to->at[to->first + to->count++] = from->at[from->first];
+	to->len += from->len;
+	from->first = from->count = 0;
+	from->len = 0;
 }
 
 void buf_move_some_(struct buf *to, struct buf *from, size_t n);
