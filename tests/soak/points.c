@@ -408,6 +408,14 @@ strike(void)
 
 /* ---- coming to rest */
 
+/* A successor that the dead master had only just forked was not there to be seen, and took over: that
+ * one serves, so a plain start is refused as it must be. */
+static bool
+was_late(int status)
+{
+	return WIFEXITED(status) && WEXITSTATUS(status) == 1 && baton_lives(baton_master());
+}
+
 static void
 start_anew(void)
 {
@@ -422,6 +430,10 @@ start_anew(void)
 	while (baton_master() != pid) {
 		loop_turn(2);
 		if (process_ended(pid, &status)) {
+			if (was_late(status)) {
+				note(" (one was there)");
+				return;
+			}
 			FAULT("%s was refused, status %x", nobody, status);
 			baton_show_log();
 			return;
