@@ -295,14 +295,8 @@ client_request(struct codec *codec)
 static bool
 expects_no_body(struct str method)
 {
-	static const struct str methods[] = {
-	    STR("GET"), STR("HEAD"), STR("DELETE"), STR("CONNECT"), STR("TRACE")};
-
-	for (size_t i = 0; i < ARRAY_LEN(methods); i++) {
-		if (str_eq(method, methods[i]))
-			return true;
-	}
-	return false;
+	return str_eqz(method, "GET") || str_eqz(method, "HEAD") || str_eqz(method, "DELETE") ||
+	       str_eqz(method, "CONNECT") || str_eqz(method, "TRACE");
 }
 
 static void

@@ -64,15 +64,11 @@ struct extract {
 	size_t n, cut;
 };
 
-/* False when it does not fit: then the judge reads the head itself. */
-static bool
+static inline void
 add(struct extract *x, const char *p, size_t n)
 {
-	if (n > sizeof(x->at) - x->n)
-		return false;
 	memcpy(x->at + x->n, p, n);
 	x->n += n;
-	return true;
 }
 
 static bool
@@ -81,35 +77,51 @@ is_connect(const struct h1_parse *p, const char *head)
 	return p->method_len == 7 && memcmp(head, "CONNECT", 7) == 0;
 }
 
-/* The library knows no methods but its own: for others it reads a POST. */
-static bool
+/* Always fits: methods are short.  The library knows none but its own: for others it reads a POST. */
+static void
 add_start_line(struct extract *x, const struct h1_parse *p, const char *head)
 {
 	const char *version = p->minor ? "HTTP/1.1\r\n" : "HTTP/1.0\r\n";
 
-	if (p->part == H1_RESPONSE)
-		return add(x, version, 8) && add(x, " ", 1) && add(x, head + 9, 3) && add(x, "\r\n", 2);
+	if (p->part == H1_RESPONSE) {
+		add(x, version, 8);
+		add(x, " ", 1);
+		add(x, head + 9, 3);
+		add(x, "\r\n", 2);
+		return;
+	}
 	if (is_connect(p, head))
-		return add(x, "CONNECT a:1 ", 12) && add(x, version, 10);
-	if (p->config->h1.allow_custom_methods)
-		return add(x, "POST / ", 7) && add(x, version, 10);
-	return add(x, head, p->method_len) && add(x, " / ", 3) && add(x, version, 10);
+		add(x, "CONNECT a:1 ", 12);
+	else if (p->config->h1.allow_custom_methods)
+		add(x, "POST / ", 7);
+	else {
+		add(x, head, p->method_len);
+		add(x, " / ", 3);
+	}
+	add(x, version, 10);
 }
 
+/* False when it does not fit: then the judge reads the head itself. */
 static bool
 extract(struct extract *x, const struct h1_parse *p, const char *head)
 {
 	x->n = 0;
-	if (p->framing_lines > H1_FRAMING_LINES || !add_start_line(x, p, head))
-		return false;
+	add_start_line(x, p, head);
 	x->cut = x->n;
+	if (p->framing_lines > H1_FRAMING_LINES)
+		return false;
 	for (uint32_t i = 0; i < p->framing_lines; i++) {
-		x->cut = x->n + p->framing[i].name_len + 1;
-		x->cut += head[p->framing[i].at + p->framing[i].name_len + 1] == ' ';
-		if (!add(x, head + p->framing[i].at, p->framing[i].len))
+		const struct h1_line *line = &p->framing[i];
+		size_t value = line->name_len + 1u;
+
+		if (line->len > sizeof(x->at) - 2 - x->n)
 			return false;
+		value += head[line->at + value] == ' ';
+		x->cut = x->n + value;
+		add(x, head + line->at, line->len);
 	}
-	return add(x, "\r\n", 2);
+	add(x, "\r\n", 2);
+	return true;
 }
 
 /*

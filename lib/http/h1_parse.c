@@ -14,6 +14,8 @@
 #define STATUS_LINE 13	/* "HTTP/1.1 200" and one more */
 #define PSEUDO(id, name, value)                                                                    \
 	{name, value, sizeof(value) - 1, sizeof(name) - 1, HDR_##id, HEADER_SOUND}
+#define REQUEST_IDS(ID) ID(METHOD) ID(PATH) ID(AUTHORITY) ID(SCHEME)
+#define RESPONSE_IDS(ID) ID(STATUS)
 
 enum step {
 	STEP_METHOD,
@@ -553,6 +555,8 @@ h1_parse_start(struct h1_parse *p, enum h1_part part, struct headers *headers,
 	    PSEUDO(PATH, ":path", ""), PSEUDO(AUTHORITY, ":authority", ""),
 	    PSEUDO(SCHEME, ":scheme", "http")};
 	static const struct header of_response[] = {PSEUDO(STATUS, ":status", "")};
+	static const struct header_set request_ids = HEADER_SET(REQUEST_IDS);
+	static const struct header_set response_ids = HEADER_SET(RESPONSE_IDS);
 
 	*p = (struct h1_parse){.headers = headers,
 	    .config = config,
@@ -560,9 +564,9 @@ h1_parse_start(struct h1_parse *p, enum h1_part part, struct headers *headers,
 	    .step = (uint8_t)first[part],
 	    .careful = part == H1_TRAILERS || config->underscores != UNDERSCORE_ALLOW};
 	if (part == H1_REQUEST)
-		headers_add_all(headers, of_request, ARRAY_LEN(of_request));
+		headers_add_all(headers, of_request, ARRAY_LEN(of_request), &request_ids);
 	else if (part == H1_RESPONSE)
-		headers_add_all(headers, of_response, ARRAY_LEN(of_response));
+		headers_add_all(headers, of_response, ARRAY_LEN(of_response), &response_ids);
 }
 
 enum h1_progress

@@ -58,18 +58,6 @@ void headers_add_id(struct headers *h, enum header_id id, struct str value);
 void headers_add_known(struct headers *h, enum header_id id, struct str name, struct str value);
 void headers_grow(struct headers *h);
 
-/* A parser's way in, in order: pseudo-headers first. */
-static inline void
-headers_add_all(struct headers *h, const struct header *x, uint32_t n)
-{
-	while (h->cap - h->len < n)
-		headers_grow(h);
-	memcpy(&h->at[h->len], x, n * sizeof(*x));
-	h->len += n;
-	for (uint32_t i = 0; i < n; i++)
-		h->have[x[i].id >> 6] |= 1ull << (x[i].id & 63);
-}
-
 /* A place for one more of that id, to be filled. */
 static inline struct header *
 headers_place(struct headers *h, enum header_id id)
@@ -127,6 +115,19 @@ static inline bool
 header_set_has(const struct header_set *set, enum header_id id)
 {
 	return set->bits[id >> 6] >> (id & 63) & 1;
+}
+
+/* A parser's way in, in order: pseudo-headers first.  `ids` are those of x. */
+static inline void
+headers_add_all(
+    struct headers *h, const struct header *x, uint32_t n, const struct header_set *ids)
+{
+	while (h->cap - h->len < n)
+		headers_grow(h);
+	memcpy(&h->at[h->len], x, n * sizeof(*x));
+	h->len += n;
+	h->have[0] |= ids->bits[0];
+	h->have[1] |= ids->bits[1];
 }
 
 /* Removes all that are of the set: one look when none is there. */
