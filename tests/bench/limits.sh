@@ -47,7 +47,7 @@ idle() { # KiB of a worker for an idle HTTP/1 connection
 }
 
 idle 0.467
-check h1_1k 10650 4.19 4000
+check h1_1k 10520 4.19 4000
 check h1_newconn 14960 8.30 1000
-check h2_1k 20470 2.12 4000
+check h2_1k 20350 2.12 4000
 exit $failed
