@@ -427,7 +427,8 @@ on_warm(void *arg)
 {
 	struct admin *a = arg;
 
-	loop_defer(a->loop, look_warm, a);
+	if (!a->ending)
+		loop_defer(a->loop, look_warm, a);
 }
 
 /* ---- life */
@@ -504,13 +505,13 @@ admin_fini(struct admin *a)
 	stats_stop(a);
 	web_free(&a->web);
 	settle(a);
+	works_fini(&a->works); /* as long as everything is there that they work for */
 	startup_free(&a->startup);
 	orphan_free(&a->orphan);
 	signals_close(&a->signals);
 	channel_free(&a->channel);
 	flushes_free(&a->flushes);
 	folds_free(&a->folds);
-	xds_settle(a->xds);
 	reload_free(&a->reload);
 	publish_free(&a->publish);
 	announce_free(&a->announce);
@@ -521,7 +522,6 @@ admin_fini(struct admin *a)
 	eds_free(&a->eds);
 	xds_free(&a->xds);
 	names_free(&a->names);
-	works_fini(&a->works);
 	settle(a);
 	files_fini(&a->files);
 	store_fini(&a->store);

@@ -121,7 +121,7 @@ end(struct reload *r, unsigned status, struct str text)
 		answer(r->a, &r->now.at[i], status, text);
 	r->now.len = 0;
 	forget(r); /* text may have been ours */
-	if (r->later.len)
+	if (r->later.len && !r->a->ending)
 		loop_defer(r->a->loop, begin_if_asked, r);
 }
 

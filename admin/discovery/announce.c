@@ -32,7 +32,7 @@ ask(void *arg)
 static void
 ask_later(struct announce *n)
 {
-	if (n->asked)
+	if (n->asked || n->a->ending)
 		return;
 	n->asked = true;
 	loop_defer(n->a->loop, ask, n);

@@ -780,6 +780,40 @@ a_reload_that_moves_the_control_plane_moves_the_stream(void **state)
 	close(second.fd);
 }
 
+/* ---- the end, in the middle of it */
+
+#define MANY 2000
+
+static void
+send_many(struct eds_scene *e, unsigned stream, unsigned turn)
+{
+	uint16_t ports[MANY];
+	char version[16];
+
+	snprintf(version, sizeof(version), "many%u", turn);
+	for (unsigned i = 0; i < MANY; i++)
+		ports[i] = (uint16_t)(20000 + i + turn % 2 * MANY);
+	plane_members(&e->plane, stream, version, version, "api", ports, MANY);
+}
+
+static void
+an_end_while_members_are_taken_leaves_nothing_behind(void **state)
+{
+	struct eds_scene *e = *state;
+	struct plane_request r;
+	char *log;
+
+	begin_with_one_member(e, CONF_API, &r);
+	for (unsigned turn = 0; turn < 8; turn++)
+		send_many(e, r.stream, turn);
+	plane_next(&e->plane, &r); /* several may be answered by one */
+	kill(e->sc.proxy, SIGTERM);
+	assert_int_equal(scene_wait_exit(&e->sc), 0);
+	log = scene_log(&e->sc);
+	assert_null(strstr(log, "ERROR: AddressSanitizer"));
+	mem_free(log);
+}
+
 int
 main(void)
 {
@@ -811,6 +845,8 @@ main(void)
 	    cmocka_unit_test_setup_teardown(a_reload_waits_for_the_members_of_what_it_brings, setup, teardown),
 	    cmocka_unit_test_setup_teardown(
 	        a_reload_that_moves_the_control_plane_moves_the_stream, setup, teardown),
+	    cmocka_unit_test_setup_teardown(
+	        an_end_while_members_are_taken_leaves_nothing_behind, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
