@@ -2,14 +2,17 @@
 
 #include <fcntl.h>
 #include <stdbool.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "lib/base/mem.h"
 
 #define MOST_PIPES 64 /* 16 MiB of what the system lets a user have */
+#define FILES_FOR_ONE 16 /* connections come first: of as many descriptors one pipe is had */
 
 static struct pipe *free_pipes;
-static unsigned made, may_make = MOST_PIPES;
+static unsigned made, may_make;
+static bool knows_limit;
 
 static void
 destroy(struct pipe *p)
@@ -20,12 +23,25 @@ destroy(struct pipe *p)
 	made--;
 }
 
+static void
+find_limit(void)
+{
+	struct rlimit l;
+
+	knows_limit = true;
+	may_make = MOST_PIPES;
+	if (getrlimit(RLIMIT_NOFILE, &l) == 0 && l.rlim_cur / FILES_FOR_ONE < MOST_PIPES)
+		may_make = (unsigned)(l.rlim_cur / FILES_FOR_ONE);
+}
+
 static struct pipe *
 make(void)
 {
 	struct pipe *p;
 	int fds[2];
 
+	if (!knows_limit)
+		find_limit();
 	if (made >= may_make || pipe2(fds, O_CLOEXEC | O_NONBLOCK) < 0)
 		return NULL;
 	p = mem_new(struct pipe);
