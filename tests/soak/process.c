@@ -600,15 +600,16 @@ count_held(const struct inet_diag_msg *m, void *arg)
 #define KEPT_PIPES 64 /* for bodies that stay in the kernel (lib/base/pipe.c) */
 
 static bool
-is_pipe(DIR *d, const char *name)
+leads_to(DIR *d, const char *name, const char *what)
 {
-	char target[8];
+	char target[16];
+	ssize_t n = readlinkat(dirfd(d), name, target, sizeof(target));
 
-	return readlinkat(dirfd(d), name, target, sizeof(target)) > 5 && memcmp(target, "pipe:", 5) == 0;
+	return n >= (ssize_t)strlen(what) && memcmp(target, what, strlen(what)) == 0;
 }
 
-/* Without the connections to the origin that wait for their next request, and the pipes that wait
- * for their next body. */
+/* Without the connections to the origin that wait for their next request, the pipes that wait for
+ * their next body, and where they are emptied. */
 unsigned
 process_descriptors(pid_t pid)
 {
@@ -622,7 +623,8 @@ process_descriptors(pid_t pid)
 	d = opendir(path);
 	while (d && (e = readdir(d)) != NULL) {
 		n += e->d_name[0] != '.';
-		pipes += is_pipe(d, e->d_name);
+		pipes += leads_to(d, e->d_name, "pipe:");
+		n -= atoi(e->d_name) > 2 && leads_to(d, e->d_name, "/dev/null");
 	}
 	if (d)
 		closedir(d);
