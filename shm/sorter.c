@@ -67,13 +67,74 @@ next_pass(struct sorter *s)
 	next_runs(s);
 }
 
-static void
-move_one(struct sorter *s)
+/* Of equal ones that of the left run is first. */
+static bool
+is_before(const struct sorter *s, size_t at, const void *key, bool at_left)
 {
-	bool take_left = s->left < s->middle && (s->right == s->end || s->compare(s->from[s->left],
-									   s->from[s->right]) <= 0);
+	int order = s->compare(s->from[at], key);
 
-	s->to[s->out++] = take_left ? s->from[s->left++] : s->from[s->right++];
+	return at_left ? order <= 0 : order < 0;
+}
+
+/* How many from `at` on stand before the key; that at `at` does.  In strides that double: blocks of
+ * names come whole. */
+static size_t
+streak(const struct sorter *s, size_t at, size_t end, const void *key, bool at_left)
+{
+	size_t low = at, step = 1, high;
+
+	while (low + step < end && is_before(s, low + step, key, at_left)) {
+		low += step;
+		step *= 2;
+	}
+	for (high = least(low + step, end); high - low > 1;) {
+		size_t half = low + (high - low) / 2;
+
+		if (is_before(s, half, key, at_left))
+			low = half;
+		else
+			high = half;
+	}
+	return high - at;
+}
+
+/* From one run all that comes before the head of the other. */
+static size_t
+move_some(struct sorter *s, bool left)
+{
+	size_t *at = left ? &s->left : &s->right;
+	size_t end = left ? s->middle : s->end;
+	size_t other = left ? s->right : s->left;
+	bool alone = other == (left ? s->end : s->middle);
+	size_t n = alone ? end - *at : streak(s, *at, end, s->from[other], left);
+
+	memcpy(s->to + s->out, s->from + *at, n * sizeof(*s->to));
+	*at += n;
+	s->out += n;
+	return n;
+}
+
+static bool
+left_is_next(const struct sorter *s)
+{
+	return s->left < s->middle &&
+	       (s->right == s->end || s->compare(s->from[s->left], s->from[s->right]) <= 0);
+}
+
+/* False when there is more than `moves` of it.  Who ends a streak begins the next. */
+static bool
+merge(struct sorter *s, size_t *moves)
+{
+	bool left;
+
+	if (s->out == s->end)
+		return true;
+	for (left = left_is_next(s); s->out < s->end; left = !left) {
+		if (*moves == 0)
+			return false;
+		*moves -= least(*moves, move_some(s, left));
+	}
+	return true;
 }
 
 bool
@@ -82,11 +143,8 @@ sorter_step(struct sorter *s, size_t moves)
 	while (s->width < s->n) {
 		if (s->out < s->end && s->out == s->left && s->right == s->middle && in_order(s))
 			move_all(s);
-		for (; s->out < s->end; moves--) {
-			if (moves == 0)
-				return true;
-			move_one(s);
-		}
+		if (!merge(s, &moves))
+			return true;
 		if (s->end < s->n)
 			next_runs(s);
 		else

@@ -17,11 +17,14 @@ struct item {
 	size_t was;
 };
 
+static size_t compared;
+
 static int
 by_key(const void *a, const void *b)
 {
 	const struct item *x = a, *y = b;
 
+	compared++;
 	return (x->key > y->key) - (x->key < y->key);
 }
 
@@ -62,11 +65,37 @@ any_length_in_any_steps_is_sorted_and_stable(void **state)
 	sort_and_check(4096, 999, 1000000);
 }
 
+/* Blocks of names: each in order, and they come in any order. */
+static void
+blocks_are_moved_whole(void **state)
+{
+	enum { BLOCKS = 300, ROWS = 40, N = BLOCKS * ROWS };
+	struct item *items = mem_array(struct item, N);
+	void **at = mem_array(void *, N);
+	struct sorter s;
+
+	compared = 0;
+	for (size_t i = 0; i < N; i++) {
+		items[i] = (struct item){i / ROWS * 7919 % BLOCKS * ROWS + i % ROWS, i};
+		at[i] = &items[i];
+	}
+	sorter_init(&s, at, N, by_key);
+	while (sorter_step(&s, 1000))
+		continue;
+	sorter_fini(&s);
+	for (size_t i = 0; i < N; i++)
+		assert_int_equal(((struct item *)at[i])->key, i);
+	assert_true(compared < 4 * N); /* it would be 13 for each, one by one */
+	mem_free(items);
+	mem_free(at);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(any_length_in_any_steps_is_sorted_and_stable),
+	    cmocka_unit_test(blocks_are_moved_whole),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
