@@ -138,7 +138,8 @@ static inline void
 buf_move(struct buf *to, struct buf *from)
 {
 	if (from->count != 1 || to->first + to->count == to->cap) {
-		buf_move_(to, from);
+		if (from->count)
+			buf_move_(to, from);
 		return;
 	}
 	to->at[to->first + to->count++] = from->at[from->first];

@@ -248,6 +248,36 @@ a_pipe_that_comes_back_is_empty(void **state)
 		pipe_give(&all[--n], 0);
 }
 
+static void
+nothing_is_moved_without_a_place(void **state)
+{
+	struct {
+		struct buf full;
+		struct slice behind;
+	} x = {0};
+	struct buf none, one;
+
+	buf_init(&x.full);
+	buf_init(&none);
+	while (x.full.count < x.full.cap) {
+		buf_init(&one);
+		buf_addz(&one, "x");
+		buf_move(&x.full, &one);
+		buf_fini(&one);
+	}
+	buf_init(&one);
+	buf_addz(&one, "y");
+	buf_move(&none, &one);
+	buf_drain(&none, 1); /* empty, its slice still there */
+	buf_move(&x.full, &none);
+	assert_int_equal(x.full.count, x.full.cap);
+	assert_null(x.behind.chunk);
+	assert_int_equal(x.behind.len, 0);
+	buf_fini(&none);
+	buf_fini(&one);
+	buf_fini(&x.full);
+}
+
 int
 main(void)
 {
@@ -258,6 +288,7 @@ main(void)
 	    cmocka_unit_test(a_shared_chunk_is_appended_to_by_one_only),
 	    cmocka_unit_test(a_reservation_that_stays_empty_leaves_nothing),
 	    cmocka_unit_test(many_slices_keep_their_order),
+	    cmocka_unit_test(nothing_is_moved_without_a_place),
 	    cmocka_unit_test(piped_bytes_are_fetched_when_somebody_looks),
 	    cmocka_unit_test(piped_bytes_are_sent_from_a_pipe_as_often_as_they_are_held),
 	    cmocka_unit_test(an_iovec_ends_before_what_is_piped),
