@@ -3,6 +3,7 @@
 # request id, no limits that a load generator would reach.
 
 windows='{initial_stream_window_size: 65535, initial_connection_window_size: 65535}' # what the others have
+upstream_h2=${windows%\}}', max_concurrent_streams: 100}' # as haproxy and nghttpx open them by default
 
 baton_listener() { # port, cluster, [file of its access log], [virtual hosts], [their clusters: c%d; one without a %d is everybody's], [address]
 	cat <<EOF
@@ -65,7 +66,7 @@ baton_h2_cluster() { # name, origin's port
     typed_extension_protocol_options:
       envoy.extensions.upstreams.http.v3.HttpProtocolOptions:
         "@type": type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions
-        explicit_http_config: {http2_protocol_options: $windows}
+        explicit_http_config: {http2_protocol_options: $upstream_h2}
 EOF
 }
 
