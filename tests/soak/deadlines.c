@@ -16,7 +16,6 @@
 #include "tests/soak/soak.h"
 
 #define SLACK_NS (5 * NS_PER_S) /* to cut, to end, and to be looked at, on a busy machine */
-#define OTHERS_NS (60 * NS_PER_S)
 #define WORKERS_MAX 8
 #define RING 256 /* entries that shared memory keeps */
 
@@ -129,27 +128,15 @@ judge(const struct held *held, int64_t before)
 		    baton_records("cut"));
 }
 
-/* What other phases left draining has deadlines of its own, and counts what they cut in the same place. */
-static void
-wait_for_others(void)
-{
-	uint64_t until = clock_mono_ns() + OTHERS_NS;
-
-	while (baton_stat("baton.generations") != 1 && clock_mono_ns() < until)
-		run_for(200);
-}
-
 void
 deadlines_restart(unsigned n)
 {
 	const unsigned *seconds = orders[n % (sizeof(orders) / sizeof(orders[0]))];
-	int64_t before;
+	int64_t before = baton_stat("baton.cx_cut_at_deadline");
 	pid_t workers[WORKERS_MAX], old = baton_master();
 	unsigned count = old_workers(workers);
 	struct held held;
 
-	wait_for_others();
-	before = baton_stat("baton.cx_cut_at_deadline");
 	if (!restart(seconds))
 		return;
 	held = doom_all(seconds, workers, count);
