@@ -1,16 +1,20 @@
 #!/bin/bash
 # CPU time per request of baton beside Debian's nginx, haproxy and nghttpx, in
 # one run: same machine, same work, one worker each, pinned; repeats
-# interleaved, medians.
+# interleaved, medians, and beside them the least and the most of the repeats.
 #
 #   B=build REPEATS=3 SECONDS_EACH=2 tests/bench/bench.sh [row …]
 #
-# rows.sh says what the rows are.  A bare forwarder (forwarder.c) is the floor
-# of the HTTP/1 rows.  CPU is how long all processes of a proxy ran during the
-# load (/proc/PID/task/*/schedstat), divided by the requests the load generator
-# counted.  The proxies have one CPU, load and origin the other.  Prints how
+# rows.sh says what the rows are, and what is wanted of each.  A bare forwarder
+# (forwarder.c) is the floor of the HTTP/1 rows.  CPU is how long all processes
+# of a proxy ran during the load (/proc/PID/task/*/schedstat), divided by the
+# requests the load generator counted.  The proxies have one CPU, load and
+# origin the other.  A ratio is the median of the rounds' ratios, baton against
+# what the others took in the same round (report.awk): a machine that becomes
+# slower meanwhile does not move it.  Prints how
 # busy the proxy was and what the origin took of its CPU; whether baton counted
 # what the load generator did; of two workers, who took how many connections.
+# Ends with 1 when a run had errors, answers other than 2xx, or other counts.
 # A profile of each row (perf) stays in $B/bench/ROW.folded: stacks and samples,
 # what flame graphs are drawn from.  Of baton also system calls and instructions
 # per request.
@@ -107,16 +111,27 @@ worker_of() { pgrep -P "$1" -f 'baton: worker' | head -n 1; }
 load() { # row, port -> requests completed; what the generator printed is in $dir/load
 	taskset -c $load_cpu bash -c "exec $(load_command "$1" "$2")" >"$dir/load" 2>&1
 	awk '/requests in/ {print $1} /^requests:/ {print $8} /^requests [0-9]/ {print $2}' "$dir/load" | head -n 1
-	grep 'Non-2xx\|Socket errors\|errors [1-9]' "$dir/load" >&2
+}
+failed() { # what went wrong: the bench goes on, and ends with 1
+	echo "bench: FAILED: $*" | tee -a "$dir/failures" >&2
+}
+check_answers() { # row, proxy: what the generator said of answers that it did not want
+	local bad
+	bad=$(awk '/Non-2xx/ || /Socket errors:/ {print}
+		/^requests:/ && $10 + $12 + $14 > 0 {print}
+		/^status codes:/ && $5 + $7 + $9 > 0 {print}
+		/^requests [0-9]/ && $4 > 0 {print}' "$dir/load")
+	[ -z "$bad" ] || failed "$1 through $2:" $bad
 }
 run_once() { # row, proxy: one more line of results
 	local pid feeds before origin_before after done_ counted_before
 	pid=$(pid_of "$2" "$1") feeds=$(pid_of origin "$1")
 	counted_before=$(counted "$1")
-	if [ "$1" = h1_1k_two ]; then spread "$2" "$(port_of "$2" "$1")" & fi
+	if [ "$1" = h1_1k_two ]; then sharing "$2" "$(port_of "$2" "$1")" & fi
 	before=$(cpu_us "$pid") origin_before=$(cpu_us "$feeds")
 	done_=$(load "$1" "$(port_of "$2" "$1")")
 	after=$(cpu_us "$pid")
+	check_answers "$1" "$2"
 	[ -n "$done_" ] && [ "$done_" -gt 0 ] || { echo "bench: $1 through $2: no requests"; cat "$dir/load"; exit 1; }
 	awk -v t=$((after - before)) -v o=$(($(cpu_us "$feeds") - origin_before)) -v n="$done_" -v s="$SECONDS_EACH" -v p="$2" '
 		/^p50/ {quantiles = $2 " " $4 " " $10}
@@ -126,27 +141,8 @@ run_once() { # row, proxy: one more line of results
 		counters="$(($(counted "$1") - counted_before)) $done_"
 	fi
 }
-column() { # proxy, column of the results -> its median
-	awk -v p="$1" -v c="$2" '$1 == p {print $c}' "$dir/res" | sort -n | awk '{v[NR] = $1} END {print v[int((NR + 1) / 2)]}'
-}
 report() { # row
-	local proxy us us_baton='' best=''
-	for proxy in $(proxies_of "$1"); do
-		us=$(column "$proxy" 2)
-		printf '%-12s %-8s %10s %12s %8s %8s %8s %8s\n' "$1" "$proxy" "$us" "$(column "$proxy" 3)" "$(column "$proxy" 4)" \
-			"$(column "$proxy" 5)" "$(column "$proxy" 6)" "$(column "$proxy" 7)"
-		case $proxy in
-		baton) us_baton=$us ;;
-		nostats) ratio "$1" "baton without statistics" "$us_baton" "$us" ;;
-		floor) ratio "$1" "the floor" "$us_baton" "$us" ;;
-		*) best=$(awk -v a="${best:-$us}" -v b="$us" 'BEGIN {print a < b ? a : b}') ;;
-		esac
-	done
-	ratio "$1" "the best of the others" "$us_baton" "$best"
-	if [ "$1" = rate_10k ]; then echo "$1     the generator itself was late by $(column baton 8) us (p99)"; fi
-}
-ratio() { # row, to whom, baton's microseconds, theirs
-	awk -v r="$1" -v to="$2" -v b="$3" -v p="$4" 'BEGIN {printf "%-12s ratio to %s: %.2f\n", r, to, b / p}'
+	awk -v row="$1" -v wanted="$(wanted_of "$1")" -f tests/bench/report.awk "$dir/res"
 }
 
 # ---- baton's numbers against the generator's
@@ -163,9 +159,10 @@ check_counters() { # row, counted by baton, by the generator
 		d = b - n
 		ok = d > -1 && d <= most
 		printf "%-12s baton counted %.0f, the load generator %d: %s\n", r, b, n, ok ? "ok" : "DIFFERENT"
-	}'
+		exit !ok
+	}' || failed "$1: counted differently"
 }
-spread() { # proxy of two workers, its port: who took how many connections
+sharing() { # proxy of two workers, its port: who took how many connections
 	sleep 0.7
 	if [ "$1" = haproxy ]; then
 		exec 3<>/dev/tcp/127.0.0.1/$haproxy2_numbers_port
@@ -173,7 +170,7 @@ spread() { # proxy of two workers, its port: who took how many connections
 		awk '$1 == "accepted:" {print $4, $5}' <&3
 	else
 		ss -Htnp state established "( sport = :$2 )" | grep -o 'pid=[0-9]*' | sort | uniq -c | awk '{printf "%s ", $1}'
-	fi >"$dir/spread.$1"
+	fi >"$dir/sharing.$1"
 }
 
 # ---- profiles
@@ -200,7 +197,7 @@ system_calls() { # row
 start_all
 sleep 1
 if wants memory; then memory; fi
-printf '%-12s %-8s %10s %12s %8s %8s %8s %8s\n' row proxy us/request requests/s busy% origin% "p50 us" "p99 us"
+printf '%-12s %-8s %10s %13s %10s %6s %7s %8s %8s\n' row proxy us/request least-most requests/s busy% origin% "p50 us" "p99 us"
 for row in $rows; do
 	[ "$row" != memory ] || continue
 	: >"$dir/res"
@@ -210,7 +207,7 @@ for row in $rows; do
 	report "$row"
 	check_counters "$row" $counters
 	if [ "$row" = h1_1k_two ]; then
-		for proxy in $(proxies_of "$row"); do echo "$row    connections of each worker, $proxy: $(cat "$dir/spread.$proxy")"; done
+		for proxy in $(proxies_of "$row"); do echo "$row    connections of each worker, $proxy: $(cat "$dir/sharing.$proxy")"; done
 	fi
 	profile "$row"
 done
@@ -219,3 +216,7 @@ for row in h1_1k h2_1k; do
 	system_calls $row
 	if command -v valgrind >/dev/null; then B=$B tests/bench/instructions.sh $row; fi
 done
+if [ -s "$dir/failures" ]; then
+	cat "$dir/failures"
+	exit 1
+fi

@@ -2,7 +2,7 @@
 #
 #   memory      PSS when idle, with 1,000 and with 10,000 idle client connections
 #   h1_1k       HTTP/1, answers of 1 KiB, 64 connections; also without statistics
-#   h1_1k_log   the same with an access log
+#   h1_1k_log   the same with an access log; also without it
 #   h1_64k      answers of 64 KiB, 32 connections
 #   h1_1m       answers of 1 MiB, 16 connections
 #   post_64k    uploads of 64 KiB, 32 connections
@@ -45,16 +45,29 @@ most_under_way() { # row -> requests that the generator may leave unanswered whe
 proxies_of() { # row; the floor stands last and is no peer
 	case $1 in
 	h1_1k | rate_10k) echo "baton nostats nginx haproxy floor" ;;
-	h1_1k_log) echo "baton nginx" ;;
+	h1_1k_log) echo "baton nolog nginx" ;;
 	h1_1k_two) echo "baton nginx haproxy" ;;
 	h2_h2) echo "baton haproxy nghttpx" ;;
 	h2_1k) echo "baton nginx haproxy nghttpx" ;;
 	*) echo "baton nginx haproxy floor" ;;
 	esac
 }
+wanted_of() { # row -> of whom baton may take what share at most; of itself in another shape: microseconds more
+	case $1 in
+	h1_1k) echo "best 0.90 floor 1.25" ;;
+	h1_1k_log) echo "nolog 0.5 nginx 1.00" ;;
+	h1_1m) echo "best 1.00 haproxy 0.65" ;;
+	post_64k) echo "best 1.00 haproxy 0.60" ;;
+	h1_newconn) echo "best 1.00 nginx 1.00" ;;
+	h2_1k) echo "best 1.00 nghttpx 1.00" ;;
+	h2_h2) echo "best 1.00 nghttpx 0.90" ;;
+	*) echo "best 1.00" ;;
+	esac
+}
 port_of() { # proxy, row
 	local p=$1
 	case $1-$2 in
+	nolog-h1_1k_log) p=baton ;;
 	baton-h1_1k_log) p=log ;;
 	nginx-h1_1k_log) p=nginx_log ;;
 	nginx-h2_1k | haproxy-h2_1k) p=$1_h2 ;;
@@ -67,6 +80,7 @@ port_of() { # proxy, row
 pid_of() { # proxy, row
 	local p=$1
 	case $1-$2 in
+	nolog-h1_1k_log) p=baton ;;
 	origin-h2_h2) p=h2_origin ;;
 	nghttpx-h2_h2) p=nghttpx_h2up ;;
 	origin-*) ;;

@@ -1,0 +1,94 @@
+#!/usr/bin/awk -f
+# For bench.sh: what a row of it says, from a line for each run of a proxy:
+# name, microseconds a request, requests a second, busy %, origin's %, and of a
+# fixed rate p50, p99 and what the generator was late.
+#
+#   awk -v row=h1_1k -v wanted="best 0.90 floor 1.25" -f report.awk results
+#
+# The first proxy is compared with the others, round by round: the k-th run of
+# each.  What is slow for one round is slow for both sides of its ratio, so the
+# median of the rounds' ratios says more than the ratio of two medians.  Beside
+# it stand the least and the most of the rounds, and what is wanted at most.
+BEGIN {
+	what["nostats"] = "baton without statistics"
+	what["nolog"] = "baton without the log"
+	what["one"] = "baton with one virtual host"
+	n = split(wanted, w, " ")
+	for (i = 1; i < n; i += 2)
+		most[w[i]] = w[i + 1]
+}
+{
+	if (!($1 in rounds))
+		order[++proxies] = $1
+	k = ++rounds[$1]
+	for (c = 2; c <= NF; c++)
+		run[$1, c, k] = $c
+	if (NF > columns)
+		columns = NF
+}
+function is_peer(p) { return p != order[1] && p != "floor" && !(p in what) }
+function sort(n, i, j, v) { # the first n of list
+	for (i = 2; i <= n; i++) {
+		v = list[i]
+		for (j = i - 1; j >= 1 && list[j] > v; j--)
+			list[j + 1] = list[j]
+		list[j + 1] = v
+	}
+}
+function median(n) { sort(n); return (list[int((n + 1) / 2)] + list[int(n / 2) + 1]) / 2 }
+function column(p, c, k) {
+	for (k = 1; k <= rounds[p]; k++)
+		list[k] = run[p, c, k] + 0
+	return median(rounds[p])
+}
+function best_of(k, i, p, best) { # the least that a peer took in a round
+	for (i = 2; i <= proxies; i++) {
+		p = order[i]
+		if (is_peer(p) && (best == "" || run[p, 2, k] + 0 < best))
+			best = run[p, 2, k] + 0
+	}
+	return best
+}
+function verdict(to, value) {
+	if (!(to in most))
+		return ""
+	return sprintf(", wanted %s: %s", most[to], value <= most[to] + 0 ? "ok" : "MISSED")
+}
+function ratio(to, name, k, n, m) {
+	n = rounds[order[1]]
+	for (k = 1; k <= n; k++)
+		list[k] = run[order[1], 2, k] / (to == "best" ? best_of(k) : run[to, 2, k])
+	m = median(n)
+	printf "%-12s ratio to %s: %.2f (%.2f..%.2f)%s\n", row, name, m, list[1], list[n], verdict(to, m)
+}
+function difference(to, k, n, m) {
+	n = rounds[order[1]]
+	for (k = 1; k <= n; k++)
+		list[k] = run[order[1], 2, k] - run[to, 2, k]
+	m = median(n)
+	printf "%-12s more than %s: %+.2f us (%+.2f..%+.2f)%s\n", row, what[to], m, list[1], list[n], verdict(to, m)
+}
+function line(p, m) {
+	m = column(p, 2)
+	printf "%-12s %-8s %10.2f %13s", row, p, m, sprintf("%.2f-%.2f", list[1], list[rounds[p]])
+	printf " %10.0f %6.0f %7.0f", column(p, 3), column(p, 4), column(p, 5)
+	if (columns >= 7)
+		printf " %8.0f %8.0f", column(p, 6), column(p, 7)
+	printf "\n"
+}
+END {
+	for (i = 1; i <= proxies; i++) {
+		line(order[i])
+		peers += is_peer(order[i])
+	}
+	for (i = 2; i <= proxies; i++) {
+		if (order[i] in what)
+			difference(order[i])
+		else
+			ratio(order[i], order[i] == "floor" ? "the floor" : order[i])
+	}
+	if (peers > 1)
+		ratio("best", "the best of the others")
+	if (columns >= 8)
+		printf "%-12s the generator itself was late by %.0f us (p99)\n", row, column(order[1], 8)
+}
