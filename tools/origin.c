@@ -3,6 +3,11 @@
  * process, HTTP/1.1, answers as the URL asks:
  *
  *   origin --name A --port N        (0: the kernel picks) or --uds PATH
+ *   origin --name A --port N --loopback
+ *
+ * Alone it listens on 127.0.0.1; with --loopback on every address of
+ * 127.0.0.0/8, so that one process is as many hosts as a bench wants, and on
+ * nothing that another machine could reach: the socket is bound to "lo".
  *
  *   any path     ?status=503&delay_ms=200&size=1024&close=1&chunked=1&header=x-a:b
  *                (&seed=7: byte i of the body is i + (i>>8)*7 + (i>>16)*13 + seed, modulo 256)
@@ -178,16 +183,32 @@ serve_waiting(void)
 
 /* ---- the start */
 
+/* Gives -1 when the socket could be reached from elsewhere. */
 static int
-listen_tcp(uint16_t port)
+bind_loopback(int fd, struct sockaddr_in *in)
+{
+	in->sin_addr.s_addr = htonl(INADDR_ANY);
+	if (setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, "lo", sizeof("lo")) < 0)
+		return -1;
+	return bind(fd, (struct sockaddr *)in, sizeof(*in));
+}
+
+static int
+bind_one(int fd, struct sockaddr_in *in)
+{
+	in->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	return bind(fd, (struct sockaddr *)in, sizeof(*in));
+}
+
+static int
+listen_tcp(uint16_t port, bool loopback)
 {
 	struct sockaddr_in in = {.sin_family = AF_INET, .sin_port = htons(port)};
 	socklen_t n = sizeof(in);
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 
-	in.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
 	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &(int){1}, sizeof(int));
-	if (fd < 0 || bind(fd, (struct sockaddr *)&in, sizeof(in)) < 0 || listen(fd, 4096) < 0) {
+	if (fd < 0 || (loopback ? bind_loopback : bind_one)(fd, &in) < 0 || listen(fd, 4096) < 0) {
 		fprintf(stderr, "origin: port %u: %s\n", port, strerror(errno));
 		exit(1);
 	}
@@ -221,17 +242,21 @@ read_options(int argc, char **argv)
 {
 	const char *path = NULL;
 	uint64_t port = 0;
+	bool loopback = false;
 
 	for (int i = 1; i < argc; i += 2) {
 		const char *value = i + 1 < argc ? argv[i + 1] : NULL;
 
-		if (value && strcmp(argv[i], "--name") == 0) {
+		if (strcmp(argv[i], "--loopback") == 0) {
+			loopback = true;
+			i--; /* it has no value */
+		} else if (value && strcmp(argv[i], "--name") == 0) {
 			origin_name = value;
 		} else if (value && strcmp(argv[i], "--uds") == 0) {
 			path = value;
 		} else if (!value || strcmp(argv[i], "--port") != 0 || !str_u64(str_of(value), &port) ||
 		    port > 65535) {
-			fprintf(stderr, "usage: origin [--name NAME] [--port N | --uds PATH]\n");
+			fprintf(stderr, "usage: origin [--name NAME] [--port N [--loopback] | --uds PATH]\n");
 			exit(2);
 		}
 	}
@@ -239,7 +264,7 @@ read_options(int argc, char **argv)
 		fprintf(stderr, "origin: name: at most 64 plain characters\n");
 		exit(2);
 	}
-	return path ? listen_path(path) : listen_tcp((uint16_t)port);
+	return path ? listen_path(path) : listen_tcp((uint16_t)port, loopback);
 }
 
 int
