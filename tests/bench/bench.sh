@@ -43,8 +43,9 @@ load_cpu=1 proxy_cpu=0 both=0,1
 
 # ---- who takes part: name_port, and once started its process in a variable of its name
 
-for p in origin baton log admin nginx nginx_h2 nginx_log haproxy haproxy_h2 haproxy_numbers nghttpx floor nostats nostats_admin \
-	h2_origin baton_h2up haproxy_h2up nghttpx_h2up baton2 baton2_admin nginx2 haproxy2 haproxy2_numbers; do
+for p in origin baton log baton_admin nginx nginx_h2 nginx_log haproxy haproxy_h2 haproxy_numbers nghttpx floor nostats nostats_admin \
+	h2_origin baton_h2up haproxy_h2up nghttpx_h2up baton2 baton2_admin nginx2 haproxy2 haproxy2_numbers \
+	baton_rr baton_rr_admin nginx_rr haproxy_rr baton_lr baton_lr_admin nginx_lr haproxy_lr baton_vhosts baton_vhosts_admin; do
 	declare ${p}_port="$(free_port)"
 done
 
@@ -65,15 +66,23 @@ start_baton() { # name, CPUs, workers, admin's port, [more of baton_yaml]
 	baton_yaml "${!port}" "$origin_port" "${@:4}" >"$dir/$1.yaml"
 	start "$1" "$2" "$B/baton" -c "$dir/$1.yaml" --concurrency "$3" --runtime-dir "$dir/run.$1" -l warning
 }
+start_hosts() { # rr or lr; the policy as baton, nginx and haproxy call it: 1,000 upstream hosts
+	local admin=baton_$1_admin_port nginx=nginx_$1_port haproxy=haproxy_$1_port
+	HOSTS=1000 POLICY=$2 start_baton "baton_$1" $proxy_cpu 1 "${!admin}"
+	nginx_hosts_conf "$dir" "nginx_$1" "${!nginx}" $origin_port 1000 "$3" >"$dir/nginx_$1.conf"
+	start "nginx_$1" $proxy_cpu nginx -c "$dir/nginx_$1.conf"
+	haproxy_hosts_cfg "${!haproxy}" $origin_port 1000 "$4" >"$dir/haproxy_$1.cfg"
+	start "haproxy_$1" $proxy_cpu haproxy -db -f "$dir/haproxy_$1.cfg"
+}
 start_all() {
 	: >"$dir/access.log"
 	chmod 666 "$dir/access.log"
 	nginx_conf 1 "$dir" $origin_port $nginx_port $nginx_h2_port $nginx_log_port >"$dir/nginx.conf"
 	haproxy_cfg 1 $origin_port $haproxy_port $haproxy_h2_port $haproxy_numbers_port $haproxy_h2up_port $h2_origin_port \
 		>"$dir/haproxy.cfg"
-	start origin $load_cpu "$B/origin" --name bench --port $origin_port
+	start origin $load_cpu "$B/origin" --name bench --port $origin_port --loopback
 	H2_PORT=$baton_h2up_port H2_ORIGIN_PORT=$h2_origin_port \
-		start_baton baton $proxy_cpu 1 $admin_port $log_port "$dir/access.log"
+		start_baton baton $proxy_cpu 1 $baton_admin_port $log_port "$dir/access.log"
 	start nginx $proxy_cpu nginx -c "$dir/nginx.conf"
 	start haproxy $proxy_cpu haproxy -db -f "$dir/haproxy.cfg"
 	start floor $proxy_cpu "$B/forwarder" $floor_port $origin_port
@@ -93,6 +102,14 @@ start_all() {
 		start nginx2 $both nginx -c "$dir/nginx2.conf"
 		start haproxy2 $both haproxy -db -f "$dir/haproxy2.cfg"
 	fi
+	if wants h1_rr_1000; then start_hosts rr ROUND_ROBIN "" roundrobin; fi
+	if wants h1_lr_1000; then start_hosts lr LEAST_REQUEST least_conn leastconn; fi
+	if wants h1_vhosts; then VHOSTS=10000 start_baton baton_vhosts $proxy_cpu 1 $baton_vhosts_admin_port; fi
+}
+warm_up() { # row: where many hosts want their connections, or many names are to be seen once
+	local proxy
+	case $1 in h1_rr_1000 | h1_lr_1000 | h1_vhosts) ;; *) return ;; esac
+	for proxy in $(proxies_of "$1"); do SECONDS_EACH=1 load "$1" "$(port_of "$proxy" "$1")" >/dev/null; done
 }
 
 # ---- measuring
@@ -148,10 +165,10 @@ report() { # row
 # ---- baton's numbers against the generator's
 
 counted() { # row -> what baton counted so far: requests; of a WebSocket the bytes that came
-	local name=http.bench.downstream_rq_completed port=$admin_port
+	local name=http.bench.downstream_rq_completed admin
 	[ "$1" != ws_1k ] || name=http.bench.downstream_cx_rx_bytes_total
-	[ "$1" != h1_1k_two ] || port=$baton2_admin_port
-	curl -s "http://127.0.0.1:$port/stats?filter=^$name\$" | awk '{print $2}'
+	admin=$(in_row baton "$1")_admin_port
+	curl -s "http://127.0.0.1:${!admin}/stats?filter=^$name\$" | awk '{print $2}'
 }
 check_counters() { # row, counted by baton, by the generator
 	awk -v r="$1" -v b="$2" -v n="$3" -v most="$(most_under_way "$1")" 'BEGIN {
@@ -201,6 +218,7 @@ printf '%-12s %-8s %10s %13s %10s %6s %7s %8s %8s\n' row proxy us/request least-
 for row in $rows; do
 	[ "$row" != memory ] || continue
 	: >"$dir/res"
+	warm_up "$row"
 	for _ in $(seq "$REPEATS"); do
 		for proxy in $(proxies_of "$row"); do run_once "$row" "$proxy"; done
 	done

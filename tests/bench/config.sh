@@ -42,7 +42,12 @@ EOF
 EOF
 }
 
-baton_cluster() { # name, origin's port, [hosts], [policy], [folder]: several hosts are sockets there, 0, 1, 2 ...
+host_addresses() { # how many: origin --loopback is there
+	awk -v n="$1" 'BEGIN {for (i = 0; i < n; i++) printf "127.1.%d.%d\n", i / 250, i % 250 + 1}'
+}
+
+# Several hosts are addresses of the loopback, or, with a folder, sockets there: 0, 1, 2 ...
+baton_cluster() { # name, origin's port, [hosts], [policy], [folder]
 	cat <<EOF
   - name: $1
     lb_policy: ${4:-ROUND_ROBIN}
@@ -54,6 +59,8 @@ baton_cluster() { # name, origin's port, [hosts], [policy], [folder]: several ho
 EOF
 	if [ "${3:-1}" = 1 ]; then
 		echo "        - {endpoint: {address: {socket_address: {address: 127.0.0.1, port_value: $2}}}}"
+	elif [ -z "${5:-}" ]; then
+		host_addresses "$3" | sed "s/.*/        - {endpoint: {address: {socket_address: {address: &, port_value: $2}}}}/"
 	else
 		awk -v n="$3" -v dir="$5" 'BEGIN {for (i = 0; i < n; i++)
 			printf "        - {endpoint: {address: {pipe: {path: %s/%d}}}}\n", dir, i}'
@@ -76,7 +83,7 @@ more_clusters() { # how many: c0, c1, ... with a host each
 }
 
 # In the environment, more of what there is one of: LISTENERS, VHOSTS, CLUSTERS (one for each virtual host), HOSTS (with
-# HOST_DIR); POLICY; H2_PORT and H2_ORIGIN_PORT (a listener whose cluster speaks HTTP/2); REJECT_ALL.
+# HOST_DIR sockets, else addresses); POLICY; H2_PORT and H2_ORIGIN_PORT (a listener whose cluster speaks HTTP/2); REJECT_ALL.
 baton_yaml() { # listener's port, origin's port, admin's port, [port of one more listener, its access log]
 	local i
 	echo "admin: {address: {socket_address: {address: 127.0.0.1, port_value: $3}}}"

@@ -13,17 +13,36 @@
 #   rate_10k    10,000 requests a second whether or not they are answered (load.c),
 #               64 connections, latency from when each was due; also without statistics
 #   h1_1k_two   h1_1k with two workers, which share both CPUs with the load
-all_rows="memory h1_1k h1_1k_log h1_64k h1_1m post_64k h1_newconn h2_1k h2_h2 ws_1k rate_10k h1_1k_two"
+#   h1_rr_1000  h1_1k with 1,000 upstream hosts, round robin; the floor has its one
+#   h1_lr_1000  the same, the host with the least requests (of two: baton; of all: the others)
+#   h1_vhosts   h1_1k, baton with 10,000 virtual hosts, each asked for in turn, and with one
+all_rows="memory h1_1k h1_1k_log h1_64k h1_1m post_64k h1_newconn h2_1k h2_h2 ws_1k rate_10k h1_1k_two
+	h1_rr_1000 h1_lr_1000 h1_vhosts"
 
 cat >"$dir/post.lua" <<EOF
 wrk.method = "POST"
 wrk.body = string.rep("x", 65536)
 EOF
 
+# Far from each other, one after the other: no cache holds what the last request needed.
+cat >"$dir/vhosts.lua" <<EOF
+local requests, last = {}, 0
+function init()
+	for i = 1, 10000 do
+		requests[i] = wrk.format("GET", "/", {Host = "h" .. i * 7919 % 10000 .. ".example"})
+	end
+end
+function request()
+	last = last % 10000 + 1
+	return requests[last]
+end
+EOF
+
 load_command() { # row, port
 	local s=$SECONDS_EACH url=http://127.0.0.1:$2/
 	case $1 in
-	h1_1k | h1_1k_log | h1_1k_two) echo "wrk -t1 -c64 -d${s}s $url" ;;
+	h1_1k | h1_1k_log | h1_1k_two | h1_rr_1000 | h1_lr_1000) echo "wrk -t1 -c64 -d${s}s $url" ;;
+	h1_vhosts) echo "wrk -t1 -c64 -d${s}s -s $dir/vhosts.lua $url" ;;
 	h1_64k) echo "wrk -t1 -c32 -d${s}s '$url?size=65536'" ;;
 	h1_1m) echo "wrk -t1 -c16 -d${s}s '$url?size=1048576'" ;;
 	post_64k) echo "wrk -t1 -c32 -d${s}s -s $dir/post.lua $url" ;;
@@ -47,6 +66,7 @@ proxies_of() { # row; the floor stands last and is no peer
 	h1_1k | rate_10k) echo "baton nostats nginx haproxy floor" ;;
 	h1_1k_log) echo "baton nolog nginx" ;;
 	h1_1k_two) echo "baton nginx haproxy" ;;
+	h1_vhosts) echo "baton one" ;;
 	h2_h2) echo "baton haproxy nghttpx" ;;
 	h2_1k) echo "baton nginx haproxy nghttpx" ;;
 	*) echo "baton nginx haproxy floor" ;;
@@ -61,31 +81,39 @@ wanted_of() { # row -> of whom baton may take what share at most; of itself in a
 	h1_newconn) echo "best 1.00 nginx 1.00" ;;
 	h2_1k) echo "best 1.00 nghttpx 1.00" ;;
 	h2_h2) echo "best 1.00 nghttpx 0.90" ;;
+	h1_rr_1000 | h1_lr_1000) echo "best 1.00 floor 1.30" ;;
+	h1_vhosts) echo "one 0.5" ;;
 	*) echo "best 1.00" ;;
 	esac
 }
-port_of() { # proxy, row
-	local p=$1
+in_row() { # proxy, row -> the name of the process that is meant
 	case $1-$2 in
-	nolog-h1_1k_log) p=baton ;;
+	nolog-* | one-*) echo baton ;;
+	floor-* | nostats-* | origin-h1_*) echo "$1" ;;
+	nghttpx-h2_h2) echo nghttpx_h2up ;;
+	origin-h2_h2) echo h2_origin ;;
+	*-h1_1k_two) echo "${1}2" ;;
+	*-h1_rr_1000) echo "${1}_rr" ;;
+	*-h1_lr_1000) echo "${1}_lr" ;;
+	*-h1_vhosts) echo "${1}_vhosts" ;;
+	*) echo "$1" ;;
+	esac
+}
+port_of() { # proxy, row
+	local p
+	case $1-$2 in
 	baton-h1_1k_log) p=log ;;
 	nginx-h1_1k_log) p=nginx_log ;;
 	nginx-h2_1k | haproxy-h2_1k) p=$1_h2 ;;
 	*-h2_h2) p=$1_h2up ;;
-	*-h1_1k_two) p=${1}2 ;;
+	*) p=$(in_row "$1" "$2") ;;
 	esac
 	p=${p}_port
 	echo "${!p}"
 }
 pid_of() { # proxy, row
-	local p=$1
-	case $1-$2 in
-	nolog-h1_1k_log) p=baton ;;
-	origin-h2_h2) p=h2_origin ;;
-	nghttpx-h2_h2) p=nghttpx_h2up ;;
-	origin-*) ;;
-	*-h1_1k_two) p=${1}2 ;;
-	esac
+	local p
+	p=$(in_row "$1" "$2")
 	echo "${!p}"
 }
 
