@@ -11,13 +11,14 @@
 # requests the load generator counted.  The proxies have one CPU, load and
 # origin the other.  A ratio is the median of the rounds' ratios, baton against
 # what the others took in the same round (report.awk): a machine that becomes
-# slower meanwhile does not move it.  Prints how
-# busy the proxy was and what the origin took of its CPU; whether baton counted
-# what the load generator did; of two workers, who took how many connections.
-# Ends with 1 when a run had errors, answers other than 2xx, or other counts.
-# A profile of each row (perf) stays in $B/bench/ROW.folded: stacks and samples,
-# what flame graphs are drawn from.  Of baton also system calls and instructions
-# per request.
+# slower meanwhile does not move it.  Prints how busy the proxy was and what the
+# origin took of its CPU; whether baton counted what the load generator did; of
+# two workers, who took how many connections.  Of baton also system calls and
+# instructions per request.
+#
+# Ends with 1 when a run had errors, answers other than 2xx, or other counts
+# than baton.  A profile of each row (perf) stays in $B/bench: ROW.svg is its
+# flame graph, ROW.folded the stacks and samples that it is drawn from.
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 B=${B:-build}
@@ -193,14 +194,16 @@ sharing() { # proxy of two workers, its port: who took how many connections
 # ---- profiles
 
 profile() { # row: the worker's stacks while the row runs
-	local pid loading
+	local pid loading out=$B/bench/$1
+	rm -f "$out.folded" "$out.svg"
 	pid=$(worker_of "$(pid_of baton "$1")")
 	SECONDS_EACH=2 load "$1" "$(port_of baton "$1")" >/dev/null & loading=$!
 	sleep 0.3
 	perf record -q -e cpu-clock -F 999 --call-graph dwarf,4096 -p "$pid" -o "$dir/perf" sleep 1 >/dev/null 2>&1 &&
-		perf script --no-inline -i "$dir/perf" 2>/dev/null | tests/bench/fold.awk >"$B/bench/$1.folded"
+		perf script --no-inline -i "$dir/perf" 2>/dev/null | tests/bench/fold.awk >"$out.folded"
 	wait $loading
-	[ -s "$B/bench/$1.folded" ] || echo "$1: perf recorded nothing; OUT=file tests/bench/instructions.sh has callgrind's table"
+	tests/bench/flame.awk -v title="$1" "$out.folded" >"$out.svg" 2>/dev/null ||
+		echo "$1: perf recorded nothing; OUT=file tests/bench/instructions.sh has callgrind's table"
 }
 system_calls() { # row
 	local st done_
