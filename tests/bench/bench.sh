@@ -211,7 +211,7 @@ system_calls() { # row
 	sleep 0.5
 	done_=$(load "$1" $baton_port)
 	kill -INT $st; wait $st 2>/dev/null
-	awk -v r="$1" -v n="$done_" '$NF == "total" {printf "%-12s baton: %.2f system calls a request\n", r, $4 / n}' "$dir/strace"
+	calls_of "$1" "$done_" "$dir/strace"
 }
 
 start_all

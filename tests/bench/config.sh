@@ -5,7 +5,7 @@
 windows='{initial_stream_window_size: 65535, initial_connection_window_size: 65535}' # what the others have
 upstream_h2=${windows%\}}', max_concurrent_streams: 100}' # as haproxy and nghttpx open them by default
 
-baton_listener() { # port, cluster, [file of its access log], [virtual hosts], [their clusters: c%d; one without a %d is everybody's], [address]
+baton_listener() { # port, cluster, [file of its access log], [virtual hosts], [their clusters: c%d; one without a %d is everybody's], [address], [routes more]
 	cat <<EOF
   - address: {socket_address: {address: ${6:-127.0.0.1}, port_value: $1}}
     filter_chains:
@@ -32,8 +32,11 @@ EOF
 	[ -z "${4:-}" ] || awk -v n="$4" -v c="${5:-origin}" 'BEGIN {for (i = 0; i < n; i++) {
 		to = c; sub(/%d/, i, to)
 		printf "            - {name: v%d, domains: [\"h%d.example\"], routes: [{match: {prefix: /}, route: {cluster: %s}}]}\n", i, i, to}}'
+	echo '            - {name: all, domains: ["*"], routes: ['
+	[ -z "${7:-}" ] || awk -v n="$7" -v c="$2" 'BEGIN {for (i = 0; i < n; i++)
+		printf "                {match: {prefix: /r%d/}, route: {cluster: %s}},\n", i, c}'
 	cat <<EOF
-            - {name: all, domains: ["*"], routes: [{match: {prefix: /}, route: {cluster: $2}}]}
+                {match: {prefix: /}, route: {cluster: $2}}]}
           http_filters:
           - name: envoy.filters.http.router
             typed_config:
@@ -82,15 +85,15 @@ more_clusters() { # how many: c0, c1, ... with a host each
 		printf "  - {name: c%d, load_assignment: {cluster_name: c%d, endpoints: [{lb_endpoints: [{endpoint: {address: {socket_address: {address: 127.0.0.1, port_value: %d}}}}]}]}}\n", i, i, 1 + i % 65535}'
 }
 
-# In the environment, more of what there is one of: LISTENERS, VHOSTS, CLUSTERS (one for each virtual host), HOSTS (with
-# HOST_DIR sockets, else addresses); POLICY; H2_PORT and H2_ORIGIN_PORT (a listener whose cluster speaks HTTP/2); REJECT_ALL.
+# In the environment, more of what there is one of: LISTENERS, VHOSTS, ROUTES, CLUSTERS (one for each virtual host), HOSTS
+# (with HOST_DIR sockets, else addresses); POLICY; H2_PORT and H2_ORIGIN_PORT (a listener whose cluster speaks HTTP/2); REJECT_ALL.
 baton_yaml() { # listener's port, origin's port, admin's port, [port of one more listener, its access log]
 	local i
 	echo "admin: {address: {socket_address: {address: 127.0.0.1, port_value: $3}}}"
 	[ -z "${REJECT_ALL:-}" ] || echo "stats_config: {stats_matcher: {reject_all: true}}"
 	echo "static_resources:"
 	echo "  listeners:"
-	baton_listener "$1" origin "" "${VHOSTS:-}" "${CLUSTERS:+c%d}"
+	baton_listener "$1" origin "" "${VHOSTS:-}" "${CLUSTERS:+c%d}" "" "${ROUTES:-}"
 	[ -z "${4:-}" ] || baton_listener "$4" origin "$5"
 	[ -z "${H2_PORT:-}" ] || baton_listener "$H2_PORT" origin_h2
 	for i in $(seq "${LISTENERS:-0}"); do baton_listener "$1" origin "" "" "" 127.0.1.$i; done
@@ -136,4 +139,13 @@ h1_newconn() { # -n requests url: a connection for each, 20 at a time
 
 requests_done() { # what h2load printed -> requests that succeeded
 	awk '/^requests:/ {print $8}'
+}
+
+dump_often() { # runtime folder: somebody reads all numbers ten times a second, until killed
+	while sleep 0.1; do "$B/batonstat" -1 --runtime-dir "$1" >/dev/null 2>&1; done
+}
+
+calls_of() { # row, requests, what strace -c wrote
+	awk -v r="$1" -v n="$2" '{calls = $4 ~ /^[0-9]+$/ ? $4 : $3} $NF == "epoll_ctl" {ctl = calls}
+		$NF == "total" {printf "%-12s baton: %.2f system calls a request, of these epoll_ctl %.2f\n", r, calls / n, ctl / n}' "$3"
 }

@@ -6,7 +6,7 @@
 #
 # Rows: h1_1k, h1_newconn (a connection each), h1_rr_1000 and h1_lr_1000 (as
 # many upstream hosts, round robin and least request), h1_vhosts (10,000
-# virtual hosts), h2_1k.
+# virtual hosts), h2_1k.  With DUMPS somebody reads all numbers ten times a second.
 #
 # The profile stays in $OUT (callgrind_annotate reads it) when OUT is set.
 set -u
@@ -51,9 +51,7 @@ pids="$pids $baton"
 await_port "$baton_port" 120 "instructions: baton" || exit
 $load -n $warm $url >/dev/null # connections, pools and free lists
 worker=$(pgrep -P $baton | tail -n 1) # admin is forked first
-if [ -n "${DUMPS:-}" ]; then # somebody reads all numbers ten times a second
-	(while sleep 0.1; do "$B/batonstat" -1 --runtime-dir "$dir/run" >/dev/null 2>&1; done) & pids="$pids $!"
-fi
+if [ -n "${DUMPS:-}" ]; then dump_often "$dir/run" & pids="$pids $!"; fi
 (cd "$dir" && timeout 10 $as callgrind_control -z "$worker" >/dev/null 2>&1)
 done_=$($load -n "$REQUESTS" $url | requests_done)
 (cd "$dir" && timeout 10 $as callgrind_control -d "$worker" >/dev/null 2>&1)

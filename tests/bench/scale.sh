@@ -52,14 +52,21 @@ per() { # what, KiB more, how many
 start small
 small=$(pss "$baton") small_shared=$(pss "$baton" Pss_Shmem) small_numbers=$(numbers)
 printf '%-28s %d ms, %d KiB\n' "start, one of each" "$took" "$small"
+stop
+CLUSTERS=100 start restarted
 for _ in $(seq 5); do
 	from=$(now_us)
-	"$B/batonctl" --runtime-dir "$dir/small/run" hot-restart >/dev/null || echo "scale: hot restart failed"
+	"$B/batonctl" --runtime-dir "$dir/restarted/run" hot-restart >/dev/null || echo "scale: hot restart failed"
 	echo $((($(now_us) - from) / 1000))
 done >"$dir/restarts"
-printf '%-28s %d ms (median of 5)\n' "hot restart, until it serves" "$(median <"$dir/restarts")"
-"$B/batonctl" --runtime-dir "$dir/small/run" stop now >/dev/null
+printf '%-28s %d ms (until it serves, median of 5)\n' "hot restart, 100 clusters" "$(median <"$dir/restarts")"
+"$B/batonctl" --runtime-dir "$dir/restarted/run" stop now >/dev/null
 wait "$baton" 2>/dev/null
+
+ROUTES=10000 start routes
+printf '%-28s %d ms\n' "start, 10,000 routes" "$took"
+per "a route" $(($(pss "$baton") - small)) 10000
+stop
 
 VHOSTS=10000 start vhosts
 printf '%-28s %d ms\n' "start, 10,000 virtual hosts" "$took"
@@ -92,5 +99,8 @@ stop
 for row in h1_1k h1_vhosts h1_rr_1000 h1_lr_1000; do
 	B=$B tests/bench/instructions.sh $row
 done
-echo "and while all numbers are dumped ten times a second:"
-B=$B DUMPS=1 tests/bench/instructions.sh h1_1k
+echo "and while all numbers are dumped ten times a second, before and then:"
+for dumps in "" 1; do # requests for some seconds: for some dozen dumps
+	B=$B DUMPS=$dumps REQUESTS=40000 tests/bench/instructions.sh h1_1k
+	B=$B DUMPS=$dumps REQUESTS=40000 tests/bench/syscalls.sh h1_1k
+done

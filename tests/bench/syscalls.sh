@@ -1,7 +1,8 @@
 #!/bin/bash
-# System calls that a worker of baton makes for a request, by strace.
+# System calls that a worker of baton makes for a request, by strace; with DUMPS
+# while somebody reads all numbers ten times a second.
 #
-#   B=build REQUESTS=4000 tests/bench/syscalls.sh [h1_1k|h2_1k]
+#   B=build REQUESTS=4000 DUMPS= tests/bench/syscalls.sh [h1_1k|h2_1k]
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 . tests/bench/config.sh
@@ -22,6 +23,7 @@ await_port "$baton_port" 60 "syscalls: baton" || exit
 url=http://127.0.0.1:$baton_port/
 $load -n 640 "$url" >/dev/null # connections, pools and free lists
 worker=$(pgrep -P $baton | tail -n 1)      # admin is forked first
+if [ -n "${DUMPS:-}" ]; then dump_often "$dir/run" & pids="$pids $!"; fi
 strace -c -f -p "$worker" -o "$dir/strace" 2>"$dir/attached" & st=$!
 n=0
 until grep -q attached "$dir/attached"; do
@@ -31,4 +33,4 @@ done
 done_=$($load -n "$REQUESTS" "$url" | requests_done)
 kill -INT $st; wait $st 2>/dev/null
 [ "$done_" = "$REQUESTS" ] || { echo "syscalls: $done_ of $REQUESTS requests succeeded"; exit 1; }
-awk -v r="$row" -v n="$REQUESTS" '$NF == "total" {printf "%-12s baton: %.2f system calls a request\n", r, ($4 ~ /^[0-9]+$/ ? $4 : $3) / n}' "$dir/strace"
+calls_of "$row" "$REQUESTS" "$dir/strace"
