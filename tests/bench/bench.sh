@@ -219,7 +219,7 @@ sleep 1
 if wants memory; then memory; fi
 printf '%-12s %-8s %10s %13s %10s %6s %7s %8s %8s\n' row proxy us/request least-most requests/s busy% origin% "p50 us" "p99 us"
 for row in $rows; do
-	[ "$row" != memory ] || continue
+	case $row in memory | scale) continue ;; esac
 	: >"$dir/res"
 	warm_up "$row"
 	for _ in $(seq "$REPEATS"); do
@@ -237,6 +237,7 @@ for row in h1_1k h2_1k; do
 	system_calls $row
 	if command -v valgrind >/dev/null; then B=$B tests/bench/instructions.sh $row; fi
 done
+if wants scale; then B=$B tests/bench/scale.sh || failed "scale"; fi
 if [ -s "$dir/failures" ]; then
 	cat "$dir/failures"
 	exit 1
