@@ -145,6 +145,10 @@ dump_often() { # runtime folder: somebody reads all numbers ten times a second, 
 	while sleep 0.1; do "$B/batonstat" -1 --runtime-dir "$1" >/dev/null 2>&1; done
 }
 
+wanted() { # a number, the most that is wanted: what to say of it
+	awk -v n="$1" -v most="$2" 'BEGIN {printf "wanted %s: %s\n", most, n + 0 <= most + 0 ? "ok" : "MISSED"}'
+}
+
 calls_of() { # row, requests, what strace -c wrote
 	awk -v r="$1" -v n="$2" '{calls = $4 ~ /^[0-9]+$/ ? $4 : $3} $NF == "epoll_ctl" {ctl = calls}
 		$NF == "total" {printf "%-12s baton: %.2f system calls a request, of these epoll_ctl %.2f\n", r, calls / n, ctl / n}' "$3"

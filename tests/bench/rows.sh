@@ -140,6 +140,12 @@ memory() {
 		exec 4>&- 5<&-
 		wait $holder
 		awk -v p=$proxy -v i="$idle" -v s="$some" -v m="$many" \
-			'BEGIN {printf "%-12s %-8s %10d %12d %12d %22.2f\n", "memory", p, i, s, m, (m - s) / 9000}'
+			'BEGIN {
+				each = (m - s) / 9000
+				printf "%-12s %-8s %10d %12d %12d %22.2f\n", "memory", p, i, s, m, each
+				if (p == "baton")
+					printf "%-12s idle wanted 10240: %s; each more wanted 0.55: %s\n", "memory",
+					    i <= 10240 ? "ok" : "MISSED", each <= 0.55 ? "ok" : "MISSED"
+			}'
 	done
 }
