@@ -252,7 +252,7 @@ after_feeding(struct wire *w)
 	if (w->codec->broken && w->asking)
 		lose(w, 0);
 	else if (w->stream)
-		conn_read_on(&w->conn);
+		conn_expect(&w->conn);
 	else if (!w->asking)
 		let_go_of_answer(w);
 }

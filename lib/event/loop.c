@@ -21,7 +21,8 @@ struct loop {
 	uint64_t wake_at;  /* ms it is set to; UINT64_MAX = not set */
 	struct wheel wheel;
 	uint64_t now_ns, wall_ns;
-	struct list again, flushes;
+	struct list again, flushes, later;
+	struct timer later_timer;
 	VEC(struct deferred) deferred;
 	void (*turn_fn)(void *);
 	void *turn_arg;
@@ -42,6 +43,40 @@ start_turn(struct loop *l)
 	l->wall_ns = 0;
 	if (l->turn_fn)
 		l->turn_fn(l->turn_arg);
+}
+
+static void
+run_flushes(struct list *flushes)
+{
+	struct list *n;
+
+	while ((n = list_pop_front(flushes)) != NULL) {
+		struct flush *f = list_entry(n, struct flush, node);
+
+		f->fn(f->arg);
+	}
+}
+
+/* Takes all that a list has: what is put there meanwhile is for the next time. */
+static void
+take_all(struct list *from, struct list *batch)
+{
+	list_init(batch);
+	if (list_empty(from))
+		return;
+	*batch = *from;
+	batch->next->prev = batch->prev->next = batch;
+	list_init(from);
+}
+
+static void
+on_later(void *arg)
+{
+	struct loop *l = arg;
+	struct list batch;
+
+	take_all(&l->later, &batch);
+	run_flushes(&batch);
 }
 
 static void
@@ -68,6 +103,8 @@ loop_new(void)
 	ASSERT(l->base != NULL);
 	list_init(&l->again);
 	list_init(&l->flushes);
+	list_init(&l->later);
+	timer_init(&l->later_timer, on_later, l);
 	l->wake_at = UINT64_MAX;
 	l->now_ns = clock_mono_ns();
 	wheel_init(&l->wheel, l->now_ns / NS_PER_MS);
@@ -153,29 +190,13 @@ run_again(struct loop *l)
 {
 	struct list batch, *n;
 
-	if (list_empty(&l->again))
-		return;
-	batch = l->again;
-	batch.next->prev = batch.prev->next = &batch;
-	list_init(&l->again);
+	take_all(&l->again, &batch);
 	while ((n = list_pop_front(&batch)) != NULL) {
 		struct io *io = list_entry(n, struct io, again_node);
 		unsigned what = io->again;
 
 		io->again = 0;
 		io->fn(io->arg, what);
-	}
-}
-
-static void
-run_flushes(struct loop *l)
-{
-	struct list *n;
-
-	while ((n = list_pop_front(&l->flushes)) != NULL) {
-		struct flush *f = list_entry(n, struct flush, node);
-
-		f->fn(f->arg);
 	}
 }
 
@@ -203,7 +224,7 @@ loop_turn(struct loop *l, bool wait)
 	start_turn(l);
 	wheel_advance(&l->wheel, l->now_ns / NS_PER_MS);
 	run_again(l);
-	run_flushes(l);
+	run_flushes(&l->flushes);
 	run_deferred(l);
 }
 
@@ -298,6 +319,16 @@ loop_flush(struct loop *l, struct flush *f)
 {
 	if (f->node.next == NULL)
 		list_push_back(&l->flushes, &f->node);
+}
+
+void
+loop_later(struct loop *l, struct flush *f)
+{
+	if (f->node.next)
+		return;
+	if (list_empty(&l->later))
+		timer_set(l, &l->later_timer, LOOP_LATER_MS - 1); /* rounded up */
+	list_push_back(&l->later, &f->node);
 }
 
 void

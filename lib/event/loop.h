@@ -85,14 +85,17 @@ io_fd(const struct io *io)
 /* Call fn again with `what`: later in this turn, or in the next one when asked from the ready list. */
 void io_again(struct io *io, unsigned what);
 
-/* ---- end of turn */
+/* ---- end of turn, and later */
 struct flush {
 	struct list node;
 	void (*fn)(void *arg);
 	void *arg;
 };
 void loop_flush(struct loop *l, struct flush *f); /* once in this turn, however often asked */
-void flush_cancel(struct flush *f);
+#define LOOP_LATER_MS 20
+/* Once, at most LOOP_LATER_MS from now; one timer for all of them. */
+void loop_later(struct loop *l, struct flush *f);
+void flush_cancel(struct flush *f); /* of either kind */
 
 /* Runs fn(arg) when nothing of this turn is on the stack any more.  Cannot be cancelled. */
 void loop_defer(struct loop *l, void (*fn)(void *arg), void *arg);

@@ -16,6 +16,7 @@
 
 static void on_io(void *arg, unsigned ready);
 static void on_flush(void *arg);
+static void on_look(void *arg);
 static void on_timer(void *arg);
 
 /* ---- ending */
@@ -45,6 +46,7 @@ release_socket(struct conn *c)
 	c->closed = true;
 	io_del(c->io);
 	flush_cancel(&c->flush);
+	flush_cancel(&c->look);
 	timer_stop(&c->timer);
 	if (c->transport_data)
 		c->transport->free(c);
@@ -416,6 +418,8 @@ start(struct conn *c, struct io *io, int fd, const struct transport *t, uint32_t
 	buf_init(&c->out);
 	c->flush.fn = on_flush;
 	c->flush.arg = c;
+	c->look.fn = on_look;
+	c->look.arg = c;
 	timer_init(&c->timer, on_timer, c);
 }
 
@@ -487,6 +491,7 @@ conn_leave(struct conn *c, void (*fn)(void *arg, unsigned ready), void *arg)
 {
 	ASSERT(conn_at_rest(c));
 	flush_cancel(&c->flush);
+	flush_cancel(&c->look);
 	free_buffers(c);
 	c->closed = true;
 	io_tell(c->io, fn, arg);
@@ -559,11 +564,17 @@ conn_again(struct conn *c)
 		io_again(c->io, what);
 }
 
-void
-conn_read_on(struct conn *c)
+static void
+on_look(void *arg)
 {
-	if (!c->closed && !c->eof_told)
-		c->readable = true;
+	on_io(arg, IO_READ);
+}
+
+void
+conn_expect(struct conn *c)
+{
+	if (!c->closed && !c->readable)
+		loop_later(c->io->loop, &c->look);
 }
 
 void

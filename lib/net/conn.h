@@ -74,6 +74,7 @@ struct conn {
 	enum conn_end why;
 	int error;
 	struct flush flush;
+	struct flush look;     /* one more read: conn_expect() */
 	struct timer timer;    /* connect timeout, then linger */
 	uint32_t linger_ms;
 	uint64_t bytes_in, bytes_out;
@@ -113,12 +114,12 @@ void conn_resume(struct conn *c);
 /* Asks for on_data again although nothing new came (the codec left bytes); at most once a turn. */
 void conn_again(struct conn *c);
 /*
- * From inside on_data: the message is not complete, so read until nothing
- * is left.  A reset that comes with the last bytes raises no event of its
- * own (the library reports an error as readable), and a short read would
- * pass it over.
+ * From inside on_data: the message is not complete.  A reset that came with
+ * the last bytes raises no event of its own (the library reports an error as
+ * readable), and a short read passes it over: another read, which finds
+ * nothing as a rule, looks for it within LOOP_LATER_MS.
  */
-void conn_read_on(struct conn *c);
+void conn_expect(struct conn *c);
 /* Gives the read buffer back when nobody refers to its bytes: owners call it when they are idle. */
 void conn_settle(struct conn *c);
 

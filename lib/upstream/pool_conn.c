@@ -244,7 +244,7 @@ on_data(void *arg)
 	codec_feed(pc->codec, &pc->conn.in);
 	pc->conn.unseen = pc->codec->unseen;
 	if (pc->codec->streams)
-		conn_read_on(&pc->conn);
+		conn_expect(&pc->conn);
 	after_feeding(pc);
 }
 

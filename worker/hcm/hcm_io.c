@@ -249,7 +249,7 @@ on_data(void *arg)
 	conn->unseen = c->codec->unseen;
 	pause_behind(c);
 	if (waits_for_more(c))
-		conn_read_on(conn);
+		conn_expect(conn);
 	if (hcm_is_http2(c)) /* a session answers by itself, too */
 		hcm_output(c);
 	else if (c->state != HCM_CLOSED)

@@ -23,6 +23,7 @@ struct end {
 	int eofs, hangups, closes, highs, lows, connects;
 	enum conn_end why;
 	bool keep; /* leave bytes in `in` */
+	bool more; /* what came is not the whole message */
 };
 
 static void
@@ -43,6 +44,8 @@ on_data(void *arg)
 	buf_peek(&e->c.in, e->got.p + e->got.n, n);
 	e->got.n += n;
 	buf_drain(&e->c.in, n);
+	if (e->more)
+		conn_expect(&e->c);
 }
 
 static void
@@ -431,6 +434,48 @@ connecting_to_nobody_is_told_from_the_loop(void **state)
 	teardown(&f);
 }
 
+/* Two connected TCP sockets: only these know resets that come behind bytes. */
+static void
+connect_pair(int fds[2])
+{
+	struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	int listening = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	socklen_t n = sizeof(at);
+
+	assert_int_equal(bind(listening, (struct sockaddr *)&at, n), 0);
+	assert_int_equal(listen(listening, 1), 0);
+	getsockname(listening, (struct sockaddr *)&at, &n);
+	fds[0] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	assert_int_equal(connect(fds[0], (struct sockaddr *)&at, n), 0);
+	fds[1] = accept4(listening, NULL, NULL, SOCK_CLOEXEC);
+	assert_true(fds[1] >= 0);
+	fcntl(fds[0], F_SETFL, O_NONBLOCK);
+	close(listening);
+}
+
+static void
+a_reset_right_behind_a_part_of_a_message_is_found(void **state)
+{
+	struct linger at_once = {.l_onoff = 1};
+	struct fixture f = {.l = loop_new(), .e = {.more = true}};
+	int fds[2];
+
+	connect_pair(fds);
+	f.peer = fds[1];
+	conn_open(&f.e.c, &f.e.io, f.l, fds[0], &plain_transport, 1000, &events, &f.e);
+	turns(&f, 2);
+	assert_int_equal(write(f.peer, "part", 4), 4);
+	setsockopt(f.peer, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
+	close(f.peer);
+	f.peer = -1;
+	while (f.e.closes == 0)
+		loop_turn(f.l, true);
+	assert_int_equal(f.e.why, CONN_REMOTE_RESET);
+	assert_int_equal(f.e.got.n, 4);
+	assert_memory_equal(f.e.got.p, "part", 4);
+	teardown(&f);
+}
+
 /* Writes n bytes of a pattern; gives how many the socket took. */
 static size_t
 write_pattern(int fd, size_t from, size_t n)
@@ -520,6 +565,7 @@ main(void)
 	    cmocka_unit_test(a_close_waits_when_the_other_side_has_said_more),
 	    cmocka_unit_test(a_flushed_close_does_not_wait_for_ever),
 	    cmocka_unit_test(connecting_to_nobody_is_told_from_the_loop),
+	    cmocka_unit_test(a_reset_right_behind_a_part_of_a_message_is_found),
 	    cmocka_unit_test(what_nobody_looks_at_passes_through_a_pipe),
 	    cmocka_unit_test(what_is_to_be_seen_is_not_piped),
 	};
