@@ -93,10 +93,13 @@ conn_release(struct conn *c)
 
 /* ---- reading */
 
-/* A chunk with room; large ones once bodies are known to be large. */
+/* A chunk with room, from its beginning when nobody has its bytes any more; large ones once bodies are
+ * known to be large. */
 static struct chunk *
 read_chunk(struct conn *c)
 {
+	if (c->rd && c->rd->refs == 1)
+		c->rd->used = 0;
 	if (c->rd && c->rd->cap - c->rd->used >= KEEP_ROOM && !(c->big && c->rd->cap < BUF_LARGE))
 		return c->rd;
 	chunk_unref(&c->rd);
