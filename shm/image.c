@@ -35,7 +35,7 @@ read_at(int fd, uint64_t off, void *to, uint64_t n, struct err *err)
 static char *
 load(int fd, uint64_t off, uint64_t n, uint64_t most, struct err *err)
 {
-	char *p = n <= most ? mem_try_alloc(n + 1) : NULL;
+	char *p = n <= most ? mem_try_room(n + 1) : NULL;
 
 	if (p == NULL) {
 		err_set(err, "the segment claims %llu bytes in one area", (unsigned long long)n);
@@ -45,6 +45,7 @@ load(int fd, uint64_t off, uint64_t n, uint64_t most, struct err *err)
 		mem_free(p);
 		return NULL;
 	}
+	p[n] = '\0';
 	return p;
 }
 
@@ -149,18 +150,21 @@ row_fits(const struct seg_scope *s, const struct seg_row *row)
 	       (uint64_t)row->off + cell_bytes(row->kind) <= room;
 }
 
+/* Scope after scope: no row belongs to two. */
 static int
 check_schema(struct image *img, struct err *err)
 {
 	uint64_t tables =
 	    (uint64_t)img->h.scopes * img->h.scope_bytes + (uint64_t)img->h.rows * img->h.row_bytes;
+	uint64_t end = 0;
 
 	img->strings = str_make(img->schema + tables, img->h.schema_bytes - tables);
 	for (uint32_t i = 0; i < img->h.scopes; i++) {
 		struct seg_scope s = image_scope(img, i);
 
-		if ((uint64_t)s.first + s.rows > img->h.rows)
+		if (s.first < end || (uint64_t)s.first + s.rows > img->h.rows)
 			return err_set(err, "the segment's schema is damaged");
+		end = (uint64_t)s.first + s.rows;
 		for (uint32_t k = 0; k < s.rows; k++) {
 			struct seg_row row = image_row(img, &s, k);
 

@@ -20,7 +20,7 @@ struct image {
 	struct shm_flags flags;
 	bool same_pids; /* its pids are of our namespace */
 	char *seats, *schema, *dir, *shared;
-	struct str strings;
+	struct str strings; /* of the schema; a NUL behind them */
 };
 
 struct image_lane {

@@ -46,6 +46,12 @@ mem_try_alloc(size_t size)
 	return calloc(1, size ? size : 1);
 }
 
+void *
+mem_try_room(size_t size)
+{
+	return malloc(size ? size : 1);
+}
+
 char *
 mem_strdup(const char *s)
 {

@@ -16,6 +16,7 @@ void *mem_alloc(size_t size);                        /* zeroed; caller owns */
 void *mem_alloc_array(size_t n, size_t size);        /* zeroed; overflow ends the process */
 void *mem_resize(void *p, size_t size);              /* like realloc; new bytes are not zeroed */
 void *mem_try_alloc(size_t size);                    /* zeroed, or NULL */
+void *mem_try_room(size_t size);                     /* not zeroed, or NULL */
 char *mem_strdup(const char *s);                     /* NULL gives NULL */
 char *mem_strndup(const char *s, size_t n);
 void *mem_dup(const void *p, size_t n);
