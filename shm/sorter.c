@@ -13,45 +13,43 @@ least(size_t a, size_t b)
 void
 sorter_init(struct sorter *s, void **at, size_t n, int (*compare)(const void *a, const void *b))
 {
-	*s = (struct sorter){.at = at, .n = n, .width = 1, .compare = compare};
-	s->spare = mem_array(void *, n + 1);
+	*s = (struct sorter){.at = at, .n = n, .looked = 1, .compare = compare};
+	s->spare = mem_resize(NULL, (n + 1) * sizeof(*at));
 	s->from = at;
 	s->to = s->spare;
-	s->middle = least(1, n);
-	s->end = least(2, n);
-	s->right = s->middle;
 }
 
 void
 sorter_fini(struct sorter *s)
 {
 	mem_free(s->spare);
+	vec_fini(&s->ends);
 	*s = (struct sorter){0};
 }
 
-/* Two runs that stand in order already: what is left of them moves without a look. */
-static void
-move_all(struct sorter *s)
-{
-	size_t n = s->end - s->left;
-
-	memcpy(s->to + s->out, s->from + s->left, n * sizeof(*s->to));
-	s->out += n;
-}
-
+/* False when there is more than `moves` of it. */
 static bool
-in_order(const struct sorter *s)
+find_runs(struct sorter *s, size_t *moves)
 {
-	return s->middle == s->end || s->compare(s->from[s->middle - 1], s->from[s->middle]) <= 0;
+	for (; s->looked <= s->n; s->looked++) {
+		if (*moves == 0)
+			return false;
+		--*moves;
+		if (s->looked == s->n || s->compare(s->at[s->looked - 1], s->at[s->looked]) > 0)
+			*vec_push(&s->ends) = s->looked;
+	}
+	return true;
 }
 
+/* Their end takes the place of an end that was seen already. */
 static void
 next_runs(struct sorter *s)
 {
 	s->left = s->end;
-	s->middle = least(s->end + s->width, s->n);
-	s->end = least(s->end + 2 * s->width, s->n);
-	s->right = s->middle;
+	s->middle = s->right = s->ends.at[s->run];
+	s->end = s->ends.at[least(s->run + 1, s->ends.len - 1)];
+	s->ends.at[s->run / 2] = s->end;
+	s->run += 2;
 }
 
 static void
@@ -61,10 +59,10 @@ next_pass(struct sorter *s)
 
 	s->from = s->to;
 	s->to = was;
-	s->width *= 2;
+	s->ends.len = (s->ends.len + 1) / 2;
+	s->run = 0;
 	s->out = 0;
 	s->end = 0;
-	next_runs(s);
 }
 
 /* Of equal ones that of the left run is first. */
@@ -140,12 +138,12 @@ merge(struct sorter *s, size_t *moves)
 bool
 sorter_step(struct sorter *s, size_t moves)
 {
-	while (s->width < s->n) {
-		if (s->out < s->end && s->out == s->left && s->right == s->middle && in_order(s))
-			move_all(s);
+	if (!find_runs(s, &moves))
+		return true;
+	while (s->ends.len > 1) {
 		if (!merge(s, &moves))
 			return true;
-		if (s->end < s->n)
+		if (s->run < s->ends.len)
 			next_runs(s);
 		else
 			next_pass(s);
