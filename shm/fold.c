@@ -218,6 +218,16 @@ print_head(struct folding *f, struct err *err)
 	return 0;
 }
 
+/* What the old totals and the segment count under one name is one number from here on. */
+static int
+sort_some(struct folding *f, struct err *err)
+{
+	if (stat_set_sort_step(f->set))
+		return 1;
+	f->stage = print_head;
+	return 0;
+}
+
 /* Everything of the segment, hosts last. */
 static int
 sum_some(struct folding *f, struct err *err)
@@ -231,7 +241,7 @@ sum_some(struct folding *f, struct err *err)
 		return more;
 	summing_free(&f->summing);
 	if (f->query.hosts)
-		f->stage = print_head;
+		f->stage = sort_some;
 	f->query.hosts = true;
 	return 0;
 }

@@ -1,5 +1,7 @@
 #include "shm/latch.h"
 
+#include "lib/base/map.h"
+
 struct entry {
 	char *name;
 	struct histogram last, interval;

@@ -144,30 +144,46 @@ print_histogram(const struct stat_printer *p, struct strb *out, const struct sta
 	}
 }
 
+/* Nearly every line is one of these: written in one piece. */
+static void
+print_number(struct strb *out, struct str name, uint64_t v, bool negative)
+{
+	char *p;
+
+	strb_reserve(out, name.n + 24);
+	p = out->p + out->n;
+	memcpy(p, name.p, name.n);
+	p += name.n;
+	*p++ = ':';
+	*p++ = ' ';
+	if (negative)
+		*p++ = '-';
+	p += u64_write(p, v);
+	*p++ = '\n';
+	*p = '\0';
+	out->n = (size_t)(p - out->p);
+}
+
 void
 print_text_row(const struct stat_printer *p, struct strb *out, const struct stat_row *row)
 {
+	if (row->kind == STAT_COUNTER) {
+		print_number(out, row->name, row->counter, false);
+		return;
+	}
+	if (row->kind == STAT_GAUGE) {
+		print_number(out, row->name,
+		    row->gauge < 0 ? 0 - (uint64_t)row->gauge : (uint64_t)row->gauge,
+		    row->gauge < 0);
+		return;
+	}
 	strb_adds(out, row->name);
-	switch (row->kind) {
-	case STAT_COUNTER:
-		strb_addz(out, ": ");
-		strb_addu(out, row->counter);
-		break;
-	case STAT_GAUGE:
-		strb_addz(out, ": ");
-		strb_addi(out, row->gauge);
-		break;
-	case STAT_TEXT:
+	if (row->kind == STAT_TEXT) {
 		strb_addz(out, ": \"");
 		strb_adds(out, row->text);
 		strb_addc(out, '"');
-		break;
-	case STAT_HISTOGRAM:
+	} else {
 		print_histogram(p, out, row);
-		break;
-	case STAT_CODES:
-	case STAT_KINDS:
-		break;
 	}
 	strb_addc(out, '\n');
 }

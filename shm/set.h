@@ -1,6 +1,9 @@
 /*
  * What a reader found: one row a stat, summed over lanes and generations.
- * A set owns everything it shows and lives until stat_set_free().  Rows
+ * A set owns everything it shows and lives until stat_set_free().
+ *
+ * Who fills it adds rows, some of the same name when several generations
+ * count it.  Then they are sorted, rows of one name become one, and all
  * stand as /stats lists them: texts, then counters and gauges, then
  * histograms, each by name.
  */
@@ -11,7 +14,6 @@
 #include <stdint.h>
 
 #include "lib/base/arena.h"
-#include "lib/base/map.h"
 #include "lib/base/vec.h"
 #include "shm/failures.h"
 #include "shm/flags.h"
@@ -21,10 +23,6 @@
 
 struct stat_row {
 	struct str name;     /* whole: "cluster.api.upstream_rq_total" */
-	enum stat_kind kind; /* never STAT_CODES: each code is a counter */
-	enum stat_unit unit;
-	bool used, lazy, any;
-	bool hidden; /* of a scope that /stats does not show */
 	const char *help;
 	union { /* by kind */
 		uint64_t counter;
@@ -35,6 +33,10 @@ struct stat_row {
 			struct histogram *interval;  /* since the last latch; empty without one */
 		};
 	};
+	uint8_t kind; /* enum stat_kind, never STAT_CODES: each code is a counter */
+	uint8_t unit; /* enum stat_unit */
+	bool used, lazy, any;
+	bool hidden;  /* of a scope that /stats does not show */
 };
 
 struct stat_seat {
@@ -67,28 +69,36 @@ struct stat_failure {
 	struct str flags, route, cluster, host, details;
 };
 
-#define SET_SHARDS 256
-#define SET_RANKS 3
+enum stat_rank {
+	RANK_TEXT,
+	RANK_NUMBER,
+	RANK_HISTOGRAM,
+	STAT_RANKS,
+};
+
+struct stat_histograms;
 
 struct stat_set {
 	struct arena arena;
-	struct map by_name[SET_SHARDS]; /* many, so that none takes long to grow */
 	VEC(struct stat_row *) rows;
 	VEC(struct stat_generation) generations; /* oldest first */
 	VEC(struct stat_host) hosts;
 	VEC(struct stat_failure) failures;       /* newest first */
-	struct sorter sorter;                    /* while the rows are being sorted: */
-	int rank;                                /* … texts, then counters and gauges, then histograms */
-	size_t rank_end[SET_RANKS];
+	struct stat_histograms *histograms;      /* of all rows, the last first */
+	struct sorter sorter;                    /* while the rows are being sorted */
+	size_t merged;                           /* … then so many of them are one a name, and */
+	size_t ranked[STAT_RANKS];               /* … so many of each rank */
 };
 
 struct stat_set *stat_set_new(void);
 void stat_set_free(struct stat_set **set);
-/* The row of this name; made when it is not there. */
-struct stat_row *stat_set_row(struct stat_set *set, struct str name, enum stat_kind kind);
-struct stat_row *stat_set_find(const struct stat_set *set, struct str name); /* or NULL */
-/* Puts the rows into the order of listings, some thousand a call; true while there is more. */
+/* One more row, of the name prefix + like->name and otherwise like it.  Texts and help are shared. */
+struct stat_row *stat_set_add(struct stat_set *set, struct str prefix, const struct stat_row *like);
+/* Puts the rows into the order of listings, some thousand a call; true while there is more.  The
+ * first row of a name says of what kind it is, others are left out; the last one describes it. */
 bool stat_set_sort_step(struct stat_set *set);
+/* In a sorted set; or NULL. */
+struct stat_row *stat_set_find(const struct stat_set *set, struct str name);
 
 /* Is it in a listing: lazy rows only once they were used. */
 static inline bool

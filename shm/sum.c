@@ -9,11 +9,28 @@
 
 #define CELLS_A_STEP 4000u
 #define MOST_ROWS (8u << 20) /* in one set: a segment that claims more is damaged */
+#define MOST_NAME 1024u	     /* of a row, without its prefix */
 
-/* A cell of every lane and the row it counts for; of codes: the row is a pattern outside the set.
- */
+/* A row of the schema, made ready: each block's is this one under its prefix. */
+struct shape {
+	struct stat_row row;
+	uint32_t number; /* in its scope */
+	uint32_t off;
+	bool own; /* of the serving generation only */
+};
+
+/* A row of codes is none of the set: its codes are. */
+struct pattern {
+	struct stat_row row;		/* of each of them; the name lacks the code */
+	struct stat_row **centuries[6]; /* those that occurred, by code */
+};
+
+/* A cell of every lane and what it counts for. */
 struct cell {
-	struct stat_row *row;
+	union {
+		struct stat_row *row;
+		struct pattern *pattern;
+	};
 	uint32_t off;
 	uint8_t kind;
 };
@@ -25,8 +42,7 @@ struct summing {
 	bool serving;
 	bool resolved;
 	uint64_t dir_off;
-	const char **helps; /* by row of the schema; in the set's arena */
-	uint32_t *order;    /* rows of the schema, those of each scope by name */
+	struct shape *shapes; /* those of each scope by name */
 	VEC(struct cell) cells;
 	struct strb name;
 	/* the lane being added */
@@ -37,41 +53,54 @@ struct summing {
 };
 
 static int
-by_name(const void *a, const void *b, void *arg)
+by_name(const void *a, const void *b)
 {
-	const struct summing *s = arg;
-	const struct seg_scope all = {0};
-	struct seg_row x = image_row(s->img, &all, *(const uint32_t *)a);
-	struct seg_row y = image_row(s->img, &all, *(const uint32_t *)b);
-
-	return strcmp(image_string(s->img, x.name), image_string(s->img, y.name));
+	return str_cmp(((const struct shape *)a)->row.name, ((const struct shape *)b)->row.name);
 }
 
 /* Rows of a block come by name, so that sorting all of them finds runs of what is sorted. */
 static void
-order_rows(struct summing *s)
+shape_scope(struct summing *s, const struct seg_scope *scope, struct str strings)
 {
-	for (uint32_t i = 0; i < s->img->h.rows; i++)
-		s->order[i] = i;
-	for (uint32_t i = 0; i < s->img->h.scopes; i++) {
-		struct seg_scope scope = image_scope(s->img, i);
+	struct shape *shapes = s->shapes + scope->first;
 
-		qsort_r(s->order + scope.first, scope.rows, sizeof(*s->order), by_name, s);
+	for (uint32_t i = 0; i < scope->rows; i++) {
+		struct seg_row r = image_row(s->img, scope, i);
+		const char *name = image_string(s->img, r.name);
+
+		shapes[i] = (struct shape){
+		    .row = {.name = str_make(name, strnlen(name, MOST_NAME)),
+			.help = strings.p + (r.help < strings.n ? r.help : strings.n),
+			.kind = (uint8_t)r.kind,
+			.unit = (uint8_t)r.unit,
+			.lazy = r.flags & ROW_LAZY,
+			.any = r.flags & ROW_ANY,
+			.hidden = scope->flags & SCOPE_HIDDEN},
+		    .number = i,
+		    .off = r.off,
+		    .own = r.flags & ROW_OWN || r.kind == STAT_TEXT,
+		};
 	}
+	qsort(shapes, scope->rows, sizeof(*shapes), by_name);
 }
 
 struct summing *
 summing_new(const struct image *img, struct stat_set *set, bool serving, const struct stat_query *q)
 {
 	struct summing *s = mem_new(struct summing);
+	struct str strings = arena_str(&set->arena, img->strings); /* rows stay longer than img */
 
 	s->img = img;
 	s->set = set;
 	s->serving = serving;
 	s->query = q;
-	s->helps = mem_array(const char *, img->h.rows + 1ull);
-	s->order = mem_array(uint32_t, img->h.rows + 1ull);
-	order_rows(s);
+	s->shapes = mem_array(struct shape, img->h.rows + 1ull);
+	for (uint32_t i = 0; i < img->h.scopes; i++) {
+		struct seg_scope scope = image_scope(img, i);
+
+		if (!(scope.flags & SCOPE_HIDDEN) == !q->hosts)
+			shape_scope(s, &scope, strings);
+	}
 	return s;
 }
 
@@ -87,30 +116,21 @@ summing_free(struct summing **sp)
 		image_lane_fini(&s->lane);
 	vec_fini(&s->cells);
 	strb_fini(&s->name);
-	mem_free(s->helps);
-	mem_free(s->order);
+	mem_free(s->shapes);
 	mem_free(s);
 }
 
 /* ---- where each row counts */
 
 static bool
-wanted(const struct summing *s, struct str name)
+wanted(struct summing *s, struct str prefix, struct str name)
 {
-	return s->query->match == NULL || s->query->match(s->query->ctx, name);
-}
-
-static void
-describe(struct summing *s, struct stat_row *row, const struct seg_row *r, uint32_t number)
-{
-	const char *help = image_string(s->img, r->help);
-
-	if (s->helps[number] == NULL)
-		s->helps[number] = arena_dup(&s->set->arena, help, strlen(help));
-	row->help = s->helps[number];
-	row->unit = (enum stat_unit)r->unit;
-	row->lazy = r->flags & ROW_LAZY;
-	row->any = r->flags & ROW_ANY;
+	if (s->query->match == NULL)
+		return true;
+	strb_reset(&s->name);
+	strb_adds(&s->name, prefix);
+	strb_adds(&s->name, name);
+	return s->query->match(s->query->ctx, strb_str(&s->name));
 }
 
 static void
@@ -126,54 +146,37 @@ read_text(struct stat_set *set, struct stat_row *row, const char *shared)
 	    &set->arena, str_make(t.bytes, t.len < STAT_TEXT_MAX ? t.len : STAT_TEXT_MAX));
 }
 
-static struct stat_row *
-pattern_row(struct stat_set *set, struct str name)
+static struct pattern *
+pattern_new(struct stat_set *set, struct str prefix, const struct stat_row *like)
 {
-	struct stat_row *row = arena_new(&set->arena, struct stat_row);
+	struct pattern *p = arena_new(&set->arena, struct pattern);
+	size_t n = prefix.n + like->name.n;
+	char *name = arena_alloc(&set->arena, n);
 
-	row->name = arena_str(&set->arena, name);
-	row->kind = STAT_CODES;
-	return row;
-}
-
-/* The row in the set, or NULL when it is of no interest. */
-static struct stat_row *
-place_row(struct summing *s, const struct image_block *b, const struct seg_row *r)
-{
-	struct str name = strb_str(&s->name);
-	struct stat_row *row;
-
-	if (r->kind == STAT_CODES)
-		return pattern_row(s->set, name);
-	if (!wanted(s, name) || ((r->flags & ROW_OWN || r->kind == STAT_TEXT) && !s->serving))
-		return NULL;
-	row = stat_set_row(s->set, name, (enum stat_kind)r->kind);
-	return row->kind == (enum stat_kind)r->kind ? row : NULL;
+	memcpy(name, prefix.p, prefix.n);
+	memcpy(name + prefix.n, like->name.p, like->name.n);
+	p->row = *like;
+	p->row.name = str_make(name, n);
+	p->row.kind = STAT_COUNTER;
+	p->row.lazy = p->row.used = true;
+	return p;
 }
 
 static void
-resolve_row(struct summing *s, const struct image_block *b, uint32_t i)
+resolve_row(struct summing *s, const struct image_block *b, const struct shape *shape)
 {
-	struct seg_row r = image_row(s->img, &b->scope, i);
-	struct stat_row *row;
-	struct cell *cell;
+	struct cell cell = {.off = b->lane_off + shape->off, .kind = shape->row.kind};
 
-	strb_reset(&s->name);
-	strb_adds(&s->name, b->prefix);
-	strb_addz(&s->name, image_string(s->img, r.name));
-	row = place_row(s, b, &r);
-	if (row == NULL)
+	if (cell.kind == STAT_CODES)
+		cell.pattern = pattern_new(s->set, b->prefix, &shape->row);
+	else if ((shape->own && !s->serving) || !wanted(s, b->prefix, shape->row.name))
 		return;
-	describe(s, row, &r, b->scope.first + i);
-	row->hidden = b->scope.flags & SCOPE_HIDDEN;
-	if (r.kind == STAT_TEXT) {
-		read_text(s->set, row, b->shared + r.off);
-		return;
-	}
-	cell = vec_push(&s->cells);
-	cell->row = row;
-	cell->off = b->lane_off + r.off;
-	cell->kind = (uint8_t)r.kind;
+	else
+		cell.row = stat_set_add(s->set, b->prefix, &shape->row);
+	if (cell.kind == STAT_TEXT)
+		read_text(s->set, cell.row, b->shared + shape->off);
+	else
+		*vec_push(&s->cells) = cell;
 }
 
 /* "<cluster>|<address>|": neither part can hold the last two bars' meaning, so cut from behind. */
@@ -210,13 +213,11 @@ resolve(struct summing *s, struct err *err)
 			continue;
 		if (s->query->hosts)
 			note_host(s, &b);
-		for (uint32_t k = 0; k < b.scope.rows; k++) {
-			uint32_t i = s->order[b.scope.first + k] - b.scope.first;
+		for (uint32_t i = 0; i < b.scope.rows; i++) {
+			const struct shape *shape = &s->shapes[b.scope.first + i];
 
-			if (i >= b.scope.rows) /* scopes overlap: the schema is damaged */
-				continue;
-			if (!(b.hidden[i / 8] & 1u << i % 8))
-				resolve_row(s, &b, i);
+			if (!(b.hidden[shape->number / 8] & 1u << shape->number % 8))
+				resolve_row(s, &b, shape);
 		}
 		if (s->cells.len > MOST_ROWS)
 			return err_set(err, "the segment claims too many stats");
@@ -275,29 +276,25 @@ add_histogram(struct summing *s, struct stat_row *row, uint64_t place)
 	row->used = row->histogram->count > 0;
 }
 
-static void
-add_code(struct summing *s, const struct stat_row *pattern, unsigned code, uint64_t n)
+/* The row of this code, made when it first occurs; NULL when it is not wanted. */
+static struct stat_row *
+row_of_code(struct summing *s, struct pattern *p, unsigned century, unsigned i)
 {
-	struct stat_row *row;
+	struct stat_row like = p->row, **row;
+	char digits[20];
 
-	strb_reset(&s->name);
-	strb_adds(&s->name, pattern->name);
-	strb_addu(&s->name, code);
-	if (!wanted(s, strb_str(&s->name)))
-		return;
-	row = stat_set_row(s->set, strb_str(&s->name), STAT_COUNTER);
-	if (row->kind != STAT_COUNTER)
-		return;
-	row->help = pattern->help;
-	row->unit = pattern->unit;
-	row->hidden = pattern->hidden;
-	row->lazy = true;
-	row->used = true;
-	row->counter += n;
+	if (p->centuries[century] == NULL)
+		p->centuries[century] =
+		    arena_zalloc(&s->set->arena, CODES_CENTURY * sizeof(*p->centuries[century]));
+	row = &p->centuries[century][i];
+	like.name = str_make(digits, u64_write(digits, century * 100 + i));
+	if (*row == NULL && wanted(s, p->row.name, like.name))
+		*row = stat_set_add(s->set, p->row.name, &like);
+	return *row;
 }
 
 static void
-add_codes(struct summing *s, const struct stat_row *pattern, const char *cell)
+add_codes(struct summing *s, struct pattern *pattern, const char *cell)
 {
 	struct stat_codes codes;
 
@@ -305,9 +302,13 @@ add_codes(struct summing *s, const struct stat_row *pattern, const char *cell)
 	for (unsigned c = 1; c < 6; c++) {
 		const char *p = image_extension(s->img, &s->lane, codes.ext[c], CODES_CENTURY * 8);
 
-		for (unsigned i = 0; p && i < CODES_CENTURY; i++)
-			if (word_at(p + i * 8))
-				add_code(s, pattern, c * 100 + i, word_at(p + i * 8));
+		for (unsigned i = 0; p && i < CODES_CENTURY; i++) {
+			uint64_t n = word_at(p + i * 8);
+			struct stat_row *row = n ? row_of_code(s, pattern, c, i) : NULL;
+
+			if (row)
+				row->counter += n;
+		}
 	}
 }
 
@@ -316,23 +317,19 @@ add_cell(struct summing *s, const struct cell *c)
 {
 	const char *p = s->lane.cells + c->off;
 
-	switch ((enum stat_kind)c->kind) {
-	case STAT_COUNTER:
+	if (c->kind == STAT_CODES) {
+		add_codes(s, c->pattern, p);
+		return;
+	}
+	if (word_at(p) == 0) /* most are: nothing of the row is touched */
+		return;
+	if (c->kind == STAT_COUNTER) {
 		c->row->counter += word_at(p);
-		c->row->used |= word_at(p) != 0;
-		break;
-	case STAT_GAUGE:
+		c->row->used = true;
+	} else if (c->kind == STAT_GAUGE) {
 		add_gauge(s, c->row, word_at(p));
-		break;
-	case STAT_HISTOGRAM:
+	} else {
 		add_histogram(s, c->row, word_at(p));
-		break;
-	case STAT_CODES:
-		add_codes(s, c->row, p);
-		break;
-	case STAT_TEXT:
-	case STAT_KINDS:
-		break;
 	}
 }
 

@@ -100,22 +100,20 @@ struct totals_parser {
 	bool begun;
 };
 
+/* One more row of the set, NULL when it is not wanted. */
 static struct stat_row *
-row_for(struct totals_parser *p, enum stat_kind kind, bool hidden, uint64_t unit, struct str help)
+add_row(struct totals_parser *p, enum stat_kind kind, bool hidden, uint64_t unit, struct str help)
 {
-	struct str name = strb_str(&p->name);
-	struct stat_row *row;
+	struct stat_row like = {.name = strb_str(&p->name),
+	    .kind = (uint8_t)kind,
+	    .unit = (uint8_t)unit,
+	    .used = true,
+	    .hidden = hidden};
 
-	if (p->set == NULL || (p->keep && !p->keep(p->ctx, name, hidden)))
+	if (p->set == NULL || (p->keep && !p->keep(p->ctx, like.name, hidden)))
 		return NULL;
-	row = stat_set_row(p->set, name, kind);
-	if (row->kind != kind)
-		return NULL;
-	row->unit = (enum stat_unit)unit;
-	row->hidden = hidden;
-	if (row->help[0] == '\0')
-		row->help = arena_dup(&p->set->arena, help.p, help.n);
-	return row;
+	like.help = arena_dup(&p->set->arena, help.p, help.n);
+	return stat_set_add(p->set, STR(""), &like);
 }
 
 /* C|c|H|h <unit> <name> <value> [<bins>] TAB <help> */
@@ -131,19 +129,17 @@ parse_row(struct totals_parser *p, char letter, struct str rest)
 	    u >= STAT_UNITS || !str_cut(&fields, ' ', &name) || !unescape(name, &p->name) ||
 	    !str_cut(&fields, ' ', &value) || !str_u64(value, &v))
 		return false;
-	row = row_for(
+	row = add_row(
 	    p, histogram ? STAT_HISTOGRAM : STAT_COUNTER, hidden, u, rest.p ? rest : STR(""));
 	p->rows++;
 	if (histogram) {
 		if (!parse_bins(fields, row ? row->histogram : NULL))
 			return false;
 		if (row)
-			row->histogram->sum += v;
+			row->histogram->sum = v;
 	} else if (row) {
-		row->counter += v;
+		row->counter = v;
 	}
-	if (row)
-		row->used = true;
 	return true;
 }
 
