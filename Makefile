@@ -122,7 +122,7 @@ $(B)/baton: $(BATON_M) $(BATON_O) $(GEN_O)
 $(B)/batonctl: $(CTL_O)
 	$(call LINK,$^,$(LIBS_CTL))
 $(B)/batonstat: $(STAT_O)
-	$(call LINK,$^,$(LIBS_STAT))
+	$(call LINK_LTO,$^,$(LIBS_STAT))
 $(B)/forwarder: $(B)/o/tests/bench/forwarder.o
 	$(call LINK,$^,)
 $(B)/load: $(B)/o/tests/bench/load.o

@@ -45,6 +45,14 @@ batonstat_match(void *ctx, struct str name)
 	return in;
 }
 
+struct stat_query
+batonstat_query(const struct batonstat *o)
+{
+	bool all = o->include.len == 0 && o->exclude.len == 0;
+
+	return (struct stat_query){.match = all ? NULL : batonstat_match, .ctx = (void *)o};
+}
+
 /* A directory that changes under our hands may look damaged for a moment: look twice. */
 int
 batonstat_read(
@@ -175,25 +183,56 @@ parse(struct command *c, int argc, char **argv)
 
 /* ---- once */
 
+#define PIECE_BYTES (64u << 10)
+
+static int
+write_out(struct strb *out, struct err *err)
+{
+	size_t done = 0;
+
+	while (done < out->n) {
+		ssize_t n = write(STDOUT_FILENO, out->p + done, out->n - done);
+
+		if (n < 0 && errno != EINTR)
+			return err_sys(err, "cannot write");
+		done += n > 0 ? (size_t)n : 0;
+	}
+	strb_reset(out);
+	return 0;
+}
+
+/* Piece by piece; the last one stays. */
+static int
+print_set(const struct batonstat *o, const struct stat_set *set, struct strb *out, struct err *err)
+{
+	struct stat_print_options opt = {.used_only = o->used, .pretty = isatty(STDOUT_FILENO)};
+	enum stat_format format = o->json	  ? STAT_FORMAT_JSON
+				  : o->prometheus ? STAT_FORMAT_PROMETHEUS
+						  : STAT_FORMAT_TEXT;
+	struct stat_printer *p = stat_printer_new(format, set, &opt);
+	int rc = 0;
+
+	strb_reserve(out, 2 * PIECE_BYTES);
+	while (rc == 0 && stat_printer_step(p, out, 512))
+		if (out->n >= PIECE_BYTES)
+			rc = write_out(out, err);
+	stat_printer_free(&p);
+	return rc;
+}
+
 static int
 print_stats(const struct batonstat *o, struct strb *out, struct err *err)
 {
-	struct stat_print_options opt = {.used_only = o->used, .pretty = isatty(STDOUT_FILENO)};
 	struct stat_set *set;
+	int rc;
 
-	if (batonstat_read(
-		o, (struct stat_query){.match = batonstat_match, .ctx = (void *)o}, &set, err) < 0)
+	if (batonstat_read(o, batonstat_query(o), &set, err) < 0)
 		return -1;
-	if (o->json)
-		stat_print(out, STAT_FORMAT_JSON, set, &opt);
-	else if (o->prometheus)
-		stat_print(out, STAT_FORMAT_PROMETHEUS, set, &opt);
-	else
-		stat_print(out, STAT_FORMAT_TEXT, set, &opt);
+	rc = print_set(o, set, out, err);
 	if (o->json)
 		strb_addc(out, '\n');
 	stat_set_free(&set);
-	return 0;
+	return rc;
 }
 
 static int
@@ -214,38 +253,17 @@ print_view(const struct batonstat *o, struct strb *out, struct err *err)
 	return -1;
 }
 
-#define HEAP_BYTES (32u << 20) /* taken at a time; what is not touched costs nothing */
-#define LARGE_PAGE (2u << 20)
-
-/* One look at 16,000 numbers is 1,500 pages: most of its time, taken one by one. */
-static void
-prepare_heap(void)
-{
-	uintptr_t from, to;
-
-	mallopt(M_MMAP_THRESHOLD, INT_MAX);
-	mallopt(M_TRIM_THRESHOLD, INT_MAX);
-	mallopt(M_TOP_PAD, HEAP_BYTES);
-	mem_free(mem_resize(NULL, LARGE_PAGE)); /* more than there is: the heap grows */
-	to = (uintptr_t)sbrk(0);
-	from = (to - HEAP_BYTES + LARGE_PAGE - 1) & ~(uintptr_t)(LARGE_PAGE - 1);
-	madvise((void *)from, to - from, MADV_HUGEPAGE); /* where the kernel has none, small ones do */
-}
-
 static int
 print_once(const struct batonstat *o)
 {
 	struct strb out = {0};
 	struct err err;
-	int code = EXIT_BAD;
+	int code = EXIT_GOOD;
 
-	prepare_heap();
-	if (print_view(o, &out, &err) < 0)
+	if (print_view(o, &out, &err) < 0 || write_out(&out, &err) < 0) {
 		fprintf(stderr, "batonstat: %s\n", err.text);
-	else if (fwrite(strb_z(&out), 1, out.n, stdout) != out.n || fflush(stdout) != 0)
-		fprintf(stderr, "batonstat: cannot write: %s\n", strerror(errno));
-	else
-		code = EXIT_GOOD;
+		code = EXIT_BAD;
+	}
 	strb_fini(&out);
 	return code;
 }
@@ -266,12 +284,37 @@ run(struct command *c)
 	return code;
 }
 
+#define SMALL_PAGE 4096u
+#define LARGE_PAGE (2ul << 20)
+#define HEAP_BYTES (16 * LARGE_PAGE) /* taken at a time; what is not touched costs nothing */
+
+/*
+ * One look at 16,000 numbers is 600 pages: half of its time, taken one by
+ * one.  So the heap, of which there is nothing yet, begins where a large
+ * page does; only malloc's own head, which it writes at once, is before.
+ */
+static void
+prepare_heap(void)
+{
+	uintptr_t end = (uintptr_t)sbrk(0);
+	uintptr_t from = (end + SMALL_PAGE + LARGE_PAGE - 1) & ~(LARGE_PAGE - 1);
+
+	if (sbrk((intptr_t)(from - SMALL_PAGE - end)) != (void *)end)
+		return;
+	mallopt(M_MMAP_THRESHOLD, INT_MAX);
+	mallopt(M_TRIM_THRESHOLD, INT_MAX);
+	mallopt(M_TOP_PAD, HEAP_BYTES);
+	mem_free(mem_resize(NULL, 1));
+	madvise((void *)from, (uintptr_t)sbrk(0) - from, MADV_HUGEPAGE);
+}
+
 int
 main(int argc, char **argv)
 {
 	struct command c = {0};
 	int code = EXIT_GOOD;
 
+	prepare_heap();
 	if (parse(&c, argc, argv) < 0) {
 		usage(stderr);
 		code = EXIT_USAGE;

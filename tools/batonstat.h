@@ -29,6 +29,8 @@ struct batonstat {
 
 /* Does the name pass -f? */
 bool batonstat_match(void *options, struct str name);
+/* Every stat that does. */
+struct stat_query batonstat_query(const struct batonstat *o);
 int batonstat_read(const struct batonstat *o, struct stat_query q, struct stat_set **set,
     struct err *err);
 

@@ -14,14 +14,13 @@ static int
 read_lane(const struct batonstat *o, const struct stat_generation *g, const struct stat_seat *s,
     struct lane_column *c, struct err *err)
 {
-	struct stat_query q = {.match = batonstat_match,
-	    .ctx = (void *)o,
-	    .one_generation = true,
-	    .generation = g->generation,
-	    .one_seat = true,
-	    .seat = s->seat};
+	struct stat_query q = batonstat_query(o);
 	struct strb title = {0};
 
+	q.one_generation = true;
+	q.generation = g->generation;
+	q.one_seat = true;
+	q.seat = s->seat;
 	strb_printf(&title, "g%llu:", (unsigned long long)g->generation);
 	show_seat(&title, s);
 	c->title = strb_give(&title);
@@ -111,8 +110,7 @@ batonstat_workers(const struct batonstat *o, struct strb *out, struct err *err)
 	size_t n = 0;
 	int rc = 0;
 
-	if (batonstat_read(
-		o, (struct stat_query){.match = batonstat_match, .ctx = (void *)o}, &set, err) < 0)
+	if (batonstat_read(o, batonstat_query(o), &set, err) < 0)
 		return -1;
 	for (size_t i = 0; i < set->generations.len; i++) {
 		const struct stat_generation *g = &set->generations.at[i];

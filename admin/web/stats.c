@@ -33,7 +33,7 @@ is_wanted(void *ctx, struct str name)
 {
 	const struct stats_job *job = ctx;
 
-	return !job->nothing && (job->filter == NULL || regex_match(job->filter, name));
+	return !job->nothing && regex_match(job->filter, name);
 }
 
 static void
@@ -188,7 +188,8 @@ read_filter(struct stats_job *job, const struct web_request *q, struct web_reply
 static void
 start(struct stats_job *job, struct web_reply *r)
 {
-	struct stat_query query = {.match = is_wanted, .ctx = job};
+	struct stat_query query = {
+	    .match = job->nothing || job->filter ? is_wanted : NULL, .ctx = job};
 
 	stats_config_print_options(&job->options);
 	reading_start(&job->reading, job->a, &query);
