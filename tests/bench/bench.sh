@@ -1,9 +1,9 @@
 #!/bin/bash
 # CPU time per request of baton beside Debian's nginx, haproxy and nghttpx, in
 # one run: same machine, same work, one worker each, pinned; repeats
-# interleaved, medians, and beside them the least and the most of the repeats.
+# interleaved, another one first in each, medians, and beside them the least and the most of the repeats.
 #
-#   B=build REPEATS=3 SECONDS_EACH=2 tests/bench/bench.sh [row …]
+#   B=build REPEATS=9 SECONDS_EACH=1 tests/bench/bench.sh [row …]
 #
 # rows.sh says what the rows are, and what is wanted of each.  A bare forwarder
 # (forwarder.c) is the floor of the HTTP/1 rows.  CPU is how long all processes
@@ -22,8 +22,8 @@
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 B=${B:-build}
-REPEATS=${REPEATS:-3}
-SECONDS_EACH=${SECONDS_EACH:-2}
+REPEATS=${REPEATS:-9}
+SECONDS_EACH=${SECONDS_EACH:-1}
 dir=$(mktemp -d)
 . tests/bench/config.sh
 . tests/bench/peers.sh
@@ -104,7 +104,7 @@ start_all() {
 		start haproxy2 $both haproxy -db -f "$dir/haproxy2.cfg"
 	fi
 	if wants h1_rr_1000; then start_hosts rr ROUND_ROBIN "" roundrobin; fi
-	if wants h1_lr_1000; then start_hosts lr LEAST_REQUEST least_conn leastconn; fi
+	if wants h1_lr_1000; then start_hosts lr LEAST_REQUEST 'random two least_conn' 'random(2)'; fi
 	if wants h1_vhosts; then VHOSTS=10000 start_baton baton_vhosts $proxy_cpu 1 $baton_vhosts_admin_port; fi
 }
 warm_up() { # row: where many hosts want their connections, or many names are to be seen once
@@ -140,6 +140,12 @@ check_answers() { # row, proxy: what the generator said of answers that it did n
 		/^status codes:/ && $5 + $7 + $9 > 0 {print}
 		/^requests [0-9]/ && $4 > 0 {print}' "$dir/load")
 	[ -z "$bad" ] || failed "$1 through $2:" $bad
+}
+turned() { # round, names …: another one is first in each round
+	local round=$1 first
+	shift
+	first=$((1 + (round - 1) % $#))
+	echo "${@:first}" "${@:1:first - 1}"
 }
 run_once() { # row, proxy: one more line of results
 	local pid feeds before origin_before after done_ counted_before
@@ -222,8 +228,8 @@ for row in $rows; do
 	case $row in memory | scale) continue ;; esac
 	: >"$dir/res"
 	warm_up "$row"
-	for _ in $(seq "$REPEATS"); do
-		for proxy in $(proxies_of "$row"); do run_once "$row" "$proxy"; done
+	for round in $(seq "$REPEATS"); do
+		for proxy in $(turned "$round" $(proxies_of "$row")); do run_once "$row" "$proxy"; done
 	done
 	report "$row"
 	check_counters "$row" $counters
