@@ -3,7 +3,11 @@
  * and carries what is read to the other side.  No parsing, no timeouts,
  * one process.
  *
- *   forwarder PORT ORIGIN_PORT
+ *   forwarder PORT ORIGIN_PORT [HOSTS]
+ *
+ * With HOSTS it has a connection to each of 127.1.x.y, for all clients: what
+ * is read of a client goes to the next that owes no answer, and what comes
+ * from there goes back.  For messages that come in one read.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -19,22 +23,24 @@
 
 struct side {
 	int fd;
-	struct side *other;
+	struct side *other; /* NULL: one of the hosts that owes no answer, or a client of theirs that waits for none */
 	size_t waiting, sent; /* of what was read here, not yet written there */
 	char *bytes;	      /* ROOM of them, only while something waits */
 	int readable, writable, ended;
+	int is_host;
 };
 
 static int polled;
 static char room[ROOM];
+static struct side **host; /* NULL: each client has a connection of its own */
+static int hosts, last_host;
 static struct side *dead; /* freed when the events of this turn are over */
 
 static struct sockaddr_in
-loopback(int port)
+address(uint32_t ip, int port)
 {
-	return (struct sockaddr_in){.sin_family = AF_INET,
-	    .sin_port = htons((uint16_t)port),
-	    .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	return (struct sockaddr_in){
+	    .sin_family = AF_INET, .sin_port = htons((uint16_t)port), .sin_addr.s_addr = htonl(ip)};
 }
 
 static struct side *
@@ -51,17 +57,26 @@ side_new(int fd)
 }
 
 static void
+end_one(struct side *s)
+{
+	close(s->fd);
+	s->fd = -1;
+	free(s->bytes);
+	s->bytes = (char *)(void *)dead;
+	dead = s;
+}
+
+/* With hosts: of a client; its host's answer is dropped. */
+static void
 end(struct side *s)
 {
 	if (s->fd < 0)
 		return;
-	close(s->fd);
-	close(s->other->fd);
-	s->fd = s->other->fd = -1;
-	free(s->bytes);
-	free(s->other->bytes);
-	s->bytes = (char *)(void *)dead;
-	dead = s;
+	if (!host)
+		end_one(s->other);
+	else if (s->other)
+		s->other->other = NULL;
+	end_one(s);
 }
 
 static void
@@ -71,7 +86,6 @@ bury(void)
 		struct side *s = dead;
 
 		dead = (struct side *)(void *)s->bytes;
-		free(s->other);
 		free(s);
 	}
 }
@@ -93,6 +107,44 @@ flush(struct side *s)
 		}
 	}
 	return 1;
+}
+
+static struct side *
+next_host(void)
+{
+	for (int i = 0; i < hosts; i++) {
+		last_host = (last_host + 1) % hosts;
+		if (host[last_host]->other == NULL)
+			return host[last_host];
+	}
+	fprintf(stderr, "forwarder: more clients than hosts\n");
+	exit(1);
+}
+
+/* One message from a client to a host, or the answer. */
+static void
+carry_message(struct side *s)
+{
+	ssize_t n = recv(s->fd, room, ROOM, 0);
+
+	if (n < 0 && errno == EAGAIN)
+		return;
+	if (n <= 0 && s->is_host) {
+		fprintf(stderr, "forwarder: a host has gone\n");
+		exit(1);
+	}
+	if (n <= 0) {
+		end(s);
+		return;
+	}
+	if (!s->is_host && !s->other) {
+		s->other = next_host();
+		s->other->other = s;
+	}
+	if (s->other && send(s->other->fd, room, (size_t)n, MSG_NOSIGNAL) != n)
+		fprintf(stderr, "forwarder: a message did not leave\n");
+	if (s->is_host && s->other)
+		s->other = s->other->other = NULL;
 }
 
 static void
@@ -121,19 +173,35 @@ carry(struct side *s)
 	}
 }
 
+static struct side *
+connect_to(uint32_t ip, int port)
+{
+	struct sockaddr_in to = address(ip, port);
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+	connect(fd, (struct sockaddr *)&to, sizeof(to));
+	return side_new(fd);
+}
+
+static void
+connect_hosts(int n, int origin_port)
+{
+	host = calloc((size_t)n, sizeof(*host));
+	for (hosts = 0; hosts < n; hosts++)
+		(host[hosts] = connect_to(0x7f010000u + (uint32_t)(hosts / 250 * 256 + hosts % 250 + 1), origin_port))->is_host = 1;
+}
+
 static void
 take(int listening, int origin_port)
 {
-	struct sockaddr_in to = loopback(origin_port);
-	int fd, up;
+	int fd;
 
 	while ((fd = accept4(listening, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0) {
-		struct side *a, *b;
+		struct side *a = side_new(fd), *b;
 
-		up = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-		connect(up, (struct sockaddr *)&to, sizeof(to));
-		a = side_new(fd);
-		b = side_new(up);
+		if (host)
+			continue;
+		b = connect_to(INADDR_LOOPBACK, origin_port);
 		a->other = b;
 		b->other = a;
 	}
@@ -144,6 +212,11 @@ on_event(struct side *s, uint32_t what)
 {
 	if (s->fd < 0)
 		return;
+	if (host) {
+		if (what & ~(uint32_t)EPOLLOUT)
+			carry_message(s);
+		return;
+	}
 	s->readable |= (what & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0;
 	s->ended |= (what & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0;
 	s->writable |= (what & EPOLLOUT) != 0;
@@ -156,7 +229,7 @@ on_event(struct side *s, uint32_t what)
 int
 main(int argc, char **argv)
 {
-	struct sockaddr_in at = loopback(argc > 2 ? atoi(argv[1]) : 0);
+	struct sockaddr_in at = address(INADDR_LOOPBACK, argc > 2 ? atoi(argv[1]) : 0);
 	int listening = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0), one = 1;
 	struct epoll_event e = {EPOLLIN, {.ptr = NULL}}, events[64];
 
@@ -169,6 +242,8 @@ main(int argc, char **argv)
 	}
 	polled = epoll_create1(0);
 	epoll_ctl(polled, EPOLL_CTL_ADD, listening, &e);
+	if (argc > 3)
+		connect_hosts(atoi(argv[3]), atoi(argv[2]));
 	for (;;) {
 		int n = epoll_wait(polled, events, 64, -1);
 
