@@ -71,9 +71,10 @@ print_slice(struct stats_job *job, struct strb *out)
 {
 	uint64_t end = clock_mono_ns() + SLICE_NS;
 	struct strb *to = job->html ? &job->lines : out;
+	size_t until = to->n + SLICE_BYTES; /* what is there was not sent yet */
 	bool more = true;
 
-	while (more && to->n < SLICE_BYTES && clock_mono_ns() < end)
+	while (more && to->n < until && clock_mono_ns() < end)
 		more = stat_printer_step(job->printer, to, ROWS_A_STEP);
 	if (!job->html)
 		return more;

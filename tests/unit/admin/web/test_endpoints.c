@@ -315,6 +315,28 @@ a_config_dump_that_nobody_reads_any_more_lets_go(void **state)
 		loop_turn(p->admin.loop, true);
 }
 
+/* A call that adds nothing would be made again and again until the turn's time is over. */
+static void
+stats_go_on_behind_what_was_not_sent_yet(void **state)
+{
+	struct prepared *p = *state;
+	struct web_request q;
+	struct web_reply r;
+	size_t had;
+
+	web_request_init(&q, &p->arena, STR("GET"), STR("/stats"), STR(""), STR(""));
+	web_reply_init(&r);
+	endpoint_call(&p->admin, &q, &r);
+	strb_reserve(&r.body, 200 * 1024);
+	memset(r.body.p, '\n', 200 * 1024);
+	had = r.body.n = 200 * 1024;
+	for (unsigned calls = 0; r.more(r.state, &r.body); calls++)
+		assert_true(calls < 1000);
+	assert_non_null(strstr(r.body.p + had, "cluster.api_stats.upstream_rq_total: 0\n"));
+	web_reply_fini(&r);
+	web_request_fini(&q);
+}
+
 static void
 config_dump_is_cut_by_resource_mask_and_name(void **state)
 {
@@ -356,6 +378,7 @@ main(void)
 	    TEST(reset_counters_read_zero_and_count_on),
 	    TEST(config_dump_has_envoys_shapes),
 	    TEST(a_config_dump_that_nobody_reads_any_more_lets_go),
+	    TEST(stats_go_on_behind_what_was_not_sent_yet),
 	    TEST(config_dump_is_cut_by_resource_mask_and_name),
 	};
 
