@@ -127,6 +127,8 @@ $(B)/forwarder: $(B)/o/tests/bench/forwarder.o
 	$(call LINK,$^,)
 $(B)/load: $(B)/o/tests/bench/load.o
 	$(call LINK,$^,)
+$(B)/took: $(B)/o/tests/bench/took.o
+	$(call LINK,$^,)
 $(B)/origin: $(ORIGIN_O) $(call OBJ,base)
 	$(call LINK,$^,$(LIBS_BASE))
 
@@ -248,7 +250,7 @@ demo-hitless:
 	@B=$(B) node examples/hitless-deploy/run.js --restarts
 bench:
 	@tools/install-deps.sh bench
-	@$(MAKE) --no-print-directory all $(B)/origin $(B)/forwarder $(B)/load
+	@$(MAKE) --no-print-directory all $(B)/origin $(B)/forwarder $(B)/load $(B)/took
 	@B=$(B) tests/bench/bench.sh
 
 install: all docs

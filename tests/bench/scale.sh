@@ -3,7 +3,7 @@
 # costs in memory, how long a dump of all numbers takes and whether the
 # worker feels it, how long a hot restart takes.
 #
-#   B=build tests/bench/scale.sh
+#   make all build/took && B=build tests/bench/scale.sh
 #
 # Times are of the clock on the wall: they are worth something on a machine
 # that has nothing else to do.
@@ -90,12 +90,9 @@ HOSTS=1000 HOST_DIR=$dir start hosts
 per "an upstream host" $(($(pss "$baton") - small)) 1000
 stop
 HOSTS=1000 HOST_DIR=$dir CLUSTERS=100 start dumped
-for _ in $(seq 50); do
-	from=$(now_us)
-	"$B/batonstat" -1 --runtime-dir "$dir/dumped/run" >/dev/null
-	echo $(($(now_us) - from))
-done >"$dir/dumps"
-printf '%-28s %d us (median of 50)\n' "batonstat -1, 100 clusters" "$(median <"$dir/dumps")"
+for _ in 1 2 3; do
+	printf '%-28s %s\n' "batonstat -1, 100 clusters" "$("$B/took" 50 "$B/batonstat" -1 --runtime-dir "$dir/dumped/run")"
+done
 stop
 for row in h1_1k h1_vhosts h1_rr_1000 h1_lr_1000; do
 	B=$B tests/bench/instructions.sh $row
