@@ -235,7 +235,7 @@ sum_some(struct folding *f, struct err *err)
 	int more;
 
 	if (f->summing == NULL)
-		f->summing = summing_new(f->image, f->set, false, &f->query);
+		f->summing = summing_new(f->image, f->set, NULL, &f->query);
 	more = summing_step(f->summing, err);
 	if (more)
 		return more;

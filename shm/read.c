@@ -337,7 +337,7 @@ step_sum(struct stat_reader *r, struct err *err)
 		return finish(r);
 	if (r->sum == NULL)
 		r->sum = summing_new(r->sources.at[r->at].image, r->set,
-		    r->set->generations.at[r->at].serving, &r->query);
+		    &r->set->generations.at[r->at], &r->query);
 	rc = summing_step(r->sum, err);
 	if (rc < 0)
 		return err_in(

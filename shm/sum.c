@@ -7,8 +7,8 @@
 #include "shm/hosts.h"
 #include "shm/lane.h"
 
-#define CELLS_A_STEP 4000u
-#define MOST_ROWS (8u << 20) /* in one set: a segment that claims more is damaged */
+#define ROWS_A_STEP 4000u
+#define MOST_ROWS (8u << 20) /* of a segment: one that claims more is damaged */
 #define MOST_NAME 1024u	     /* of a row, without its prefix */
 
 /* A row of the schema, made ready: each block's is this one under its prefix. */
@@ -23,27 +23,26 @@ struct shape {
 struct pattern {
 	struct stat_row row;		/* of each of them; the name lacks the code */
 	struct stat_row **centuries[6]; /* those that occurred, by code */
+	uint32_t off;			/* in every lane */
 };
 
-/* A cell of every lane and what it counts for. */
+/* A cell of every lane and the row of the set it counts for. */
 struct cell {
-	union {
-		struct stat_row *row;
-		struct pattern *pattern;
-	};
-	uint32_t off;
-	uint8_t kind;
+	uint32_t row, off;
 };
 
 struct summing {
 	const struct image *img;
 	struct stat_set *set;
 	const struct stat_query *query;
+	const struct stat_generation *generation; /* NULL: nobody of it lives */
 	bool serving;
 	bool resolved;
 	uint64_t dir_off;
+	size_t rows_before;   /* in the set */
 	struct shape *shapes; /* those of each scope by name */
 	VEC(struct cell) cells;
+	VEC(struct pattern *) patterns;
 	struct strb name;
 	/* the lane being added */
 	uint32_t seat;
@@ -85,14 +84,17 @@ shape_scope(struct summing *s, const struct seg_scope *scope, struct str strings
 }
 
 struct summing *
-summing_new(const struct image *img, struct stat_set *set, bool serving, const struct stat_query *q)
+summing_new(const struct image *img, struct stat_set *set, const struct stat_generation *g,
+    const struct stat_query *q)
 {
 	struct summing *s = mem_new(struct summing);
 	struct str strings = arena_str(&set->arena, img->strings); /* rows stay longer than img */
 
 	s->img = img;
 	s->set = set;
-	s->serving = serving;
+	s->rows_before = set->rows.len;
+	s->generation = g;
+	s->serving = g && g->serving;
 	s->query = q;
 	s->shapes = mem_array(struct shape, img->h.rows + 1ull);
 	for (uint32_t i = 0; i < img->h.scopes; i++) {
@@ -115,6 +117,7 @@ summing_free(struct summing **sp)
 	if (s->loaded)
 		image_lane_fini(&s->lane);
 	vec_fini(&s->cells);
+	vec_fini(&s->patterns);
 	strb_fini(&s->name);
 	mem_free(s->shapes);
 	mem_free(s);
@@ -146,37 +149,40 @@ read_text(struct stat_set *set, struct stat_row *row, const char *shared)
 	    &set->arena, str_make(t.bytes, t.len < STAT_TEXT_MAX ? t.len : STAT_TEXT_MAX));
 }
 
-static struct pattern *
-pattern_new(struct stat_set *set, struct str prefix, const struct stat_row *like)
+static void
+add_pattern(struct summing *s, struct str prefix, const struct shape *shape, uint32_t off)
 {
-	struct pattern *p = arena_new(&set->arena, struct pattern);
-	size_t n = prefix.n + like->name.n;
-	char *name = arena_alloc(&set->arena, n);
+	struct pattern *p = arena_new(&s->set->arena, struct pattern);
+	struct str suffix = shape->row.name;
+	char *name = arena_alloc(&s->set->arena, prefix.n + suffix.n);
 
 	memcpy(name, prefix.p, prefix.n);
-	memcpy(name + prefix.n, like->name.p, like->name.n);
-	p->row = *like;
-	p->row.name = str_make(name, n);
+	memcpy(name + prefix.n, suffix.p, suffix.n);
+	p->row = shape->row;
+	p->row.name = str_make(name, prefix.n + suffix.n);
 	p->row.kind = STAT_COUNTER;
 	p->row.lazy = p->row.used = true;
-	return p;
+	p->off = off;
+	*vec_push(&s->patterns) = p;
 }
 
 static void
 resolve_row(struct summing *s, const struct image_block *b, const struct shape *shape)
 {
-	struct cell cell = {.off = b->lane_off + shape->off, .kind = shape->row.kind};
+	uint32_t at = (uint32_t)s->set->rows.len, off = b->lane_off + shape->off;
+	struct stat_row *row;
 
-	if (cell.kind == STAT_CODES)
-		cell.pattern = pattern_new(s->set, b->prefix, &shape->row);
-	else if ((shape->own && !s->serving) || !wanted(s, b->prefix, shape->row.name))
+	if (shape->row.kind == STAT_CODES) {
+		add_pattern(s, b->prefix, shape, off);
 		return;
+	}
+	if ((shape->own && !s->serving) || !wanted(s, b->prefix, shape->row.name))
+		return;
+	row = stat_set_add(s->set, b->prefix, &shape->row);
+	if (shape->row.kind == STAT_TEXT)
+		read_text(s->set, row, b->shared + shape->off);
 	else
-		cell.row = stat_set_add(s->set, b->prefix, &shape->row);
-	if (cell.kind == STAT_TEXT)
-		read_text(s->set, cell.row, b->shared + shape->off);
-	else
-		*vec_push(&s->cells) = cell;
+		*vec_push(&s->cells) = (struct cell){at, off};
 }
 
 /* "<cluster>|<address>|": neither part can hold the last two bars' meaning, so cut from behind. */
@@ -204,11 +210,11 @@ note_host(struct summing *s, const struct image_block *b)
 static int
 resolve(struct summing *s, struct err *err)
 {
-	size_t until = s->cells.len + CELLS_A_STEP;
 	struct image_block b;
+	uint32_t looked = 0;
 	int rc = 1;
 
-	while (s->cells.len < until && (rc = image_next(s->img, &s->dir_off, &b, err)) > 0) {
+	while (looked++ < ROWS_A_STEP && (rc = image_next(s->img, &s->dir_off, &b, err)) > 0) {
 		if (!b.live || !(b.scope.flags & SCOPE_HIDDEN) == s->query->hosts)
 			continue;
 		if (s->query->hosts)
@@ -219,7 +225,8 @@ resolve(struct summing *s, struct err *err)
 			if (!(b.hidden[shape->number / 8] & 1u << shape->number % 8))
 				resolve_row(s, &b, shape);
 		}
-		if (s->cells.len > MOST_ROWS)
+		looked += b.scope.rows;
+		if (s->set->rows.len - s->rows_before + s->patterns.len > MOST_ROWS)
 			return err_set(err, "the segment claims too many stats");
 	}
 	return rc;
@@ -294,11 +301,11 @@ row_of_code(struct summing *s, struct pattern *p, unsigned century, unsigned i)
 }
 
 static void
-add_codes(struct summing *s, struct pattern *pattern, const char *cell)
+add_codes(struct summing *s, struct pattern *pattern)
 {
 	struct stat_codes codes;
 
-	memcpy(&codes, cell, sizeof(codes));
+	memcpy(&codes, s->lane.cells + pattern->off, sizeof(codes));
 	for (unsigned c = 1; c < 6; c++) {
 		const char *p = image_extension(s->img, &s->lane, codes.ext[c], CODES_CENTURY * 8);
 
@@ -313,71 +320,87 @@ add_codes(struct summing *s, struct pattern *pattern, const char *cell)
 }
 
 static void
-add_cell(struct summing *s, const struct cell *c)
+add_value(struct summing *s, struct stat_row *row, uint64_t raw)
 {
-	const char *p = s->lane.cells + c->off;
-
-	if (c->kind == STAT_CODES) {
-		add_codes(s, c->pattern, p);
-		return;
-	}
-	if (word_at(p) == 0) /* most are: nothing of the row is touched */
-		return;
-	if (c->kind == STAT_COUNTER) {
-		c->row->counter += word_at(p);
-		c->row->used = true;
-	} else if (c->kind == STAT_GAUGE) {
-		add_gauge(s, c->row, word_at(p));
+	if (row->kind == STAT_COUNTER) {
+		row->counter += raw;
+		row->used = true;
+	} else if (row->kind == STAT_GAUGE) {
+		add_gauge(s, row, raw);
 	} else {
-		add_histogram(s, c->row, word_at(p));
+		add_histogram(s, row, raw);
 	}
 }
 
 static bool
-lane_wanted(struct summing *s)
+seat_lives(const struct summing *s)
 {
-	struct seg_seat seat = image_seat(s->img, s->seat);
+	const struct stat_generation *g = s->generation;
 
-	if (seat.owners == 0 || (s->query->one_seat && s->query->seat != s->seat))
-		return false;
-	s->gauges = image_seat_alive(s->img, &seat);
-	return true;
+	for (size_t i = 0; g && i < g->seats.len; i++)
+		if (g->seats.at[i].seat == s->seat)
+			return g->seats.at[i].alive;
+	return false;
+}
+
+static bool
+lane_wanted(const struct summing *s)
+{
+	return image_seat(s->img, s->seat).owners &&
+	       (!s->query->one_seat || s->query->seat == s->seat);
 }
 
 static int
-add_lane(struct summing *s, struct err *err)
+begin_lane(struct summing *s, struct err *err)
 {
-	size_t until = s->at + CELLS_A_STEP;
-
-	if (!s->loaded) {
-		if (!lane_wanted(s)) {
-			s->seat++;
-			return 1;
-		}
-		if (image_lane(s->img, s->seat, &s->lane, err) < 0)
-			return -1;
-		s->loaded = true;
-		s->at = 0;
+	if (!lane_wanted(s)) {
+		s->seat++;
 		return 1;
 	}
-	for (; s->at < s->cells.len && s->at < until; s->at++)
-		add_cell(s, &s->cells.at[s->at]);
-	if (s->at == s->cells.len) {
+	if (image_lane(s->img, s->seat, &s->lane, err) < 0)
+		return -1;
+	s->loaded = true;
+	s->gauges = seat_lives(s);
+	s->at = 0;
+	return 1;
+}
+
+/* Cells, then codes. */
+static void
+add_some(struct summing *s)
+{
+	size_t cells = s->cells.len, all = cells + s->patterns.len, until = s->at + ROWS_A_STEP;
+
+	for (; s->at < cells && s->at < until; s->at++) {
+		const struct cell *c = &s->cells.at[s->at];
+		uint64_t raw = word_at(s->lane.cells + c->off);
+
+		if (raw) /* most are 0: nothing of the row is touched */
+			add_value(s, s->set->rows.at[c->row], raw);
+	}
+	for (; s->at >= cells && s->at < all && s->at < until; s->at++)
+		add_codes(s, s->patterns.at[s->at - cells]);
+	if (s->at == all) {
 		image_lane_fini(&s->lane);
 		s->loaded = false;
 		s->seat++;
 	}
-	return 1;
 }
 
 int
 summing_step(struct summing *s, struct err *err)
 {
-	if (!s->resolved) {
-		int rc = resolve(s, err);
+	int rc;
 
+	if (!s->resolved) {
+		rc = resolve(s, err);
 		s->resolved = rc == 0;
 		return rc < 0 ? -1 : 1;
 	}
-	return s->seat < s->img->h.seats ? add_lane(s, err) : 0;
+	if (s->seat == s->img->h.seats)
+		return 0;
+	if (!s->loaded)
+		return begin_lane(s, err);
+	add_some(s);
+	return 1;
 }

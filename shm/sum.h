@@ -14,9 +14,9 @@
 
 struct summing;
 
-/* All borrowed until summing_free(). */
-struct summing *summing_new(const struct image *img, struct stat_set *set, bool serving,
-    const struct stat_query *q);
+/* All borrowed until summing_free().  The generation says who lives: without it nobody does. */
+struct summing *summing_new(const struct image *img, struct stat_set *set,
+    const struct stat_generation *g, const struct stat_query *q);
 int summing_step(struct summing *s, struct err *err); /* 1 again, 0 done, -1 failed */
 void summing_free(struct summing **s);
 
