@@ -46,7 +46,8 @@ load_cpu=1 proxy_cpu=0 both=0,1
 
 for p in origin baton log baton_admin nginx nginx_h2 nginx_log haproxy haproxy_h2 haproxy_numbers nghttpx floor nostats nostats_admin \
 	h2_origin baton_h2up haproxy_h2up nghttpx_h2up baton2 baton2_admin nginx2 haproxy2 haproxy2_numbers \
-	baton_rr baton_rr_admin nginx_rr haproxy_rr baton_lr baton_lr_admin nginx_lr haproxy_lr baton_vhosts baton_vhosts_admin floor_hosts; do
+	baton_rr baton_rr_admin nginx_rr haproxy_rr baton_lr baton_lr_admin nginx_lr haproxy_lr baton_vhosts baton_vhosts_admin \
+	floor_hosts floor_drawn; do
 	declare ${p}_port="$(free_port)"
 done
 
@@ -103,7 +104,8 @@ start_all() {
 		start nginx2 $both nginx -c "$dir/nginx2.conf"
 		start haproxy2 $both haproxy -db -f "$dir/haproxy2.cfg"
 	fi
-	if wants h1_rr_1000 h1_lr_1000; then start floor_hosts $proxy_cpu "$B/forwarder" $floor_hosts_port $origin_port 1000; fi
+	if wants h1_rr_1000; then start floor_hosts $proxy_cpu "$B/forwarder" $floor_hosts_port $origin_port 1000; fi
+	if wants h1_lr_1000; then start floor_drawn $proxy_cpu "$B/forwarder" $floor_drawn_port $origin_port 1000 drawn; fi
 	if wants h1_rr_1000; then start_hosts rr ROUND_ROBIN "" roundrobin; fi
 	if wants h1_lr_1000; then start_hosts lr LEAST_REQUEST 'random two least_conn' 'random(2)'; fi
 	if wants h1_vhosts; then VHOSTS=10000 start_baton baton_vhosts $proxy_cpu 1 $baton_vhosts_admin_port; fi

@@ -3,11 +3,11 @@
  * and carries what is read to the other side.  No parsing, no timeouts,
  * one process.
  *
- *   forwarder PORT ORIGIN_PORT [HOSTS]
+ *   forwarder PORT ORIGIN_PORT [HOSTS [drawn]]
  *
  * With HOSTS it has a connection to each of 127.1.x.y, for all clients: what
- * is read of a client goes to the next that owes no answer, and what comes
- * from there goes back.  For messages that come in one read.
+ * is read of a client goes to the next that owes no answer (drawn: to any), and
+ * what comes from there goes back.  For messages that come in one read.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -33,7 +33,7 @@ struct side {
 static int polled;
 static char room[ROOM];
 static struct side **host; /* NULL: each client has a connection of its own */
-static int hosts, last_host;
+static int hosts, last_host, drawn;
 static struct side *dead; /* freed when the events of this turn are over */
 
 static struct sockaddr_in
@@ -112,6 +112,8 @@ flush(struct side *s)
 static struct side *
 next_host(void)
 {
+	if (drawn)
+		last_host = (int)(random() % hosts);
 	for (int i = 0; i < hosts; i++) {
 		last_host = (last_host + 1) % hosts;
 		if (host[last_host]->other == NULL)
@@ -242,6 +244,7 @@ main(int argc, char **argv)
 	}
 	polled = epoll_create1(0);
 	epoll_ctl(polled, EPOLL_CTL_ADD, listening, &e);
+	drawn = argc > 4;
 	if (argc > 3)
 		connect_hosts(atoi(argv[3]), atoi(argv[2]));
 	for (;;) {

@@ -9,6 +9,7 @@
 # each.  What is slow for one round is slow for both sides of its ratio, so the
 # median of the rounds' ratios says more than the ratio of two medians.  Beside
 # it stand the least and the most of the rounds, and what is wanted at most.
+# The best of the others is the one to which that ratio is the greatest.
 BEGIN {
 	what["nostats"] = "baton without statistics"
 	what["nolog"] = "baton without the log"
@@ -41,25 +42,18 @@ function column(p, c, k) {
 		list[k] = run[p, c, k] + 0
 	return median(rounds[p])
 }
-function best_of(k, i, p, best) { # the least that a peer took in a round
-	for (i = 2; i <= proxies; i++) {
-		p = order[i]
-		if (is_peer(p) && (best == "" || run[p, 2, k] + 0 < best))
-			best = run[p, 2, k] + 0
-	}
-	return best
-}
 function verdict(to, value) {
 	if (!(to in most))
 		return ""
 	return sprintf(", wanted %s: %s", most[to], value <= most[to] + 0 ? "ok" : "MISSED")
 }
-function ratio(to, name, k, n, m) {
+function ratio(to, k, n, m) { # of the row's first proxy; prints it, too
 	n = rounds[order[1]]
 	for (k = 1; k <= n; k++)
-		list[k] = run[order[1], 2, k] / (to == "best" ? best_of(k) : run[to, 2, k])
+		list[k] = run[order[1], 2, k] / run[to, 2, k]
 	m = median(n)
-	printf "%-12s ratio to %s: %.2f (%.2f..%.2f)%s\n", row, name, m, list[1], list[n], verdict(to, m)
+	printf "%-12s ratio to %s: %.2f (%.2f..%.2f)%s\n", row, to == "floor" ? "the floor" : to, m, list[1], list[n], verdict(to, m)
+	return m
 }
 function difference(to, k, n, m) {
 	n = rounds[order[1]]
@@ -82,13 +76,18 @@ END {
 		peers += is_peer(order[i])
 	}
 	for (i = 2; i <= proxies; i++) {
-		if (order[i] in what)
+		if (order[i] in what) {
 			difference(order[i])
-		else
-			ratio(order[i], order[i] == "floor" ? "the floor" : order[i])
+			continue
+		}
+		m = ratio(order[i])
+		if (is_peer(order[i]) && m > worst) { # of those that it is farthest from beating
+			worst = m
+			best = order[i]
+		}
 	}
 	if (peers > 1)
-		ratio("best", "the best of the others")
+		printf "%-12s ratio to the best of the others, %s: %.2f%s\n", row, best, worst, verdict("best", worst)
 	if (columns >= 8)
 		printf "%-12s the generator itself was late by %.0f us (p99)\n", row, column(order[1], 8)
 }

@@ -14,7 +14,8 @@
 #               64 connections, latency from when each was due; also without statistics
 #   h1_1k_two   h1_1k with two workers, which share both CPUs with the load
 #   h1_rr_1000  h1_1k with 1,000 upstream hosts, round robin; the floor has a connection to each
-#   h1_lr_1000  the same, of two drawn hosts the one with fewer requests (connections: nginx)
+#   h1_lr_1000  the same, of two drawn hosts the one with fewer requests (connections: nginx);
+#               the floor draws one
 #   h1_vhosts   h1_1k, baton with 10,000 virtual hosts, each asked for in turn, and with one
 #   scale       what grows with baton's configuration: starts, restarts, dumps, memory (scale.sh)
 all_rows="memory h1_1k h1_1k_log h1_64k h1_1m post_64k h1_newconn h2_1k h2_h2 ws_1k rate_10k h1_1k_two"
@@ -90,7 +91,8 @@ wanted_of() { # row -> of whom baton may take what share at most; of itself in a
 in_row() { # proxy, row -> the name of the process that is meant
 	case $1-$2 in
 	nolog-* | one-*) echo baton ;;
-	floor-h1_?r_1000) echo floor_hosts ;;
+	floor-h1_rr_1000) echo floor_hosts ;;
+	floor-h1_lr_1000) echo floor_drawn ;;
 	floor-* | nostats-* | origin-h1_*) echo "$1" ;;
 	nghttpx-h2_h2) echo nghttpx_h2up ;;
 	origin-h2_h2) echo h2_origin ;;
