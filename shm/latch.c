@@ -10,6 +10,7 @@ struct entry {
 
 struct stat_latch {
 	struct map by_name;
+	bool was_reset; /* counters have entries, too */
 };
 
 struct stat_latch *
@@ -74,10 +75,19 @@ stat_latch_flush(struct stat_latch *latch, const struct stat_set *set)
 void
 stat_latch_reset(struct stat_latch *latch, const struct stat_set *set)
 {
+	latch->was_reset = true;
 	for (size_t i = 0; i < set->rows.len; i++)
 		if (set->rows.at[i]->kind == STAT_COUNTER && set->rows.at[i]->used)
 			entry_for(latch, set->rows.at[i]->name)->reset_at =
 			    set->rows.at[i]->counter;
+}
+
+static const struct entry *
+entry_of(const struct stat_latch *latch, const struct stat_row *row)
+{
+	bool may = row->kind == STAT_HISTOGRAM || (row->kind == STAT_COUNTER && latch->was_reset);
+
+	return may ? map_get(&latch->by_name, row->name) : NULL;
 }
 
 void
@@ -85,14 +95,14 @@ stat_latch_apply(const struct stat_latch *latch, struct stat_set *set)
 {
 	for (size_t i = 0; i < set->rows.len; i++) {
 		struct stat_row *row = set->rows.at[i];
-		const struct entry *e = map_get(&latch->by_name, row->name);
+		const struct entry *e = entry_of(latch, row);
 
 		if (e == NULL)
 			continue;
-		if (row->kind == STAT_COUNTER)
+		if (row->kind == STAT_COUNTER) {
 			row->counter -= e->reset_at < row->counter ? e->reset_at : row->counter;
-		if (row->kind != STAT_HISTOGRAM)
 			continue;
+		}
 		histogram_fini(row->interval);
 		histogram_copy(row->interval, &e->interval);
 	}
