@@ -26,7 +26,15 @@ struct pattern {
 	uint32_t off;			/* in every lane */
 };
 
-/* A cell of every lane and the row of the set it counts for. */
+/* A row that is shown once it was written is made then. */
+struct late {
+	const struct shape *shape;
+	struct str prefix;
+};
+
+#define LATE (1u << 31)
+
+/* A cell of every lane and the row of the set it counts for, or LATE and which of those. */
 struct cell {
 	uint32_t row, off;
 };
@@ -42,6 +50,7 @@ struct summing {
 	size_t rows_before;   /* in the set */
 	struct shape *shapes; /* those of each scope by name */
 	VEC(struct cell) cells;
+	VEC(struct late) lates;
 	VEC(struct pattern *) patterns;
 	struct strb name;
 	/* the lane being added */
@@ -117,6 +126,7 @@ summing_free(struct summing **sp)
 	if (s->loaded)
 		image_lane_fini(&s->lane);
 	vec_fini(&s->cells);
+	vec_fini(&s->lates);
 	vec_fini(&s->patterns);
 	strb_fini(&s->name);
 	mem_free(s->shapes);
@@ -169,20 +179,22 @@ add_pattern(struct summing *s, struct str prefix, const struct shape *shape, uin
 static void
 resolve_row(struct summing *s, const struct image_block *b, const struct shape *shape)
 {
-	uint32_t at = (uint32_t)s->set->rows.len, off = b->lane_off + shape->off;
-	struct stat_row *row;
+	uint32_t off = b->lane_off + shape->off;
 
 	if (shape->row.kind == STAT_CODES) {
 		add_pattern(s, b->prefix, shape, off);
+	} else if ((shape->own && !s->serving) || !wanted(s, b->prefix, shape->row.name)) {
 		return;
+	} else if (shape->row.kind == STAT_TEXT) {
+		read_text(
+		    s->set, stat_set_add(s->set, b->prefix, &shape->row), b->shared + shape->off);
+	} else if (shape->row.lazy) {
+		*vec_push(&s->cells) = (struct cell){LATE | (uint32_t)s->lates.len, off};
+		*vec_push(&s->lates) = (struct late){shape, b->prefix};
+	} else {
+		*vec_push(&s->cells) = (struct cell){(uint32_t)s->set->rows.len, off};
+		stat_set_add(s->set, b->prefix, &shape->row);
 	}
-	if ((shape->own && !s->serving) || !wanted(s, b->prefix, shape->row.name))
-		return;
-	row = stat_set_add(s->set, b->prefix, &shape->row);
-	if (shape->row.kind == STAT_TEXT)
-		read_text(s->set, row, b->shared + shape->off);
-	else
-		*vec_push(&s->cells) = (struct cell){at, off};
 }
 
 /* "<cluster>|<address>|": neither part can hold the last two bars' meaning, so cut from behind. */
@@ -226,7 +238,7 @@ resolve(struct summing *s, struct err *err)
 				resolve_row(s, &b, shape);
 		}
 		looked += b.scope.rows;
-		if (s->set->rows.len - s->rows_before + s->patterns.len > MOST_ROWS)
+		if (s->set->rows.len - s->rows_before + s->lates.len + s->patterns.len > MOST_ROWS)
 			return err_set(err, "the segment claims too many stats");
 	}
 	return rc;
@@ -332,6 +344,18 @@ add_value(struct summing *s, struct stat_row *row, uint64_t raw)
 	}
 }
 
+static struct stat_row *
+row_of_cell(struct summing *s, struct cell *c)
+{
+	if (c->row & LATE) {
+		const struct late *late = &s->lates.at[c->row & ~LATE];
+
+		c->row = (uint32_t)s->set->rows.len;
+		return stat_set_add(s->set, late->prefix, &late->shape->row);
+	}
+	return s->set->rows.at[c->row];
+}
+
 static bool
 seat_lives(const struct summing *s)
 {
@@ -372,11 +396,11 @@ add_some(struct summing *s)
 	size_t cells = s->cells.len, all = cells + s->patterns.len, until = s->at + ROWS_A_STEP;
 
 	for (; s->at < cells && s->at < until; s->at++) {
-		const struct cell *c = &s->cells.at[s->at];
+		struct cell *c = &s->cells.at[s->at];
 		uint64_t raw = word_at(s->lane.cells + c->off);
 
 		if (raw) /* most are 0: nothing of the row is touched */
-			add_value(s, s->set->rows.at[c->row], raw);
+			add_value(s, row_of_cell(s, c), raw);
 	}
 	for (; s->at >= cells && s->at < all && s->at < until; s->at++)
 		add_codes(s, s->patterns.at[s->at - cells]);
