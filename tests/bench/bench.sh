@@ -1,7 +1,8 @@
 #!/bin/bash
 # CPU time per request of baton beside Debian's nginx, haproxy and nghttpx, in
 # one run: same machine, same work, one worker each, pinned; repeats
-# interleaved, another one first in each, medians, and beside them the least and the most of the repeats.
+# interleaved, another one first in each; medians, and beside them the least
+# and the most of the repeats.
 #
 #   B=build REPEATS=9 SECONDS_EACH=1 tests/bench/bench.sh [row …]
 #
