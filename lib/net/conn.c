@@ -11,6 +11,7 @@
 
 #define IOV_BATCH 64
 #define UNSEEN_MIN (32 * 1024) /* less is copied */
+#define HEAD_ROOM 2048          /* where a large body is likely to follow, for its pipe */
 #define KEEP_ROOM 1024 /* a chunk with less room than this is not read into again */
 #define AGAIN_DATA 8u  /* a bit of our own beside enum io_ready: on_data once more */
 
@@ -126,14 +127,20 @@ read_chunked(struct conn *c, size_t *budget)
 {
 	struct chunk *k = read_chunk(c);
 	size_t room = k->cap - k->used;
-	ssize_t n = c->transport->read(c, k->data + k->used, room);
+	bool head = c->large && c->unseen == 0;
+	ssize_t n;
 
+	if (head && room > HEAD_ROOM)
+		room = HEAD_ROOM;
+	n = c->transport->read(c, k->data + k->used, room);
 	if (n <= 0)
 		return n;
+	if (head)
+		c->large = false;
 	k->used += (uint32_t)n;
 	buf_add_slice(&c->in, k, k->used - (uint32_t)n, (uint32_t)n);
 	count_read(c, (size_t)n, budget);
-	c->big = (size_t)n == room;
+	c->big = (size_t)n == room && !head;
 	/* A short read empties the socket; with EPOLLRDHUP seen there is a FIN behind it. */
 	if ((size_t)n < room && !c->eof && !c->transport->pending(c))
 		c->readable = false;
@@ -153,6 +160,7 @@ read_piped(struct conn *c, struct chunk *k, size_t *budget)
 		count_read(c, (size_t)n, budget);
 		c->unseen -= (uint64_t)n;
 		c->big = false; /* the next message begins with a head again */
+		c->large = true;
 	}
 	chunk_unref(&k);
 	return n;

@@ -71,6 +71,8 @@ struct conn {
 	bool last;        /* CLOSE_LAST: nobody waits for the peer's FIN */
 	bool closed;      /* on_closed was told or is on its way */
 	bool big;         /* the last read filled its buffer: read more at once */
+	bool large;       /* the last body came in a pipe: of the next message a head's worth is read first.
+			     The owner's to keep for a socket at rest */
 	enum conn_end why;
 	int error;
 	struct flush flush;

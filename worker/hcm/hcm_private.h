@@ -84,6 +84,7 @@ struct hcm_conn {
 	uint8_t state;	   /* enum hcm_state */
 	bool http1;	   /* known to be */
 	bool kept;	   /* the next generation did not want it */
+	bool large;	   /* conn.large of one that rests */
 	struct address_packed local, remote; /* each stream has them at their full size */
 };
 

@@ -76,6 +76,7 @@ park(struct hcm_conn *c)
 		return;
 	hcm_count_buffered(c);
 	codec_free(&c->codec);
+	c->large = c->busy->conn.large;
 	conn_leave(&c->busy->conn, hcm_on_ready, c);
 	hcm_free_busy(c);
 }
@@ -113,6 +114,7 @@ hcm_rouse(struct hcm_conn *c)
 	c->busy->flush.arg = c;
 	conn_join(&c->busy->conn, &c->io, &plain_transport, c->config->buffer_limit,
 	    &hcm_conn_events, c);
+	c->busy->conn.large = c->large;
 }
 
 /* That it may be written to is no news. */

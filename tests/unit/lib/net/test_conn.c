@@ -24,6 +24,7 @@ struct end {
 	enum conn_end why;
 	bool keep; /* leave bytes in `in` */
 	bool more; /* what came is not the whole message */
+	size_t unseen; /* what on_data says of the bytes that follow, once */
 };
 
 static void
@@ -38,6 +39,9 @@ on_data(void *arg)
 	struct end *e = arg;
 	size_t n = e->c.in.len;
 
+	if (e->unseen)
+		e->c.unseen = e->unseen;
+	e->unseen = 0;
 	if (e->keep)
 		return;
 	strb_reserve(&e->got, n);
@@ -547,6 +551,52 @@ what_is_to_be_seen_is_not_piped(void **state)
 	teardown(&f);
 }
 
+/* A body that was piped lets expect another: its bytes are not to be copied with the head. */
+static void
+of_what_follows_a_large_body_a_head_is_read_first(void **state)
+{
+	struct fixture f;
+
+	setup(&f);
+	f.e.c.unseen = 40000;
+	f.e.keep = true;
+	write_pattern(f.peer, 0, 40000);
+	turns(&f, 2);
+	assert_true(slice_is_piped(buf_slice(&f.e.c.in, 0)));
+	assert_int_equal(f.e.c.unseen, 0);
+	buf_drain(&f.e.c.in, f.e.c.in.len);
+	f.e.unseen = 60000 - 2048;
+	write_pattern(f.peer, 0, 60000);
+	turns(&f, 3);
+	assert_int_equal(f.e.c.in.len, 60000);
+	assert_false(slice_is_piped(buf_slice(&f.e.c.in, 0)));
+	assert_int_equal(buf_slice(&f.e.c.in, 0)->len, 2048);
+	assert_true(slice_is_piped(buf_slice(&f.e.c.in, 1)));
+	teardown(&f);
+}
+
+/* Once: if a small one follows, the next is read as any other. */
+static void
+a_small_message_behind_a_large_body_ends_the_expectation(void **state)
+{
+	struct fixture f;
+
+	setup(&f);
+	f.e.c.unseen = 40000;
+	f.e.keep = true;
+	write_pattern(f.peer, 0, 40000);
+	turns(&f, 2);
+	buf_drain(&f.e.c.in, f.e.c.in.len);
+	write_pattern(f.peer, 0, 100);
+	turns(&f, 2);
+	buf_drain(&f.e.c.in, f.e.c.in.len);
+	write_pattern(f.peer, 0, 10000);
+	turns(&f, 2);
+	assert_int_equal(f.e.c.in.count, 1);
+	assert_int_equal(f.e.c.in.len, 10000);
+	teardown(&f);
+}
+
 int
 main(void)
 {
@@ -568,6 +618,8 @@ main(void)
 	    cmocka_unit_test(a_reset_right_behind_a_part_of_a_message_is_found),
 	    cmocka_unit_test(what_nobody_looks_at_passes_through_a_pipe),
 	    cmocka_unit_test(what_is_to_be_seen_is_not_piped),
+	    cmocka_unit_test(of_what_follows_a_large_body_a_head_is_read_first),
+	    cmocka_unit_test(a_small_message_behind_a_large_body_ends_the_expectation),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
