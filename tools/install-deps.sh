@@ -9,7 +9,7 @@ libcmocka-dev libprotobuf-c-dev protobuf-c-compiler protobuf-compiler libprotobu
 libpcre2-dev libjansson-dev libxxhash-dev libcap-ng-dev libncurses-dev"
 demo="hey"
 test="$demo systemd clang libclang-rt-14-dev curl nghttp2-client wrk prometheus openssl procps strace valgrind"
-peers="nginx-light haproxy nghttp2-proxy"
+peers="nginx-light haproxy nghttp2-proxy nghttp2-server"
 case ${1:-build} in
 build) demo= test= peers= npm= ;;
 demo) test=$demo peers= npm=examples/hitless-deploy ;;

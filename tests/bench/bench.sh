@@ -33,7 +33,7 @@ rows=${*:-$all_rows}
 pids=
 trap 'for p in $pids; do kill "$p" 2>/dev/null; done; wait 2>/dev/null; rm -rf "$dir"' EXIT
 export PATH=$PATH:/usr/sbin
-for tool in wrk h2load nginx haproxy nghttpx strace; do
+for tool in wrk h2load nginx haproxy nghttpx nghttpd strace; do
 	command -v $tool >/dev/null || { echo "bench: $tool is not installed (tools/install-deps.sh bench)"; exit 1; }
 done
 ulimit -n "$(ulimit -Hn)"
@@ -91,8 +91,7 @@ start_all() {
 	start floor $proxy_cpu "$B/forwarder" $floor_port $origin_port
 	start nghttpx $proxy_cpu $(nghttpx_command "$dir" $nghttpx_port $origin_port)
 	if wants h2_h2; then
-		h2_origin_conf "$dir" $h2_origin_port >"$dir/h2.conf"
-		start h2_origin $load_cpu nginx -c "$dir/h2.conf"
+		start h2_origin $load_cpu $(h2_origin_command "$dir" $h2_origin_port)
 		start nghttpx_h2up $proxy_cpu $(nghttpx_command "$dir" $nghttpx_h2up_port "$h2_origin_port;;proto=h2")
 	fi
 	if wants h1_1k rate_10k; then

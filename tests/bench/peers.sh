@@ -41,8 +41,9 @@ nginx_hosts_conf() { # folder, name, HTTP/1 port, hosts' port, how many, [policy
 EOF
 }
 
-h2_origin_conf() { # folder, HTTP/2 port: a kibibyte from memory
-	cat <<EOF
+h2_origin_command() { # folder, HTTP/2 port: a kibibyte; nghttpd, or as H2_ORIGIN=nginx who writes each frame alone
+	if [ "${H2_ORIGIN:-nghttpd}" = nginx ]; then
+		cat >"$1/h2.conf" <<EOF
 worker_processes 1; daemon off; pid $1/h2.pid; error_log $1/h2.err;
 events { worker_connections 1000; }
 http {
@@ -51,6 +52,12 @@ http {
   server { listen 127.0.0.1:$2 http2; location / { return 200 "$(printf '%1024s' | tr ' ' x)"; } }
 }
 EOF
+		echo "nginx -c $1/h2.conf"
+		return
+	fi
+	mkdir -p "$1/h2"
+	printf '%1024s' | tr ' ' x >"$1/h2/index.html"
+	echo "nghttpd --no-tls -a 127.0.0.1 -d $1/h2 $2"
 }
 
 haproxy_head() { # threads, [port of its numbers]: all but frontends and backends

@@ -8,7 +8,8 @@
 #   post_64k    uploads of 64 KiB, 32 connections
 #   h1_newconn  a connection for each request, 32 at a time
 #   h2_1k       HTTP/2 to HTTP/1, 10 connections with 32 streams
-#   h2_h2       HTTP/2 to HTTP/2 (nginx has none towards its upstream)
+#   h2_h2       HTTP/2 to HTTP/2 (nginx has none towards its upstream); H2_ORIGIN=nginx: an
+#               upstream who writes each frame alone, and is the limit itself
 #   ws_1k       WebSocket messages of 1 KiB there and back, 64 connections
 #   rate_10k    10,000 requests a second whether or not they are answered (load.c),
 #               64 connections, latency from when each was due; also without statistics
