@@ -52,17 +52,14 @@ struct conn_events {
 	void (*on_closed)(void *arg, enum conn_end why, int error);
 };
 
+/* What each message needs stands together, in front. */
 struct conn {
 	struct io *io; /* the owner's */
 	int fd;
+	uint32_t high;
 	const struct transport *transport;
-	void *transport_data;
 	const struct conn_events *events;
 	void *arg;
-	struct buf in, out;
-	uint64_t unseen;  /* the owner's: so many of the next bytes nobody looks at */
-	struct chunk *rd; /* being filled; NULL while idle */
-	uint32_t high;
 	uint8_t paused;   /* how many reasons not to read */
 	bool readable, writable, connecting, above_high;
 	bool eof;         /* FIN was seen, perhaps with bytes before it */
@@ -73,13 +70,17 @@ struct conn {
 	bool big;         /* the last read filled its buffer: read more at once */
 	bool large;       /* the last body came in a pipe: of the next message a head's worth is read first.
 			     The owner's to keep for a socket at rest */
-	enum conn_end why;
-	int error;
+	uint64_t unseen;  /* the owner's: so many of the next bytes nobody looks at */
+	struct chunk *rd; /* being filled; NULL while idle */
+	struct buf in, out;
 	struct flush flush;
+	uint64_t bytes_in, bytes_out;
 	struct flush look;     /* one more read: conn_expect() */
 	struct timer timer;    /* connect timeout, then linger */
 	uint32_t linger_ms;
-	uint64_t bytes_in, bytes_out;
+	enum conn_end why;
+	int error;
+	void *transport_data;
 };
 
 /* Takes a connected, non-blocking fd. */

@@ -26,25 +26,25 @@ struct pool;
 struct host {
 	uint32_t refs;
 	uint32_t index;          /* place in the cluster's member list */
-	uint32_t number;         /* in the journal, see membership.h */
 	uint32_t weight;
-	uint32_t locality_weight; /* 0: none given */
 	uint8_t priority;
 	uint8_t eds_status;      /* envoy.config.core.v3.HealthStatus of the endpoint */
 	bool canary;             /* metadata envoy.lb {canary: true} */
 	bool removed;            /* not a member any more: picked never, its pools drain */
-	bool was_unhealthy;      /* when cluster.c last looked */
 	struct cluster *cluster; /* borrowed: it lives until its last connection is gone */
+	struct pool *pool[2];    /* priority DEFAULT, HIGH; made at first use */
+	struct host_stats *stats;
+	struct host_cell *cell;  /* verdicts, shared by all processes */
+	struct host_outcome_stats *outcome; /* for outlier detection */
+	struct cluster_codes_stats *zone_codes; /* of all hosts of its zone; NULL: not counted by zone */
+	struct limit_others rq_others, cx_others;
+	uint32_t number;         /* in the journal, see membership.h */
+	uint32_t locality_weight; /* 0: none given */
+	bool was_unhealthy;      /* when cluster.c last looked */
 	struct address address;
 	struct hostname *hostname; /* these may be NULL */
 	struct locality *locality; /* the same place is the same pointer */
 	struct metadata *metadata;
-	struct host_cell *cell;  /* verdicts, shared by all processes */
-	struct host_stats *stats;
-	struct host_outcome_stats *outcome; /* for outlier detection */
-	struct cluster_codes_stats *zone_codes; /* of all hosts of its zone; NULL: not counted by zone */
-	struct limit_others rq_others, cx_others;
-	struct pool *pool[2];    /* priority DEFAULT, HIGH; made at first use */
 };
 
 enum host_health {

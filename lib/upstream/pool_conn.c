@@ -17,6 +17,10 @@
 
 STATE_TABLE(pool_conn, POOL_CONN_STATES)
 
+#define WARM_CODECS 64
+
+static const struct codec_events codec_events;
+
 static uint64_t last_id;
 
 /* ---- state */
@@ -42,8 +46,47 @@ enter(struct pool_conn *pc, enum pool_conn_state next)
 bool
 pool_conn_usable(const struct pool_conn *pc)
 {
-	return pc->state == POOL_CONN_READY && !pc->conn.closed && !pc->codec->broken &&
-	       !pc->conn.eof && pc->left > 0 && pool_conn_has_room(pc);
+	return pc->state == POOL_CONN_READY && !pc->conn.closed &&
+	       !(pc->codec && pc->codec->broken) && !pc->conn.eof && pc->left > 0 &&
+	       pool_conn_has_room(pc);
+}
+
+/* ---- at rest
+ *
+ * An HTTP/1 connection that waits for its next request needs no codec.  Some
+ * keep theirs.  If all did, the codecs of a thousand hosts would be in no
+ * cache when their turn comes; those of h1_conn.c, used over and over, are. */
+
+static unsigned warm_n;
+
+static void
+cool(struct pool_conn *pc)
+{
+	warm_n -= pc->warm;
+	pc->warm = false;
+}
+
+static void
+rouse(struct pool_conn *pc)
+{
+	cool(pc);
+	if (pc->state == POOL_CONN_READY && pc->codec == NULL)
+		pc->codec =
+		    pc->pool->protocol->codec_new(&pc->pool->cluster->codec, &codec_events, pc);
+}
+
+static void
+rest(struct pool_conn *pc)
+{
+	if (!pc->pool->protocol->rests || pc->state != POOL_CONN_READY || pc->streams ||
+	    pc->output_wanted || pc->conn.closed || !buf_empty(&pc->conn.in))
+		return;
+	if (warm_n == WARM_CODECS) {
+		codec_free(&pc->codec);
+		return;
+	}
+	pc->warm = true;
+	warm_n++;
 }
 
 void
@@ -85,6 +128,7 @@ settle(struct pool_conn *pc)
 	pc->unsettled = false;
 	if (pc->state == POOL_CONN_CONNECTING || pc->state >= POOL_CONN_CLOSING || pc->conn.closed)
 		return;
+	rouse(pc);
 	if (pc->codec->broken) {
 		pool_conn_shut(pc);
 		codec_free(&pc->codec); /* its streams end now, not when the socket does */
@@ -111,6 +155,7 @@ settle(struct pool_conn *pc)
 	else if (pc->state != POOL_CONN_FULL)
 		enter(pc, POOL_CONN_FULL);
 	pool_serve(p);
+	rest(pc);
 }
 
 void
@@ -238,6 +283,7 @@ on_data(void *arg)
 	struct pool_conn *pc = arg;
 
 	count_received(pc);
+	rouse(pc);
 	if (pc->codec == NULL || pc->codec->broken)
 		return;
 	pc->feeding = true;
@@ -254,6 +300,7 @@ on_eof(void *arg)
 	struct pool_conn *pc = arg;
 
 	pc->remote_end = true;
+	rouse(pc);
 	if (pc->codec && !pc->codec->broken) {
 		pc->feeding = true;
 		codec_eof(pc->codec);
@@ -384,6 +431,7 @@ on_closed(void *arg, enum conn_end why, int error)
 	pc->cut |= pc->streams > 0;
 	count_end(pc, pc->remote_end || why == CONN_REMOTE_CLOSE || why == CONN_REMOTE_RESET ||
 			  why == CONN_CONNECT_FAILED);
+	cool(pc);
 	codec_free(&pc->codec);
 	flush_cancel(&pc->flush);
 	ASSERT(pc->streams == 0);
@@ -457,8 +505,10 @@ pool_conn_open(struct pool *p, struct err *err)
 struct codec_stream *
 pool_conn_take(struct pool_conn *pc)
 {
-	struct codec_stream *s = codec_request(pc->codec);
+	struct codec_stream *s;
 
+	rouse(pc);
+	s = codec_request(pc->codec);
 	if (s == NULL) {
 		enter(pc, POOL_CONN_FULL);
 		return NULL;

@@ -40,4 +40,5 @@ const struct pool_protocol pool_h1 = {
     .is_over = is_over,
     .how = CLOSE_NOW,
     .pause = pause,
+    .rests = true,
 };

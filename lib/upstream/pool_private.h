@@ -35,6 +35,8 @@ struct pool_protocol {
 	uint32_t linger_ms;
 	/* An attempt pauses its stream; the codec knows already. */
 	void (*pause)(struct pool_conn *pc, bool paused);
+	/* Between two requests there is nothing that the codec must remember. */
+	bool rests;
 };
 extern const struct pool_protocol pool_h1, pool_h2;
 
@@ -68,17 +70,14 @@ enum pool_conn_state {
 	POOL_CONN_STATES(STATE_ENUM)
 };
 
+/* What each request needs stands together, in front: of many hosts nothing of it is in a cache. */
 struct pool_conn {
 	struct list node; /* pool's ready or others */
 	struct pool *pool;
 	struct host *host; /* a reference */
-	struct io io;
-	struct conn conn;
-	struct codec *codec; /* NULL before it is connected */
+	struct codec *codec; /* NULL before it is connected, and while it rests */
 	enum pool_conn_state state;
-	uint64_t id;
 	uint32_t streams;    /* given and not yet released */
-	uint64_t served;     /* given ever */
 	uint64_t left;       /* it may still take; UINT64_MAX: no limit */
 	bool feeding;        /* inside codec_feed or codec_eof: settled right after it */
 	bool unsettled;      /* something changed since the last pool_conn_settle() */
@@ -87,16 +86,21 @@ struct pool_conn {
 	bool half_closed;    /* HTTP/1: our direction of its tunnel has ended */
 	bool remote_end;     /* the host ended it */
 	bool cut;            /* it ended with requests open */
-	uint64_t opened_ns, idle_since_ms;
+	bool ping_out;
+	bool warm;           /* it rests, and keeps its codec */
+	struct flush flush;
+	uint64_t served;     /* given ever */
 	uint64_t given_bytes;         /* to the connection, for writing */
 	uint64_t counted_in;          /* bytes received that are in the stats */
 	uint64_t in_at_start;         /* bytes received when its latest stream began */
 	int64_t held_in, held_out;    /* what the buffered gauges say of it */
-	struct flush flush;
+	uint64_t idle_since_ms;
+	struct io io;
+	struct conn conn;
+	uint64_t id, opened_ns;
 	struct timer age;             /* max_connection_duration */
 	struct timer ping;            /* HTTP/2 keepalive */
 	uint64_t ping_answers;        /* before the PING that is out */
-	bool ping_out;
 };
 
 static inline bool

@@ -15,7 +15,7 @@
 #include "lib/net/conn.h"
 #include "lib/net/socket.h"
 
-#define ORIGIN_MOST 64
+#define ORIGIN_MOST 256
 
 struct origin;
 

@@ -554,6 +554,48 @@ the_host_closing_an_idle_connection_is_noticed(void **state)
 	forget(a, 2);
 }
 
+/* More than those that keep their codec while they rest: nobody can tell them from the others. */
+static void
+many_connections_at_rest_are_as_good_as_one(void **state)
+{
+	enum { MANY = 70 };
+	struct scene sc;
+	struct attempt a[MANY], again[MANY];
+	unsigned done = 0;
+
+	open_scene(&sc, false, "");
+	for (unsigned i = 0; i < MANY; i++)
+		ask(&sc, &a[i], false);
+	for (unsigned i = 0; i < MANY; i++)
+		UNTIL(sc.l, a[i].done);
+	for (unsigned i = 0; i < MANY; i++)
+		ask(&sc, &again[i], false);
+	for (unsigned i = 0; i < MANY; i++) {
+		UNTIL(sc.l, again[i].done);
+		assert_true(again[i].reused);
+		done += again[i].status == 200;
+	}
+	assert_int_equal(done, MANY);
+	assert_int_equal(VALUE(sc.c->stats->upstream_cx_total), MANY);
+	for (unsigned i = 0; i < MANY / 2; i++) {
+		struct buf junk;
+
+		buf_init(&junk);
+		buf_addz(&junk, "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n");
+		conn_write(&sc.o.conns[i]->conn, &junk);
+		buf_fini(&junk);
+	}
+	UNTIL(sc.l, GAUGE(sc.c->stats->upstream_cx_active) == MANY / 2);
+	assert_int_equal(VALUE(sc.c->stats->upstream_cx_protocol_error), MANY / 2);
+	for (unsigned i = MANY / 2; i < MANY; i++)
+		conn_close(&sc.o.conns[i]->conn, CLOSE_FLUSH, 100);
+	UNTIL(sc.l, GAUGE(sc.c->stats->upstream_cx_active) == 0);
+	assert_int_equal(VALUE(sc.c->stats->upstream_cx_destroy_remote), MANY / 2);
+	close_scene(&sc);
+	forget(a, MANY);
+	forget(again, MANY);
+}
+
 static void
 a_connection_that_dies_under_a_request_resets_it(void **state)
 {
@@ -800,6 +842,7 @@ main(void)
 	    cmocka_unit_test(connection_close_in_a_response_is_obeyed),
 	    cmocka_unit_test(bytes_on_an_idle_connection_close_it),
 	    cmocka_unit_test(the_host_closing_an_idle_connection_is_noticed),
+	    cmocka_unit_test(many_connections_at_rest_are_as_good_as_one),
 	    cmocka_unit_test(a_connection_that_dies_under_a_request_resets_it),
 	    cmocka_unit_test(resetting_a_request_costs_its_http1_connection),
 	    cmocka_unit_test(a_host_that_failed_keeps_no_idle_connection),
