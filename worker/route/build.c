@@ -61,20 +61,36 @@ build_criteria(const Envoy__Config__Core__V3__Metadata *m, struct arena *a)
 	return NULL;
 }
 
+/* Neighbours with the same timeout share their line: it stays in the cache whoever is asked. */
+static void
+build_timeout_line(struct route *p, struct route_table *t, struct arena *a)
+{
+	char text[20];
+	struct header *h;
+
+	if (t->last_timed && t->last_timed->timeout_ms == p->timeout_ms) {
+		p->timeout_line = t->last_timed->timeout_line;
+		return;
+	}
+	h = arena_new(a, struct header);
+	*h = header_of_line(HDR_X_ENVOY_EXPECTED_RQ_TIMEOUT_MS,
+	    sizeof("x-envoy-expected-rq-timeout-ms") - 1,
+	    header_line(a, HDR_X_ENVOY_EXPECTED_RQ_TIMEOUT_MS,
+		str_make(text, u64_write(text, p->timeout_ms))));
+	p->timeout_line = h;
+	t->last_timed = p;
+}
+
 static void
 build_cluster_action(struct route_entry *r, const RouteAction *m, struct arena *a)
 {
 	struct route *p = &r->pub;
-	char timeout[20];
 
 	p->kind = ROUTE_CLUSTER;
 	p->cluster = arena_str(a, str_of(m->cluster));
 	p->cluster_not_found_status = 503;
 	p->timeout_ms = conf_duration_ms(m->timeout, DEFAULT_TIMEOUT_MS);
-	p->timeout_line = header_of_line(HDR_X_ENVOY_EXPECTED_RQ_TIMEOUT_MS,
-	    sizeof("x-envoy-expected-rq-timeout-ms") - 1,
-	    header_line(a, HDR_X_ENVOY_EXPECTED_RQ_TIMEOUT_MS,
-		str_make(timeout, u64_write(timeout, p->timeout_ms))));
+	build_timeout_line(p, p->vhost->table, a);
 	p->has_idle_timeout = m->idle_timeout != NULL;
 	p->idle_timeout_ms = conf_duration_ms(m->idle_timeout, 0);
 	if (m->max_stream_duration) {
@@ -309,7 +325,7 @@ build_index(struct vhost *v, struct arena *a)
 /* ---- virtual hosts and domains */
 
 static int
-build_vhost(struct vhost *v, const VirtualHost *m, const struct route_table *t, struct arena *a,
+build_vhost(struct vhost *v, const VirtualHost *m, struct route_table *t, struct arena *a,
     struct err *err)
 {
 	v->table = t;
@@ -423,6 +439,7 @@ note_shortcuts(struct route_entry *r, const void *arg)
 
 	r->only_prefix = r->path_kind == PATH_PREFIX && !r->ignore_case && r->path.n > 0 &&
 	    r->n_headers == 0 && r->n_queries == 0;
+	r->first = r->only_prefix ? r->path.p[0] : '\0';
 	r->pub.keeps_response = is_empty(&r->ops.response) && is_empty(&v->ops.response) &&
 	    is_empty(&all->response);
 	r->pub.keeps_request = is_empty(&r->ops.request) && is_empty(&v->ops.request) &&

@@ -88,8 +88,8 @@ static inline bool
 entry_matches(const struct route_entry *r, const struct headers *h, struct str full, struct str path)
 {
 	if (r->only_prefix)
-		return path.n >= r->path.n && path.p[0] == r->path.p[0] &&
-		    memcmp(path.p + 1, r->path.p + 1, r->path.n - 1) == 0;
+		return path.n >= r->path.n && path.p[0] == r->first &&
+		    (r->path.n == 1 || memcmp(path.p + 1, r->path.p + 1, r->path.n - 1) == 0);
 	return path_matches(r, path) && header_matches_all(r->headers, r->n_headers, h) &&
 	    query_matches_all(r->queries, r->n_queries, full);
 }

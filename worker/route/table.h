@@ -38,26 +38,25 @@ enum route_upgrade {
 
 struct route {
 	enum route_kind kind;
-	struct str name;       /* "" when not given */
-	const struct vhost *vhost;
 	/* No level has anything to change: nobody looks. */
 	bool keeps_request, keeps_response;
+	bool has_idle_timeout, has_max_stream_duration, has_grpc_timeout_max;
+	bool high_priority;
+	bool hedge;            /* on per-try timeout */
+	struct str name;       /* "" when not given */
+	const struct vhost *vhost;
 	/* ROUTE_CLUSTER */
 	struct str cluster;
 	struct cluster *to;    /* borrowed from the snapshot; NULL: it has no such cluster */
-	unsigned cluster_not_found_status;    /* 503, 404, 500 */
 	uint64_t timeout_ms;                  /* 15,000 by default; 0 = off */
-	struct header timeout_line;           /* the same as x-envoy-expected-rq-timeout-ms */
-	bool has_idle_timeout, has_max_stream_duration;
-	uint64_t idle_timeout_ms, max_stream_duration_ms;
-	bool has_grpc_timeout_max;
-	uint64_t grpc_timeout_max_ms, grpc_timeout_offset_ms;
-	bool high_priority;
+	const struct retry_policy *retry;     /* of the route, else of its virtual host; NULL: none */
 	const struct hash_policies *hash_policies; /* NULL: none */
 	const struct criteria *criteria; /* metadata_match, envoy.lb; NULL: none */
-	const struct retry_policy *retry;     /* of the route, else of its virtual host; NULL: none */
-	bool hedge;                           /* on per-try timeout */
 	uint32_t request_buffer_limit;        /* per_request_buffer_limit_bytes; UINT32_MAX: none */
+	unsigned cluster_not_found_status;    /* 503, 404, 500 */
+	const struct header *timeout_line;    /* timeout_ms as x-envoy-expected-rq-timeout-ms */
+	uint64_t idle_timeout_ms, max_stream_duration_ms;
+	uint64_t grpc_timeout_max_ms, grpc_timeout_offset_ms;
 	/* ROUTE_DIRECT */
 	unsigned direct_status;
 	struct str direct_body;

@@ -18,13 +18,17 @@ struct level_ops {
 	struct header_ops request, response;
 };
 
-/* The compiled route; `pub` is what table.h shows. */
+/*
+ * The compiled route; `pub` is what table.h shows.  Of many virtual hosts no
+ * cache holds what a request asks of its own: that stands together, in front.
+ */
 struct route_entry {
-	struct route pub;
+	struct str path; /* prefix or whole path */
 	enum path_match_kind path_kind;
 	bool ignore_case;
 	bool only_prefix; /* nothing else is asked; it has at least one character */
-	struct str path; /* prefix or whole path */
+	char first;       /* of path */
+	struct route pub;
 	struct regex *regex;
 	struct header_match *headers;
 	struct query_match *queries;
@@ -49,18 +53,18 @@ struct route_bucket {
 	uint32_t *at, n;
 };
 
+/* Like a route: what each request asks stands in front. */
 struct vhost {
 	struct str name;
-	const struct route_table *table;
 	struct route_entry *routes;
 	uint32_t n_routes;
-	struct level_ops ops;
+	uint32_t request_buffer_limit; /* UINT32_MAX: none */
+	bool indexed; /* there are so many routes that the index is used */
+	bool hedge;
 	struct attempt_headers attempts;
 	struct retry_policy *retry;
-	bool hedge;
-	uint32_t request_buffer_limit; /* UINT32_MAX: none */
-	/* Index; not used while there are few routes. */
-	bool indexed;
+	struct route_table *table;
+	struct level_ops ops;
 	struct map exact, prefix;       /* path → struct route_bucket */
 	uint32_t *prefix_lens, n_lens;  /* distinct lengths, ascending */
 	struct route_bucket others;     /* expressions, case-insensitive ones */
@@ -75,6 +79,7 @@ struct route_table {
 	const struct vhost *any;
 	bool ignore_port, specific_wins;
 	struct level_ops ops;
+	const struct route *last_timed; /* while it is built: the last route with a timeout_line */
 	struct str *internal_only;
 	size_t n_internal_only;
 };

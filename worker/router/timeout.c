@@ -80,7 +80,7 @@ say_expected(struct router *r, uint64_t ms)
 	if (ms == 0 || r->config->suppress_envoy_headers)
 		return;
 	if (ms == r->route->timeout_ms)
-		headers_put(r->request, &r->route->timeout_line);
+		headers_put(r->request, r->route->timeout_line);
 	else
 		headers_set_number(r->request, HDR_X_ENVOY_EXPECTED_RQ_TIMEOUT_MS, ms);
 }

@@ -495,6 +495,39 @@ ten_thousand_hosts_are_found(void **state)
 	finish(&w);
 }
 
+/* Whoever has the same timeout shares the line that says it; nobody gets another's. */
+static void
+each_route_says_its_own_timeout(void **state)
+{
+	static const unsigned seconds[] = {0, 0, 3, 3, 0, 3}; /* 0: not given, 15 s */
+	const struct header *lines[6];
+	struct world w;
+
+	start(&w);
+	for (int i = 0; i < 6; i++) {
+		VirtualHost *v = add_vhost(&w, "v", arena_printf(&w.a, "h%d.test", i));
+		Route *r = add_route(&w, v, 'p', "/");
+
+		if (seconds[i] == 0)
+			continue;
+		r->route->timeout =
+		    (void *)message_new(&w.a, &google__protobuf__duration__descriptor);
+		r->route->timeout->seconds = seconds[i];
+	}
+	build(&w);
+	for (int i = 0; i < 6; i++) {
+		struct headers h = request(&w, arena_printf(&w.a, "h%d.test", i), "/");
+		const struct route *r = route_table_find(w.table, &h);
+
+		lines[i] = r->timeout_line;
+		assert_int_equal(r->timeout_ms, seconds[i] ? 3000 : 15000);
+		assert_true(str_eqz(header_value(lines[i]), seconds[i] ? "3000" : "15000"));
+	}
+	assert_ptr_equal(lines[0], lines[1]);
+	assert_ptr_equal(lines[2], lines[3]);
+	finish(&w);
+}
+
 int
 main(void)
 {
@@ -510,6 +543,7 @@ main(void)
 	    cmocka_unit_test(header_levels_run_from_the_most_specific_or_the_other_way),
 	    cmocka_unit_test(header_values_may_hold_operators),
 	    cmocka_unit_test(ten_thousand_hosts_are_found),
+	    cmocka_unit_test(each_route_says_its_own_timeout),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
