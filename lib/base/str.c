@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 
+#include "lib/base/assert.h"
 #include "lib/base/mem.h"
 
 bool
@@ -152,13 +153,9 @@ str_glob(struct str s, const char *pattern)
 	return *pattern == '\0';
 }
 
-void
-strb_reserve(struct strb *b, size_t more)
+static __attribute__((noinline)) void
+grow(struct strb *b, size_t need)
 {
-	size_t need = b->n + more + 1;
-
-	if (need <= b->cap)
-		return;
 	if (b->cap == 0)
 		b->cap = 64;
 	while (b->cap < need)
@@ -166,11 +163,51 @@ strb_reserve(struct strb *b, size_t more)
 	b->p = mem_resize(b->p, b->cap);
 }
 
+static inline void
+make_room(struct strb *b, size_t more)
+{
+	if (UNLIKELY(b->n + more + 1 > b->cap))
+		grow(b, b->n + more + 1);
+}
+
+void
+strb_reserve(struct strb *b, size_t more)
+{
+	make_room(b, more);
+}
+
+/* Most pieces are short: first and last bytes, which may be the same ones. */
+static inline void
+copy_short(char *to, const char *from, size_t n)
+{
+	if (n >= 8) {
+		uint64_t first, last;
+
+		memcpy(&first, from, 8);
+		memcpy(&last, from + n - 8, 8);
+		memcpy(to, &first, 8);
+		memcpy(to + n - 8, &last, 8);
+	} else if (n >= 4) {
+		uint32_t first, last;
+
+		memcpy(&first, from, 4);
+		memcpy(&last, from + n - 4, 4);
+		memcpy(to, &first, 4);
+		memcpy(to + n - 4, &last, 4);
+	} else if (n) {
+		to[0] = from[0];
+		to[n / 2] = from[n / 2];
+		to[n - 1] = from[n - 1];
+	}
+}
+
 void
 strb_add(struct strb *b, const void *p, size_t n)
 {
-	strb_reserve(b, n);
-	if (n)
+	make_room(b, n);
+	if (n <= 16)
+		copy_short(b->p + b->n, p, n);
+	else
 		memcpy(b->p + b->n, p, n);
 	b->n += n;
 	b->p[b->n] = '\0';
@@ -191,9 +228,9 @@ strb_addc(struct strb *b, char c)
 void
 strb_addu(struct strb *b, uint64_t v)
 {
-	char digits[20];
-
-	strb_add(b, digits, u64_write(digits, v));
+	make_room(b, 20);
+	b->n += u64_write(b->p + b->n, v);
+	b->p[b->n] = '\0';
 }
 
 void

@@ -19,9 +19,13 @@ static struct piece *
 end_literal(piece_vec *pieces, struct strb *literal, struct arena *a)
 {
 	struct piece *p = vec_push(pieces);
+	char *bytes;
 
-	if (literal->n)
-		p->literal = arena_str(a, strb_str(literal));
+	if (literal->n) {
+		bytes = arena_zalloc(a, literal->n < LITERAL_COPIED ? LITERAL_COPIED : literal->n);
+		memcpy(bytes, literal->p, literal->n);
+		p->literal = str_make(bytes, literal->n);
+	}
 	strb_reset(literal);
 	return p;
 }
@@ -88,13 +92,30 @@ format_compile(struct format **out, struct str text, struct arena *a, struct err
 	return format_compile_text(out, text, &plain, a, err);
 }
 
+/* Between two operators stands a byte or three: copied in one go with what is behind them. */
+static inline void
+write_literal(struct str literal, struct strb *out)
+{
+	if (literal.n == 0)
+		return;
+	if (literal.n > LITERAL_COPIED) {
+		strb_adds(out, literal);
+		return;
+	}
+	if (out->cap - out->n <= LITERAL_COPIED)
+		strb_reserve(out, LITERAL_COPIED);
+	memcpy(out->p + out->n, literal.p, LITERAL_COPIED);
+	out->n += literal.n;
+	out->p[out->n] = '\0';
+}
+
 void
 text_format_write(const struct text_format *f, const struct stream_info *info, struct strb *out)
 {
 	for (unsigned i = 0; i < f->n; i++) {
 		const struct piece *p = &f->pieces[i];
 
-		strb_adds(out, p->literal);
+		write_literal(p->literal, out);
 		if (p->op.get && !operator_write(&p->op, info, out))
 			strb_adds(out, f->missing);
 	}

@@ -7,9 +7,11 @@
 #include "worker/access_log/format.h"
 #include "worker/access_log/operator.h"
 
+#define LITERAL_COPIED 16
+
 /* A piece of text: bytes, then an operator unless op.get is NULL. */
 struct piece {
-	struct str literal;
+	struct str literal; /* LITERAL_COPIED bytes may be read, even if it has fewer */
 	struct operator op;
 };
 

@@ -25,6 +25,7 @@ enum value_kind {
 
 struct value {
 	enum value_kind kind;
+	bool ours;          /* a text that has no control bytes, for nobody else wrote it */
 	struct str text;    /* borrowed from the stream, a literal, or `scratch` */
 	uint64_t number;
 	char scratch[256];  /* not initialised */

@@ -34,6 +34,7 @@ set_address(struct value *v, const struct address *a, bool port)
 	if (a && a->len)
 		n = port ? address_format(a, v->scratch) : address_format_ip(a, v->scratch);
 	set_text(v, str_make(v->scratch, n));
+	v->ours = a && address_is_ip(a); /* the name of a Unix socket is whose it is */
 }
 
 /* Milliseconds from the start to a later moment that may not have come. */
@@ -83,6 +84,7 @@ set_flags(struct value *v, uint32_t flags, const char *const *names)
 		n += len;
 	}
 	set_text(v, n ? str_make(v->scratch, n) : STR("-"));
+	v->ours = true;
 }
 
 /* ---- operators */
@@ -116,6 +118,7 @@ GET(PROTOCOL)
 	};
 
 	set_text(v, names[info->protocol]);
+	v->ours = true;
 }
 
 GET(RESPONSE_CODE)
@@ -376,7 +379,7 @@ clean(struct value *v)
 {
 	size_t n = v->text.n;
 
-	if (value_span(v->text.p, n) == n)
+	if (v->ours || valid_value(v->text))
 		return;
 	if (n > sizeof(v->scratch))
 		n = sizeof(v->scratch);
@@ -394,6 +397,7 @@ clean(struct value *v)
 void
 operator_value(const struct operator *op, const struct stream_info *info, struct value *v)
 {
+	v->ours = false;
 	op->get(op, info, v);
 	if (v->kind != VALUE_TEXT)
 		return;

@@ -145,16 +145,18 @@ write_text(const struct start_time *t, const struct part *p, unsigned i, char *o
 	return strftime(out, n, p->format, &tm);
 }
 
+/* The first digits, at most 9, of a fraction of a second. */
 static size_t
 write_fraction(unsigned digits, uint64_t ns, char *out, size_t n)
 {
-	char all[9];
+	static const uint32_t unit[] = {
+	    1000000000, 100000000, 10000000, 1000000, 100000, 10000, 1000, 100, 10, 1};
+	uint32_t v = (uint32_t)ns / unit[digits];
 
-	for (int i = 8; i >= 0; i--, ns /= 10)
-		all[i] = (char)('0' + ns % 10);
 	if (digits > n)
 		return 0;
-	memcpy(out, all, digits);
+	for (unsigned i = digits; i-- > 0; v /= 10)
+		out[i] = (char)('0' + v % 10);
 	return digits;
 }
 

@@ -5,7 +5,9 @@
 #include <cmocka.h>
 
 #include <stdlib.h>
+#include <string.h>
 
+#include "lib/base/mem.h"
 #include "lib/base/str.h"
 
 static void
@@ -151,6 +153,30 @@ a_builder_always_ends_in_nul(void **state)
 	free(given);
 }
 
+/* Short pieces are copied by their first and last bytes: each length, at each place. */
+static void
+pieces_of_all_lengths_are_added_whole(void **state)
+{
+	char want[2000], text[40];
+	struct strb b = {0};
+	size_t n = 0;
+
+	for (size_t i = 0; i < sizeof(text); i++)
+		text[i] = (char)('0' + i);
+	for (size_t len = 0; len <= sizeof(text); len++) {
+		char *exact = mem_dup(text, len); /* nothing behind it may be read */
+
+		strb_add(&b, exact, len);
+		mem_free(exact);
+		memcpy(want + n, text, len);
+		n += len;
+		assert_int_equal(b.n, n);
+		assert_memory_equal(b.p, want, n);
+		assert_int_equal(b.p[n], '\0');
+	}
+	strb_fini(&b);
+}
+
 int
 main(void)
 {
@@ -162,6 +188,7 @@ main(void)
 	    cmocka_unit_test(globs_match_the_whole_text),
 	    cmocka_unit_test(numbers_are_written_with_their_sign),
 	    cmocka_unit_test(a_builder_always_ends_in_nul),
+	    cmocka_unit_test(pieces_of_all_lengths_are_added_whole),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
