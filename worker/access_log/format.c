@@ -112,12 +112,17 @@ write_literal(struct str literal, struct strb *out)
 void
 text_format_write(const struct text_format *f, const struct stream_info *info, struct strb *out)
 {
-	for (unsigned i = 0; i < f->n; i++) {
-		const struct piece *p = &f->pieces[i];
+	struct value v;
 
+	for (const struct piece *p = f->pieces, *end = p + f->n; p < end; p++) {
 		write_literal(p->literal, out);
-		if (p->op.get && !operator_write(&p->op, info, out))
-			strb_adds(out, f->missing);
+		if (p->op.get == NULL)
+			continue;
+		operator_value(&p->op, info, &v);
+		if (v.kind == VALUE_NUMBER)
+			strb_addu(out, v.number);
+		else
+			strb_adds(out, v.kind == VALUE_TEXT ? v.text : f->missing);
 	}
 }
 

@@ -50,7 +50,4 @@ int operator_compile(struct operator *op, struct str *text, struct arena *a, str
 /* The value, cut to op->most, without control bytes: a line stays a line. */
 void operator_value(const struct operator *op, const struct stream_info *info, struct value *v);
 
-/* Appends the value of one kind or another; false and nothing when it is missing. */
-bool operator_write(const struct operator *op, const struct stream_info *info, struct strb *out);
-
 #endif

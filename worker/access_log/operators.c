@@ -379,8 +379,6 @@ clean(struct value *v)
 {
 	size_t n = v->text.n;
 
-	if (v->ours || valid_value(v->text))
-		return;
 	if (n > sizeof(v->scratch))
 		n = sizeof(v->scratch);
 	if (v->text.p != v->scratch)
@@ -403,24 +401,6 @@ operator_value(const struct operator *op, const struct stream_info *info, struct
 		return;
 	if (v->text.n > op->most)
 		v->text.n = op->most;
-	clean(v);
-}
-
-bool
-operator_write(const struct operator *op, const struct stream_info *info, struct strb *out)
-{
-	struct value v;
-
-	operator_value(op, info, &v);
-	switch (v.kind) {
-	case VALUE_TEXT:
-		strb_adds(out, v.text);
-		return true;
-	case VALUE_NUMBER:
-		strb_addu(out, v.number);
-		return true;
-	case VALUE_MISSING:
-		break;
-	}
-	return false;
+	if (!v->ours && !valid_value(v->text))
+		clean(v);
 }

@@ -33,6 +33,11 @@ struct start_time {
 #define KEPT_BYTES 64
 
 struct kept {
+	/* The last line's: requests that came in one turn of the loop have the same time. */
+	uint64_t wall_ns;
+	size_t room; /* that it was written for */
+	uint8_t len_all; /* 0: none, or it was too long to be kept */
+	char all[KEPT_BYTES];
 	uint64_t second;
 	uint8_t len[KEPT_TEXTS];
 	char text[KEPT_TEXTS][KEPT_BYTES];
@@ -174,8 +179,8 @@ write_trimmed(uint64_t ns, char *out, size_t n)
 	return len;
 }
 
-size_t
-start_time_write(const struct start_time *t, uint64_t wall_ns, char *out, size_t n)
+static size_t
+write_parts(const struct start_time *t, uint64_t wall_ns, char *out, size_t n)
 {
 	uint64_t second = wall_ns / NS_PER_S, ns = wall_ns % NS_PER_S;
 	size_t done = 0;
@@ -202,5 +207,23 @@ start_time_write(const struct start_time *t, uint64_t wall_ns, char *out, size_t
 			break;
 		}
 	}
+	return done;
+}
+
+size_t
+start_time_write(const struct start_time *t, uint64_t wall_ns, char *out, size_t n)
+{
+	struct kept *k = t->kept;
+	size_t done;
+
+	if (k->len_all && k->wall_ns == wall_ns && k->room == n) {
+		memcpy(out, k->all, k->len_all);
+		return k->len_all;
+	}
+	done = write_parts(t, wall_ns, out, n);
+	k->wall_ns = wall_ns;
+	k->room = n;
+	k->len_all = done <= KEPT_BYTES ? (uint8_t)done : 0;
+	memcpy(k->all, out, k->len_all);
 	return done;
 }

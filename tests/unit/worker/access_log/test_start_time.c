@@ -74,6 +74,25 @@ the_kept_second_is_not_kept_too_long(void **state)
 }
 
 static void
+the_kept_line_is_of_the_same_time_and_room(void **state)
+{
+	struct arena a;
+	const struct start_time *t;
+	char out[64];
+
+	arena_init(&a);
+	t = start_time_compile(STR("%S.%3f"), &a);
+	assert_int_equal(start_time_write(t, MOMENT, out, 4), 3); /* the fraction has no room */
+	for (int i = 0; i < 2; i++) {
+		out[start_time_write(t, MOMENT, out, sizeof(out))] = '\0';
+		assert_string_equal(out, "05.012");
+	}
+	out[start_time_write(t, MOMENT + NS_PER_MS, out, sizeof(out))] = '\0';
+	assert_string_equal(out, "05.013");
+	arena_fini(&a);
+}
+
+static void
 a_whole_second_has_no_trimmed_fraction(void **state)
 {
 	struct arena a;
@@ -112,6 +131,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_specifier_prints_its_part),
 		cmocka_unit_test(the_kept_second_is_not_kept_too_long),
+		cmocka_unit_test(the_kept_line_is_of_the_same_time_and_room),
 		cmocka_unit_test(a_whole_second_has_no_trimmed_fraction),
 		cmocka_unit_test(a_small_buffer_is_not_overrun),
 	};
