@@ -551,20 +551,26 @@ what_is_to_be_seen_is_not_piped(void **state)
 	teardown(&f);
 }
 
+static void
+setup_behind_a_piped_body(struct fixture *f)
+{
+	setup(f);
+	f->e.c.unseen = 40000;
+	f->e.keep = true;
+	write_pattern(f->peer, 0, 40000);
+	turns(f, 2);
+	assert_true(slice_is_piped(buf_slice(&f->e.c.in, 0)));
+	assert_int_equal(f->e.c.unseen, 0);
+	buf_drain(&f->e.c.in, f->e.c.in.len);
+}
+
 /* A body that was piped lets expect another: its bytes are not to be copied with the head. */
 static void
 of_what_follows_a_large_body_a_head_is_read_first(void **state)
 {
 	struct fixture f;
 
-	setup(&f);
-	f.e.c.unseen = 40000;
-	f.e.keep = true;
-	write_pattern(f.peer, 0, 40000);
-	turns(&f, 2);
-	assert_true(slice_is_piped(buf_slice(&f.e.c.in, 0)));
-	assert_int_equal(f.e.c.unseen, 0);
-	buf_drain(&f.e.c.in, f.e.c.in.len);
+	setup_behind_a_piped_body(&f);
 	f.e.unseen = 60000 - 2048;
 	write_pattern(f.peer, 0, 60000);
 	turns(&f, 3);
@@ -581,12 +587,7 @@ a_small_message_behind_a_large_body_ends_the_expectation(void **state)
 {
 	struct fixture f;
 
-	setup(&f);
-	f.e.c.unseen = 40000;
-	f.e.keep = true;
-	write_pattern(f.peer, 0, 40000);
-	turns(&f, 2);
-	buf_drain(&f.e.c.in, f.e.c.in.len);
+	setup_behind_a_piped_body(&f);
 	write_pattern(f.peer, 0, 100);
 	turns(&f, 2);
 	buf_drain(&f.e.c.in, f.e.c.in.len);
