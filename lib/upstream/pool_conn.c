@@ -79,7 +79,8 @@ static void
 rest(struct pool_conn *pc)
 {
 	if (!pc->pool->protocol->rests || pc->state != POOL_CONN_READY || pc->streams ||
-	    pc->output_wanted || pc->conn.closed || !buf_empty(&pc->conn.in))
+	    pc->output_wanted || pc->conn.closed || !buf_empty(&pc->conn.in) ||
+	    !buf_empty(&pc->conn.out))
 		return;
 	if (warm_n == WARM_CODECS) {
 		codec_free(&pc->codec);
