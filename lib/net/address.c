@@ -213,24 +213,6 @@ format_pipe(const struct address *a, char *out)
 	return n;
 }
 
-static inline size_t
-write_byte(char *out, unsigned v)
-{
-	size_t n = 0;
-
-	if (v >= 100) {
-		out[n++] = (char)('0' + v / 100);
-		v %= 100;
-		out[n++] = (char)('0' + v / 10);
-		v %= 10;
-	} else if (v >= 10) {
-		out[n++] = (char)('0' + v / 10);
-		v %= 10;
-	}
-	out[n++] = (char)('0' + v);
-	return n;
-}
-
 /* IPv4 by hand: it stands in every access log line. */
 static size_t
 format_v4(const struct sockaddr_in *in4, char *out)
@@ -239,7 +221,7 @@ format_v4(const struct sockaddr_in *in4, char *out)
 	size_t n = 0;
 
 	for (int i = 0; i < 4; i++) {
-		n += write_byte(out + n, b[i]);
+		n += u64_write(out + n, b[i]);
 		out[n++] = '.';
 	}
 	out[--n] = '\0';

@@ -11,7 +11,7 @@
 
 #define IOV_BATCH 64
 #define UNSEEN_MIN (32 * 1024) /* less is copied */
-#define HEAD_ROOM 2048          /* where a large body is likely to follow, for its pipe */
+#define HEAD_ROOM 2048 /* of a message that a large body may follow: the rest is for its pipe */
 #define KEEP_ROOM 1024 /* a chunk with less room than this is not read into again */
 #define AGAIN_DATA 8u  /* a bit of our own beside enum io_ready: on_data once more */
 

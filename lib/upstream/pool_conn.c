@@ -17,7 +17,7 @@
 
 STATE_TABLE(pool_conn, POOL_CONN_STATES)
 
-#define WARM_CODECS 64
+#define WARM_CODECS 64 /* connections at rest that keep their codec, of all pools of the process */
 
 static const struct codec_events codec_events;
 
@@ -55,7 +55,8 @@ pool_conn_usable(const struct pool_conn *pc)
  *
  * An HTTP/1 connection that waits for its next request needs no codec.  Some
  * keep theirs.  If all did, the codecs of a thousand hosts would be in no
- * cache when their turn comes; those of h1_conn.c, used over and over, are. */
+ * cache when their turn comes; those of h1_conn.c, used over and over, are.
+ */
 
 static unsigned warm_n;
 
