@@ -308,6 +308,12 @@ digits_of(uint64_t v)
 size_t
 u64_write(char *out, uint64_t v)
 {
+	static const char pairs[] =
+	    "00010203040506070809101112131415161718192021222324"
+	    "25262728293031323334353637383940414243444546474849"
+	    "50515253545556575859606162636465666768697071727374"
+	    "75767778798081828384858687888990919293949596979899";
+	char *at;
 	unsigned n;
 
 	if (v < 10) {
@@ -315,7 +321,11 @@ u64_write(char *out, uint64_t v)
 		return 1;
 	}
 	n = digits_of(v);
-	for (unsigned i = n; i-- > 0; v /= 10)
-		out[i] = (char)('0' + v % 10);
+	for (at = out + n; v >= 100; v /= 100)
+		memcpy(at -= 2, pairs + v % 100 * 2, 2);
+	if (v >= 10)
+		memcpy(at - 2, pairs + v * 2, 2);
+	else
+		at[-1] = (char)('0' + v);
 	return n;
 }

@@ -64,9 +64,9 @@ valid_name(struct str name)
 	return name.n > 0 && name.n <= NAME_MAX_BYTES;
 }
 
-/* Has one of eight bytes a control byte, TAB among them? */
-static bool
-any_control(uint64_t x)
+/* Of eight bytes: 0 when none is a control byte, TAB among them. */
+static inline uint64_t
+controls(uint64_t x)
 {
 	const uint64_t ones = ~0ull / 255, tops = ones << 7;
 	uint64_t del = x ^ ones * 0x7f;
@@ -74,7 +74,7 @@ any_control(uint64_t x)
 	return (((x - ones * 0x20) & ~x) | ((del - ones) & ~del)) & tops;
 }
 
-static uint64_t
+static inline uint64_t
 load8(const char *p)
 {
 	uint64_t x;
@@ -83,7 +83,7 @@ load8(const char *p)
 	return x;
 }
 
-static uint32_t
+static inline uint32_t
 load4(const char *p)
 {
 	uint32_t x;
@@ -103,11 +103,64 @@ free_of_controls(const char *p, size_t n)
 		return true;
 	}
 	if (n < 8)
-		return !any_control((uint64_t)load4(p) << 32 | load4(p + n - 4));
+		return !controls((uint64_t)load4(p) << 32 | load4(p + n - 4));
 	for (size_t i = 0; i + 8 < n; i += 8)
-		if (any_control(load8(p + i)))
+		if (controls(load8(p + i)))
 			return false;
-	return !any_control(load8(p + n - 8));
+	return !controls(load8(p + n - 8));
+}
+
+static inline uint64_t
+copy8(char *to, const char *from)
+{
+	uint64_t x = load8(from);
+
+	memcpy(to, &x, 8);
+	return controls(x);
+}
+
+/* One to three bytes: the first, the middle and the last, who may be the same. */
+static inline uint64_t
+copy_few(char *to, const char *p, size_t n)
+{
+	unsigned char first = (unsigned char)p[0], middle = (unsigned char)p[n / 2],
+		      last = (unsigned char)p[n - 1];
+
+	to[0] = (char)first;
+	to[n / 2] = (char)middle;
+	to[n - 1] = (char)last;
+	return is_control(first) | is_control(middle) | is_control(last);
+}
+
+/* As above: the last bytes are copied together, also those that were copied before. */
+bool
+value_copy(char *to, struct str value)
+{
+	const char *p = value.p;
+	size_t n = value.n;
+	uint64_t found = 0;
+
+	if (n < 4)
+		return n == 0 || !copy_few(to, p, n);
+	if (n < 8) {
+		uint32_t first = load4(p), last = load4(p + n - 4);
+
+		memcpy(to, &first, 4);
+		memcpy(to + n - 4, &last, 4);
+		return !controls((uint64_t)first << 32 | last);
+	}
+	for (size_t i = 0; i + 8 < n; i += 8)
+		found |= copy8(to + i, p + i);
+	return (found | copy8(to + n - 8, p + n - 8)) == 0;
+}
+
+void
+value_clean(char *p, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		if (is_control((unsigned char)p[i]) && p[i] != '\t')
+			p[i] = ' ';
+	}
 }
 
 bool

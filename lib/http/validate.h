@@ -25,6 +25,10 @@ extern const bool authority_char[256];
 bool valid_token(struct str s);     /* not empty */
 bool valid_name(struct str name);   /* lower-case token that fits a struct header */
 bool valid_value(struct str value); /* no control byte but TAB, no DEL */
+/* Copies and looks in one go; false: a control byte is among them, perhaps a TAB. */
+bool value_copy(char *to, struct str value);
+/* Makes it valid: spaces for control bytes but TAB. */
+void value_clean(char *p, size_t n);
 bool valid_target(struct str s);    /* not empty */
 /* host, host:port or [v6]:port; no userinfo.  Empty is valid. */
 bool valid_authority(struct str s);

@@ -5,6 +5,7 @@
 #include "worker/access_log/format.h"
 
 #include "lib/base/vec.h"
+#include "lib/http/validate.h"
 #include "worker/access_log/format_private.h"
 
 const char format_default_text[] =
@@ -15,17 +16,20 @@ const char format_default_text[] =
 
 typedef VEC(struct piece) piece_vec;
 
+/* Gives the last piece, whose operator is still to come. */
 static struct piece *
-end_literal(piece_vec *pieces, struct strb *literal, struct arena *a)
+end_literal(piece_vec *pieces, struct strb *literal)
 {
+	struct str left = strb_str(literal);
 	struct piece *p = vec_push(pieces);
-	char *bytes;
 
-	if (literal->n) {
-		bytes = arena_zalloc(a, literal->n < LITERAL_COPIED ? LITERAL_COPIED : literal->n);
-		memcpy(bytes, literal->p, literal->n);
-		p->literal = str_make(bytes, literal->n);
+	for (; left.n > LITERAL_MAX; p = vec_push(pieces)) {
+		p->n = LITERAL_MAX;
+		memcpy(p->literal, left.p, LITERAL_MAX);
+		left = str_make(left.p + LITERAL_MAX, left.n - LITERAL_MAX);
 	}
+	p->n = (unsigned)left.n;
+	memcpy(p->literal, left.p, left.n);
 	strb_reset(literal);
 	return p;
 }
@@ -47,11 +51,11 @@ read_pieces(
 			text = str_make(text.p + 1, text.n - 1);
 			continue;
 		}
-		if (operator_compile(&end_literal(pieces, literal, a)->op, &text, a, err) < 0)
+		if (operator_compile(&end_literal(pieces, literal)->op, &text, a, err) < 0)
 			return -1;
 	}
 	if (literal->n)
-		end_literal(pieces, literal, a);
+		end_literal(pieces, literal);
 	return 0;
 }
 
@@ -63,7 +67,7 @@ text_format_compile(struct text_format *out, struct str text, bool omit_empty, s
 	struct strb literal = {0};
 	int rc = read_pieces(&pieces, &literal, text, a, err);
 
-	*out = (struct text_format){.missing = omit_empty ? STR("") : STR("-")};
+	*out = (struct text_format){.dash = !omit_empty};
 	if (rc == 0 && pieces.len) {
 		out->n = (unsigned)pieces.len;
 		out->pieces = arena_alloc(a, pieces.len * sizeof(*out->pieces));
@@ -92,38 +96,62 @@ format_compile(struct format **out, struct str text, struct arena *a, struct err
 	return format_compile_text(out, text, &plain, a, err);
 }
 
-/* Between two operators stands a byte or three: copied in one go with what is behind them. */
+/* ---- writing */
+
+/* A literal, then a number or what an operator makes in place. */
+#define PIECE_ROOM (LITERAL_MAX + VALUE_SCRATCH)
+
 static inline void
-write_literal(struct str literal, struct strb *out)
+write_missing(const struct text_format *f, char *at, struct strb *out)
 {
-	if (literal.n == 0)
-		return;
-	if (literal.n > LITERAL_COPIED) {
-		strb_adds(out, literal);
-		return;
-	}
-	if (out->cap - out->n <= LITERAL_COPIED)
-		strb_reserve(out, LITERAL_COPIED);
-	memcpy(out->p + out->n, literal.p, LITERAL_COPIED);
-	out->n += literal.n;
-	out->p[out->n] = '\0';
+	*at = '-';
+	out->n += f->dash;
+}
+
+/* Codecs refuse control bytes in fields, filters and configuration might not: a line stays a line. */
+static inline void
+write_text(struct str text, struct strb *out)
+{
+	char *at;
+
+	strb_reserve(out, text.n);
+	at = out->p + out->n;
+	if (!value_copy(at, text))
+		value_clean(at, text.n);
+	out->n += text.n;
+}
+
+static inline void
+write_operator(const struct text_format *f, const struct operator *op,
+    const struct stream_info *info, struct strb *out)
+{
+	char *at = out->p + out->n;
+	struct value v;
+
+	v.scratch = at;
+	operator_value(op, info, &v);
+	if (v.kind == VALUE_NUMBER)
+		out->n += u64_write(at, v.number);
+	else if (v.kind == VALUE_MISSING)
+		write_missing(f, at, out);
+	else if (v.text.p == at) /* it is where it belongs already */
+		out->n += v.text.n;
+	else
+		write_text(v.text, out);
 }
 
 void
 text_format_write(const struct text_format *f, const struct stream_info *info, struct strb *out)
 {
-	struct value v;
-
 	for (const struct piece *p = f->pieces, *end = p + f->n; p < end; p++) {
-		write_literal(p->literal, out);
-		if (p->op.get == NULL)
-			continue;
-		operator_value(&p->op, info, &v);
-		if (v.kind == VALUE_NUMBER)
-			strb_addu(out, v.number);
-		else
-			strb_adds(out, v.kind == VALUE_TEXT ? v.text : f->missing);
+		strb_reserve(out, PIECE_ROOM);
+		memcpy(out->p + out->n, p->literal, LITERAL_MAX);
+		out->n += p->n;
+		if (p->op.get)
+			write_operator(f, &p->op, info, out);
 	}
+	strb_reserve(out, 0);
+	out->p[out->n] = '\0';
 }
 
 void

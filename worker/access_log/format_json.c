@@ -89,8 +89,7 @@ build_text(struct json_node *out, const char *text, struct build *b, struct err 
 
 	if (text_format_compile(t, str_of(text), out->omit_empty, b->arena, err) < 0)
 		return -1;
-	out->kind = t->n == 1 && t->pieces[0].op.get && t->pieces[0].literal.n == 0 ? NODE_VALUE
-										    : NODE_TEXT;
+	out->kind = t->n == 1 && t->pieces[0].op.get && t->pieces[0].n == 0 ? NODE_VALUE : NODE_TEXT;
 	return 0;
 }
 
@@ -163,7 +162,8 @@ write_key(struct json_out *j, const struct json_node *node)
 static void
 write_value(struct json_out *j, const struct json_node *node, const struct stream_info *info)
 {
-	struct value v;
+	char scratch[VALUE_SCRATCH];
+	struct value v = {.scratch = scratch};
 
 	operator_value(&node->text.pieces[0].op, info, &v);
 	if (v.kind == VALUE_MISSING && node->omit_empty)

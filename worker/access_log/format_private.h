@@ -7,18 +7,19 @@
 #include "worker/access_log/format.h"
 #include "worker/access_log/operator.h"
 
-#define LITERAL_COPIED 16
+#define LITERAL_MAX 16
 
-/* A piece of text: bytes, then an operator unless op.get is NULL. */
+/* A piece of text: bytes, then an operator unless op.get is NULL.  Longer literals are several. */
 struct piece {
-	struct str literal; /* LITERAL_COPIED bytes may be read, even if it has fewer */
+	char literal[LITERAL_MAX];
+	unsigned n; /* bytes of it */
 	struct operator op;
 };
 
 struct text_format {
 	struct piece *pieces;
 	unsigned n;
-	struct str missing; /* what stands for a value that is missing */
+	bool dash; /* stands for a value that is missing; false: nothing does */
 };
 
 struct json_node;

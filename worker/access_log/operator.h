@@ -23,12 +23,14 @@ enum value_kind {
 	VALUE_NUMBER,
 };
 
+/* What operators make themselves is never longer, and has no control bytes. */
+#define VALUE_SCRATCH 256
+
 struct value {
 	enum value_kind kind;
-	bool ours;          /* a text that has no control bytes, for nobody else wrote it */
-	struct str text;    /* borrowed from the stream, a literal, or `scratch` */
+	struct str text; /* borrowed from the stream, a literal, or in `scratch` */
 	uint64_t number;
-	char scratch[256];  /* not initialised */
+	char *scratch;   /* the caller's, VALUE_SCRATCH bytes */
 };
 
 typedef void operator_fn(const struct operator *op, const struct stream_info *info, struct value *v);
@@ -47,7 +49,13 @@ struct operator {
  */
 int operator_compile(struct operator *op, struct str *text, struct arena *a, struct err *err);
 
-/* The value, cut to op->most, without control bytes: a line stays a line. */
-void operator_value(const struct operator *op, const struct stream_info *info, struct value *v);
+/* The value, cut to op->most.  A text that was borrowed may have control bytes. */
+static inline void
+operator_value(const struct operator *op, const struct stream_info *info, struct value *v)
+{
+	op->get(op, info, v);
+	if (v->kind == VALUE_TEXT && v->text.n > op->most)
+		v->text.n = op->most;
+}
 
 #endif

@@ -33,8 +33,9 @@ set_address(struct value *v, const struct address *a, bool port)
 
 	if (a && a->len)
 		n = port ? address_format(a, v->scratch) : address_format_ip(a, v->scratch);
+	if (n && !address_is_ip(a))
+		value_clean(v->scratch, n); /* the name of a Unix socket is whose it is */
 	set_text(v, str_make(v->scratch, n));
-	v->ours = a && address_is_ip(a); /* the name of a Unix socket is whose it is */
 }
 
 /* Milliseconds from the start to a later moment that may not have come. */
@@ -46,21 +47,19 @@ set_ms(struct value *v, const struct stream_info *info, uint64_t at_ns)
 		set_number(v, (at_ns - info->start_ns) / NS_PER_MS);
 }
 
-static const struct header *
+static inline const struct header *
 header_of(const struct headers *h, enum header_id id, struct str name)
 {
-	if (h == NULL || name.p == NULL)
-		return NULL;
 	return id == HDR_OTHER ? headers_find(h, name) : headers_find_id(h, id);
 }
 
 /* A header that is there without a value prints nothing, not "-". */
-static void
+static inline void
 set_header(const struct operator *op, const struct headers *h, struct value *v)
 {
-	const struct header *x = header_of(h, op->id, op->name);
+	const struct header *x = h ? header_of(h, op->id, op->name) : NULL;
 
-	if (x == NULL)
+	if (x == NULL && op->other.p && h)
 		x = header_of(h, op->other_id, op->other);
 	v->kind = x ? VALUE_TEXT : VALUE_MISSING;
 	v->text = x ? header_value(x) : str_make("", 0);
@@ -76,7 +75,7 @@ set_flags(struct value *v, uint32_t flags, const char *const *names)
 
 		if ((flags & 1) == 0)
 			continue;
-		if (n + len + 1 > sizeof(v->scratch))
+		if (n + len + 1 > VALUE_SCRATCH)
 			break;
 		if (n)
 			v->scratch[n++] = ',';
@@ -84,7 +83,6 @@ set_flags(struct value *v, uint32_t flags, const char *const *names)
 		n += len;
 	}
 	set_text(v, n ? str_make(v->scratch, n) : STR("-"));
-	v->ours = true;
 }
 
 /* ---- operators */
@@ -95,8 +93,9 @@ set_flags(struct value *v, uint32_t flags, const char *const *names)
 
 GET(START_TIME)
 {
-	set_text(v, str_make(v->scratch, start_time_write(op->time, info->start_wall_ns,
-						 v->scratch, sizeof(v->scratch))));
+	size_t n = start_time_write(op->time, info->start_wall_ns, v->scratch, VALUE_SCRATCH);
+
+	set_text(v, str_make(v->scratch, n));
 }
 
 GET(REQ)
@@ -118,7 +117,6 @@ GET(PROTOCOL)
 	};
 
 	set_text(v, names[info->protocol]);
-	v->ours = true;
 }
 
 GET(RESPONSE_CODE)
@@ -369,38 +367,4 @@ operator_compile(struct operator *op, struct str *text, struct arena *a, struct 
 		return -1;
 	*text = str_make(s.p + close + 1, s.n - close - 1);
 	return 0;
-}
-
-/* ---- writing */
-
-/* Codecs refuse control bytes in fields, filters and configuration might not: none ends a line. */
-static void
-clean(struct value *v)
-{
-	size_t n = v->text.n;
-
-	if (n > sizeof(v->scratch))
-		n = sizeof(v->scratch);
-	if (v->text.p != v->scratch)
-		memcpy(v->scratch, v->text.p, n);
-	for (size_t i = 0; i < n; i++) {
-		unsigned char c = (unsigned char)v->scratch[i];
-
-		if ((c < 0x20 && c != '\t') || c == 0x7f)
-			v->scratch[i] = ' ';
-	}
-	v->text = str_make(v->scratch, n);
-}
-
-void
-operator_value(const struct operator *op, const struct stream_info *info, struct value *v)
-{
-	v->ours = false;
-	op->get(op, info, v);
-	if (v->kind != VALUE_TEXT)
-		return;
-	if (v->text.n > op->most)
-		v->text.n = op->most;
-	if (!v->ours && !valid_value(v->text))
-		clean(v);
 }

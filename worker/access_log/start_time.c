@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "lib/base/clock.h"
+#include "lib/http/validate.h"
 
 enum part_kind {
 	PART_TEXT,     /* strftime */
@@ -217,10 +218,11 @@ start_time_write(const struct start_time *t, uint64_t wall_ns, char *out, size_t
 	size_t done;
 
 	if (k->len_all && k->wall_ns == wall_ns && k->room == n) {
-		memcpy(out, k->all, k->len_all);
+		memcpy(out, k->all, n < KEPT_BYTES ? k->len_all : KEPT_BYTES); /* mostly a constant */
 		return k->len_all;
 	}
 	done = write_parts(t, wall_ns, out, n);
+	value_clean(out, done); /* of the format */
 	k->wall_ns = wall_ns;
 	k->room = n;
 	k->len_all = done <= KEPT_BYTES ? (uint8_t)done : 0;

@@ -16,7 +16,7 @@ struct start_time;
 
 /* An empty format is Envoy's: %Y-%m-%dT%H:%M:%E3SZ. */
 const struct start_time *start_time_compile(struct str format, struct arena *a);
-/* Gives how many bytes of out (at most n) were written. */
+/* Gives how many bytes of out (at most n) were written; no control bytes but TAB. */
 size_t start_time_write(const struct start_time *t, uint64_t wall_ns, char *out, size_t n);
 
 #endif

@@ -4,9 +4,12 @@
 #include <setjmp.h>
 #include <cmocka.h>
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/base/assert.h"
 #include "lib/base/mem.h"
 #include "lib/base/str.h"
 
@@ -125,6 +128,26 @@ numbers_are_written_with_their_sign(void **state)
 }
 
 static void
+numbers_of_every_length_have_their_digits(void **state)
+{
+	char out[20], want[32];
+
+	(void)state;
+	for (uint64_t power = 1;; power *= 10) {
+		const uint64_t rows[] = {power - 1, power, power + 1, power / 7 * 9, power * 5 - 3};
+
+		for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+			size_t n = u64_write(out, rows[i]);
+
+			assert_int_equal(n, snprintf(want, sizeof(want), "%" PRIu64, rows[i]));
+			assert_memory_equal(out, want, n);
+		}
+		if (power > UINT64_MAX / 10)
+			break;
+	}
+}
+
+static void
 a_builder_always_ends_in_nul(void **state)
 {
 	struct strb b = {0};
@@ -187,6 +210,7 @@ main(void)
 	    cmocka_unit_test(numbers_are_whole_or_nothing),
 	    cmocka_unit_test(globs_match_the_whole_text),
 	    cmocka_unit_test(numbers_are_written_with_their_sign),
+	    cmocka_unit_test(numbers_of_every_length_have_their_digits),
 	    cmocka_unit_test(a_builder_always_ends_in_nul),
 	    cmocka_unit_test(pieces_of_all_lengths_are_added_whole),
 	};

@@ -139,6 +139,10 @@ operators_print_what_is_known(void **state)
 		{"%DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT%", "::1"},
 		{"%DOWNSTREAM_LOCAL_ADDRESS%", "/run/x.sock"},
 		{"%START_TIME(%s)%", "1786259165"},
+		{"%START_TIME(a%nb%tc)%", "a b\tc"},
+		{"sixteen letters.%PROTOCOL%", "sixteen letters.HTTP/1.1"},
+		{"a literal of more than sixteen bytes %PROTOCOL% and one behind it, too",
+		    "a literal of more than sixteen bytes HTTP/1.1 and one behind it, too"},
 		{"%START_TIME(%Y %3f)%.", "2026 012."},
 	};
 
@@ -299,6 +303,37 @@ json_keeps_types_and_order(void **state)
 }
 
 static void
+control_bytes_are_escaped_in_json(void **state)
+{
+	static const struct format_options plain;
+	struct scene *sc = *state;
+	Google__Protobuf__Struct *s = new_struct(sc, 1);
+	struct format *f;
+
+	add_string(sc, s, "x", "%REQ(X-LINES)%");
+	assert_int_equal(format_compile_json(&f, s, &plain, &sc->a, NULL), 0);
+	assert_string_equal(written(sc, f), "{\"x\":\"a\\nb\\r\\tc\"}\n");
+}
+
+static void
+values_of_any_length_fit(void **state)
+{
+	struct scene *sc = *state;
+	char name[5000];
+
+	memset(name, 'x', sizeof(name));
+	for (size_t n = 0; n < sizeof(name); n = n * 3 + 1) {
+		struct strb want = {0};
+
+		sc->info.route_name = str_make(name, n);
+		strb_printf(&want, "<%.*s> 200", (int)(n ? n : 1), n ? name : "-");
+		strb_fini(&sc->out);
+		assert_string_equal(text(sc, "<%ROUTE_NAME%> %RESPONSE_CODE%"), strb_z(&want));
+		strb_fini(&want);
+	}
+}
+
+static void
 a_bad_operator_in_json_names_its_key(void **state)
 {
 	static const struct format_options plain;
@@ -325,7 +360,9 @@ main(void)
 		TEST(a_stream_that_is_known_by_nothing_prints_dashes),
 		TEST(bad_formats_are_refused),
 		TEST(missing_text_may_be_left_out),
+		TEST(values_of_any_length_fit),
 		TEST(json_keeps_types_and_order),
+		TEST(control_bytes_are_escaped_in_json),
 		TEST(a_bad_operator_in_json_names_its_key),
 	};
 
