@@ -12,7 +12,8 @@
 # requests the load generator counted.  The proxies have one CPU, load and
 # origin the other.  A ratio is the median of the rounds' ratios, baton against
 # what the others took in the same round (report.awk): a machine that becomes
-# slower meanwhile does not move it.  Prints how busy the proxy was and what the
+# slower meanwhile does not move it.  What is wanted as a difference of
+# microseconds has four times as many rounds.  Prints how busy the proxy was and what the
 # origin took of its CPU; whether baton counted what the load generator did; of
 # two workers, who took how many connections.  Of baton also system calls and
 # instructions per request.
@@ -214,14 +215,6 @@ profile() { # row: the worker's stacks while the row runs
 	tests/bench/flame.awk -v title="$1" "$out.folded" >"$out.svg" 2>/dev/null ||
 		echo "$1: perf recorded nothing; OUT=file tests/bench/instructions.sh has callgrind's table"
 }
-system_calls() { # row
-	local st done_
-	strace -q -c -f -p "$(worker_of "$baton")" -o "$dir/strace" & st=$!
-	sleep 0.5
-	done_=$(load "$1" $baton_port)
-	kill -INT $st; wait $st 2>/dev/null
-	calls_of "$1" "$done_" "$dir/strace"
-}
 
 start_all
 sleep 1
@@ -231,7 +224,7 @@ for row in $rows; do
 	case $row in memory | scale) continue ;; esac
 	: >"$dir/res"
 	warm_up "$row"
-	for round in $(seq "$REPEATS"); do
+	for round in $(seq "$(rounds_of "$row")"); do
 		for proxy in $(turned "$round" $(proxies_of "$row")); do run_once "$row" "$proxy"; done
 	done
 	report "$row"
@@ -243,7 +236,7 @@ for row in $rows; do
 done
 for row in h1_1k h2_1k; do
 	wants $row || continue
-	system_calls $row
+	B=$B REQUESTS=20000 tests/bench/syscalls.sh $row
 	if command -v valgrind >/dev/null; then B=$B tests/bench/instructions.sh $row; fi
 done
 if wants h1_1k h2_1k; then

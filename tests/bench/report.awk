@@ -8,7 +8,8 @@
 # The first proxy is compared with the others, round by round: the k-th run of
 # each.  What is slow for one round is slow for both sides of its ratio, so the
 # median of the rounds' ratios says more than the ratio of two medians.  Beside
-# it stand the least and the most of the rounds, and what is wanted at most.
+# it stand the least and the most of the rounds (of a difference, which is small
+# against them, their middle half), and what is wanted at most.
 # The best of the others is the one to which that ratio is the greatest.
 BEGIN {
 	what["nostats"] = "baton without statistics"
@@ -60,7 +61,8 @@ function difference(to, k, n, m) {
 	for (k = 1; k <= n; k++)
 		list[k] = run[order[1], 2, k] - run[to, 2, k]
 	m = median(n)
-	printf "%-12s more than %s: %+.2f us (%+.2f..%+.2f)%s\n", row, what[to], m, list[1], list[n], verdict(to, m)
+	printf "%-12s more than %s: %+.2f us (half of %d rounds: %+.2f..%+.2f)%s\n", row, what[to], m, n,
+	    list[int((n + 3) / 4)], list[n - int((n - 1) / 4)], verdict(to, m)
 }
 function line(p, m) {
 	m = column(p, 2)

@@ -75,6 +75,12 @@ proxies_of() { # row; the floor stands last and is no peer
 	*) echo "baton nginx haproxy floor" ;;
 	esac
 }
+rounds_of() { # row; half a microsecond does not show in a few rounds
+	case $1 in
+	h1_1k_log | h1_vhosts) echo $((4 * REPEATS)) ;;
+	*) echo "$REPEATS" ;;
+	esac
+}
 wanted_of() { # row -> of whom baton may take what share at most; of itself in another shape: microseconds more
 	case $1 in
 	h1_1k) echo "best 0.90 floor 1.25" ;;
