@@ -125,6 +125,14 @@ arena_zalloc(struct arena *a, size_t n)
 	return p;
 }
 
+void *
+arena_zalloc_lines(struct arena *a, size_t n)
+{
+	char *p = arena_zalloc(a, n + CACHE_LINE - 1);
+
+	return p + (-(uintptr_t)p & (CACHE_LINE - 1));
+}
+
 char *
 arena_printf(struct arena *a, const char *fmt, ...)
 {

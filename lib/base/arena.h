@@ -34,6 +34,7 @@ void *arena_more(struct arena *a, size_t n);
 char *arena_dup(struct arena *a, const void *p, size_t n); /* adds a NUL that is not counted */
 struct str arena_str(struct arena *a, struct str s);
 void *arena_zalloc(struct arena *a, size_t n);
+void *arena_zalloc_lines(struct arena *a, size_t n); /* begins with a line of the cache */
 char *arena_printf(struct arena *a, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 /* Aligned to 8; not zeroed; never NULL. */

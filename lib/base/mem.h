@@ -9,6 +9,8 @@
 
 #include <stddef.h>
 
+#define CACHE_LINE 64 /* bytes that the processor fetches together */
+
 #define mem_new(type) ((type *)mem_alloc(sizeof(type)))
 #define mem_array(type, n) ((type *)mem_alloc_array((n), sizeof(type)))
 

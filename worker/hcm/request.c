@@ -163,15 +163,16 @@ forward(struct stream *s, bool upgrade)
 static uint64_t
 route_duration_ms(const struct stream *s, const struct route *r)
 {
+	const struct route_policy *p = r->policy;
 	uint64_t ms;
 
-	if (r->has_grpc_timeout_max &&
+	if (p->has_grpc_timeout_max &&
 	    grpc_timeout_parse(headers_get(s->s.request, HDR_GRPC_TIMEOUT), &ms)) {
-		if (r->grpc_timeout_max_ms && ms > r->grpc_timeout_max_ms)
-			ms = r->grpc_timeout_max_ms;
-		return ms > r->grpc_timeout_offset_ms ? ms - r->grpc_timeout_offset_ms : ms;
+		if (p->grpc_timeout_max_ms && ms > p->grpc_timeout_max_ms)
+			ms = p->grpc_timeout_max_ms;
+		return ms > p->grpc_timeout_offset_ms ? ms - p->grpc_timeout_offset_ms : ms;
 	}
-	return r->has_max_stream_duration ? r->max_stream_duration_ms : s->s.config->max_stream_ms;
+	return p->has_max_stream_duration ? p->max_stream_duration_ms : s->s.config->max_stream_ms;
 }
 
 static void
@@ -185,9 +186,8 @@ find_route(struct stream *s)
 	s->s.info.route_name = r ? r->name : STR("");
 	if (r == NULL)
 		return;
-	s->s.info.vhost_name = route_vhost_name(r);
-	if (r->has_idle_timeout)
-		s->idle_ms = r->idle_timeout_ms;
+	if (r->policy->has_idle_timeout)
+		s->idle_ms = r->policy->idle_timeout_ms;
 	s->max_ms = route_duration_ms(s, r);
 	if (s->idle_ms != s->s.config->stream_idle_ms || s->max_ms != s->s.config->max_stream_ms)
 		hcm_wake_by(s->conn, stream_deadline(s));

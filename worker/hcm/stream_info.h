@@ -37,7 +37,6 @@ struct stream_info {
 	struct str details;				     /* RESPONSE_CODE_DETAILS; {0} = "-" */
 	uint64_t bytes_in, bytes_out;			     /* body */
 	struct str route_name, cluster_name;
-	struct str vhost_name;
 	const struct address *upstream; /* host of the last attempt, NULL */
 	unsigned attempts;		/* of the router; 0: it made none */
 	struct str transport_failure;

@@ -21,9 +21,9 @@ static void
 apply_levels(
     const struct route *r, pick_ops pick, struct headers *h, const struct stream_info *info)
 {
-	const struct level_ops *levels[] = {
-	    &route_entry_of(r)->ops, &r->vhost->ops, &r->vhost->table->ops};
-	bool reverse = r->vhost->table->specific_wins;
+	const struct vhost *v = r->rest->vhost;
+	const struct level_ops *levels[] = {&route_more(r)->ops, &v->ops, &v->table->ops};
+	bool reverse = v->table->specific_wins;
 
 	for (int i = 0; i < 3; i++) {
 		const struct header_ops *o = pick(levels[reverse ? 2 - i : i]);
@@ -46,26 +46,29 @@ path_end(struct str path)
 
 /* The matched part replaced, the query kept. */
 static struct str
-rewritten_path(const struct route_entry *r, struct str path, struct arena *a)
+rewritten_path(const struct route *r, struct str path, struct arena *a)
 {
+	const struct route_entry *e = route_entry_of(r);
+	struct str by = route_more(r)->prefix_rewrite;
 	size_t end = path_end(path);
-	size_t matched = r->path_kind == PATH_PREFIX ? r->path.n : end;
+	size_t matched = e->path_kind == PATH_PREFIX ? e->path_n : end;
 	size_t rest = path.n - matched;
-	char *p = arena_alloc(a, r->prefix_rewrite.n + rest + 1);
+	char *p = arena_alloc(a, by.n + rest + 1);
 
-	memcpy(p, r->prefix_rewrite.p, r->prefix_rewrite.n);
-	memcpy(p + r->prefix_rewrite.n, path.p + matched, rest);
-	return str_make(p, r->prefix_rewrite.n + rest);
+	memcpy(p, by.p, by.n);
+	memcpy(p + by.n, path.p + matched, rest);
+	return str_make(p, by.n + rest);
 }
 
 void
 route_rewrite_request(
     const struct route *r, struct headers *h, const struct stream_info *info, bool suppress)
 {
-	const struct route_entry *e = route_entry_of(r);
+	const struct route_more *e;
 
 	if (r->keeps_request)
 		return;
+	e = route_more(r);
 	apply_levels(r, pick_request, h, info);
 	if (e->host_rewrite.n) {
 		if (!suppress)
@@ -77,7 +80,7 @@ route_rewrite_request(
 
 		if (!suppress)
 			headers_set_id(h, HDR_X_ENVOY_ORIGINAL_PATH, path);
-		headers_set_id(h, HDR_PATH, rewritten_path(e, path, h->arena));
+		headers_set_id(h, HDR_PATH, rewritten_path(r, path, h->arena));
 	}
 }
 
@@ -92,7 +95,7 @@ route_rewrite_response(const struct route *r, struct headers *h, const struct st
 
 /* The request's host; its port goes when a new one is set, or when it was the old scheme's own. */
 static struct str
-redirect_host(const struct route_entry *r, struct str host, struct str old_scheme, struct str scheme)
+redirect_host(const struct route_more *r, struct str host, struct str old_scheme, struct str scheme)
 {
 	const char *colon = memrchr(host.p, ':', host.n);
 	struct str port;
@@ -109,8 +112,9 @@ redirect_host(const struct route_entry *r, struct str host, struct str old_schem
 }
 
 static void
-add_redirect_path(struct strb *b, const struct route_entry *r, struct str path, struct arena *a)
+add_redirect_path(struct strb *b, const struct route *pub, struct str path, struct arena *a)
 {
+	const struct route_more *r = route_more(pub);
 	struct str query = str_make(path.p + path_end(path), path.n - path_end(path));
 
 	if (r->redirect_path.n) {
@@ -121,7 +125,7 @@ add_redirect_path(struct strb *b, const struct route_entry *r, struct str path, 
 		return;
 	}
 	if (r->has_prefix_rewrite)
-		path = rewritten_path(r, path, a);
+		path = rewritten_path(pub, path, a);
 	if (r->strip_query)
 		path.n = path_end(path);
 	strb_adds(b, path);
@@ -131,7 +135,7 @@ unsigned
 route_redirect(
     const struct route *pub, const struct headers *h, struct arena *a, struct str *location)
 {
-	const struct route_entry *r = route_entry_of(pub);
+	const struct route_more *r = route_more(pub);
 	struct str old_scheme = headers_get(h, HDR_SCHEME);
 	struct str scheme = r->redirect_scheme.n ? r->redirect_scheme : old_scheme;
 	struct str host = r->redirect_host;
@@ -144,7 +148,7 @@ route_redirect(
 	strb_adds(&b, host);
 	if (r->redirect_port)
 		strb_printf(&b, ":%u", r->redirect_port);
-	add_redirect_path(&b, r, headers_get(h, HDR_PATH), a);
+	add_redirect_path(&b, pub, headers_get(h, HDR_PATH), a);
 	*location = arena_str(a, strb_str(&b));
 	strb_fini(&b);
 	return r->redirect_status;

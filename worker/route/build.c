@@ -20,36 +20,40 @@ typedef Envoy__Config__Route__V3__RedirectAction RedirectAction;
 typedef Envoy__Config__Route__V3__DirectResponseAction DirectResponseAction;
 
 #define DEFAULT_TIMEOUT_MS 15000
-#define INDEX_FROM 8 /* routes of a virtual host above which the index pays */
 
 static int
-build_match(struct route_entry *r, const RouteMatch *m, struct arena *a, struct err *err)
+build_match(struct route_entry *r, struct route_more *x, const RouteMatch *m, struct arena *a,
+    struct err *err)
 {
+	struct str path = {"", 0};
+
 	r->ignore_case = !conf_bool(m->case_sensitive, true);
 	switch (m->path_specifier_case) {
 	case ENVOY__CONFIG__ROUTE__V3__ROUTE_MATCH__PATH_SPECIFIER_PREFIX:
 		r->path_kind = PATH_PREFIX;
-		r->path = arena_str(a, str_of(m->prefix));
+		path = arena_str(a, str_of(m->prefix));
 		break;
 	case ENVOY__CONFIG__ROUTE__V3__ROUTE_MATCH__PATH_SPECIFIER_PATH:
 		r->path_kind = PATH_EXACT;
-		r->path = arena_str(a, str_of(m->path));
+		path = arena_str(a, str_of(m->path));
 		break;
 	case ENVOY__CONFIG__ROUTE__V3__ROUTE_MATCH__PATH_SPECIFIER_SAFE_REGEX:
 		r->path_kind = PATH_REGEX;
-		r->regex = match_regex(str_of(m->safe_regex->regex), a, err);
-		if (r->regex == NULL)
+		x->regex = match_regex(str_of(m->safe_regex->regex), a, err);
+		if (x->regex == NULL)
 			return err_in(err, "safe_regex");
 		break;
 	default:
 		return err_set(err, "a route needs prefix, path or safe_regex");
 	}
-	r->n_headers = m->n_headers;
-	r->n_queries = m->n_query_parameters;
-	if (header_matches_build(&r->headers, (void *const *)m->headers, m->n_headers, a, err) < 0)
+	r->path = path.p;
+	r->path_n = (uint32_t)path.n;
+	x->n_headers = m->n_headers;
+	x->n_queries = m->n_query_parameters;
+	if (header_matches_build(&x->headers, (void *const *)m->headers, m->n_headers, a, err) < 0)
 		return -1;
 	return query_matches_build(
-	    &r->queries, (void *const *)m->query_parameters, m->n_query_parameters, a, err);
+	    &x->queries, (void *const *)m->query_parameters, m->n_query_parameters, a, err);
 }
 
 static const struct criteria *
@@ -61,61 +65,50 @@ build_criteria(const Envoy__Config__Core__V3__Metadata *m, struct arena *a)
 	return NULL;
 }
 
-/* Neighbours with the same timeout share their line: it stays in the cache whoever is asked. */
-static void
-build_timeout_line(struct route *p, struct route_table *t, struct arena *a)
+static const struct header *
+build_timeout_line(uint64_t ms, struct arena *a)
 {
 	char text[20];
-	struct header *h;
+	struct header *h = arena_new(a, struct header);
 
-	if (t->last_timed && t->last_timed->timeout_ms == p->timeout_ms) {
-		p->timeout_line = t->last_timed->timeout_line;
-		return;
-	}
-	h = arena_new(a, struct header);
 	*h = header_of_line(HDR_X_ENVOY_EXPECTED_RQ_TIMEOUT_MS,
 	    sizeof("x-envoy-expected-rq-timeout-ms") - 1,
-	    header_line(a, HDR_X_ENVOY_EXPECTED_RQ_TIMEOUT_MS,
-		str_make(text, u64_write(text, p->timeout_ms))));
-	p->timeout_line = h;
-	t->last_timed = p;
+	    header_line(
+		a, HDR_X_ENVOY_EXPECTED_RQ_TIMEOUT_MS, str_make(text, u64_write(text, ms))));
+	return h;
 }
 
 static void
-build_cluster_action(struct route_entry *r, const RouteAction *m, struct arena *a)
+build_times(struct route_policy *p, const RouteAction *m)
 {
-	struct route *p = &r->pub;
-
-	p->kind = ROUTE_CLUSTER;
-	p->cluster = arena_str(a, str_of(m->cluster));
-	p->cluster_not_found_status = 503;
 	p->timeout_ms = conf_duration_ms(m->timeout, DEFAULT_TIMEOUT_MS);
-	build_timeout_line(p, p->vhost->table, a);
 	p->has_idle_timeout = m->idle_timeout != NULL;
 	p->idle_timeout_ms = conf_duration_ms(m->idle_timeout, 0);
-	if (m->max_stream_duration) {
-		p->has_max_stream_duration = m->max_stream_duration->max_stream_duration != NULL;
-		p->max_stream_duration_ms =
-		    conf_duration_ms(m->max_stream_duration->max_stream_duration, 0);
-		p->has_grpc_timeout_max = m->max_stream_duration->grpc_timeout_header_max != NULL;
-		p->grpc_timeout_max_ms =
-		    conf_duration_ms(m->max_stream_duration->grpc_timeout_header_max, 0);
-		p->grpc_timeout_offset_ms =
-		    conf_duration_ms(m->max_stream_duration->grpc_timeout_header_offset, 0);
-	}
-	p->criteria = build_criteria(m->metadata_match, a);
-	p->hash_policies =
-	    hash_policies_build((void *const *)m->hash_policy, m->n_hash_policy, a);
-	r->prefix_rewrite = arena_str(a, str_of(m->prefix_rewrite));
-	r->has_prefix_rewrite = r->prefix_rewrite.n > 0;
+	if (m->max_stream_duration == NULL)
+		return;
+	p->has_max_stream_duration = m->max_stream_duration->max_stream_duration != NULL;
+	p->max_stream_duration_ms =
+	    conf_duration_ms(m->max_stream_duration->max_stream_duration, 0);
+	p->has_grpc_timeout_max = m->max_stream_duration->grpc_timeout_header_max != NULL;
+	p->grpc_timeout_max_ms =
+	    conf_duration_ms(m->max_stream_duration->grpc_timeout_header_max, 0);
+	p->grpc_timeout_offset_ms =
+	    conf_duration_ms(m->max_stream_duration->grpc_timeout_header_offset, 0);
+}
+
+static void
+build_rewrites(struct route_more *x, const RouteAction *m, struct arena *a)
+{
+	x->prefix_rewrite = arena_str(a, str_of(m->prefix_rewrite));
+	x->has_prefix_rewrite = x->prefix_rewrite.n > 0;
 	if (m->host_rewrite_specifier_case ==
 	    ENVOY__CONFIG__ROUTE__V3__ROUTE_ACTION__HOST_REWRITE_SPECIFIER_HOST_REWRITE_LITERAL)
-		r->host_rewrite = arena_str(a, str_of(m->host_rewrite_literal));
-	r->n_upgrades = m->n_upgrade_configs;
-	r->upgrades = arena_zalloc(a, m->n_upgrade_configs * sizeof(*r->upgrades));
+		x->host_rewrite = arena_str(a, str_of(m->host_rewrite_literal));
+	x->n_upgrades = m->n_upgrade_configs;
+	x->upgrades = arena_zalloc(a, m->n_upgrade_configs * sizeof(*x->upgrades));
 	for (size_t i = 0; i < m->n_upgrade_configs; i++) {
-		r->upgrades[i].type = arena_str(a, str_of(m->upgrade_configs[i]->upgrade_type));
-		r->upgrades[i].enabled = conf_bool(m->upgrade_configs[i]->enabled, true);
+		x->upgrades[i].type = arena_str(a, str_of(m->upgrade_configs[i]->upgrade_type));
+		x->upgrades[i].enabled = conf_bool(m->upgrade_configs[i]->enabled, true);
 	}
 }
 
@@ -136,50 +129,91 @@ build_retry(struct retry_policy **out, const Envoy__Config__Route__V3__RetryPoli
 
 /* What the route says of attempts replaces what its virtual host says. */
 static int
-build_attempts(struct route_entry *r, const Route *m, struct arena *a, struct err *err)
+build_attempts(struct route_policy *p, const RouteAction *m, const struct vhost *v, struct arena *a,
+    struct err *err)
 {
-	const RouteAction *action = m->route;
-	struct route *p = &r->pub;
 	struct retry_policy *own;
 
-	if (build_retry(&own, action->retry_policy, action->retry_policy_typed_config, a, err) < 0)
+	if (build_retry(&own, m->retry_policy, m->retry_policy_typed_config, a, err) < 0)
 		return -1;
-	p->retry = own ? own : p->vhost->retry;
-	p->hedge = action->hedge_policy ? action->hedge_policy->hedge_on_per_try_timeout
-					: p->vhost->hedge;
-	p->request_buffer_limit =
-	    conf_u32(m->per_request_buffer_limit_bytes, p->vhost->request_buffer_limit);
-	p->high_priority = action->priority == ENVOY__CONFIG__CORE__V3__ROUTING_PRIORITY__HIGH;
+	p->retry = own ? own : v->retry;
+	p->hedge = m->hedge_policy ? m->hedge_policy->hedge_on_per_try_timeout : v->hedge;
+	p->attempts = v->attempts;
+	return 0;
+}
+
+/* p is compared as it stands: nothing was written to its gaps. */
+static const struct route_policy *
+share_policy(struct route_policy *p, struct route_table *t, struct arena *a)
+{
+	const struct route_policy *last = t->last_policy;
+	struct route_policy *own;
+
+	if (last && last->timeout_ms == p->timeout_ms)
+		p->timeout_line = last->timeout_line;
+	else
+		p->timeout_line = build_timeout_line(p->timeout_ms, a);
+	if (last && memcmp(last, p, sizeof(*p)) == 0)
+		return last;
+	own = arena_alloc(a, sizeof(*own));
+	memcpy(own, p, sizeof(*own));
+	t->last_policy = own;
+	return own;
+}
+
+static int
+build_cluster_action(struct route_entry *r, struct route_more *x, const Route *route,
+    struct arena *a, struct err *err)
+{
+	const struct vhost *v = x->pub.vhost;
+	const RouteAction *m = route->route;
+	struct route_policy p;
+
+	memset(&p, 0, sizeof(p));
+	r->pub.kind = ROUTE_CLUSTER;
+	x->pub.cluster = arena_str(a, str_of(m->cluster));
+	build_times(&p, m);
+	if (build_attempts(&p, m, v, a, err) < 0)
+		return -1;
+	p.cluster_not_found_status = 503;
+	p.request_buffer_limit =
+	    conf_u32(route->per_request_buffer_limit_bytes, v->request_buffer_limit);
+	p.high_priority = m->priority == ENVOY__CONFIG__CORE__V3__ROUTING_PRIORITY__HIGH;
+	p.criteria = build_criteria(m->metadata_match, a);
+	p.hash_policies = hash_policies_build((void *const *)m->hash_policy, m->n_hash_policy, a);
+	r->pub.policy = share_policy(&p, v->table, a);
+	build_rewrites(x, m, a);
 	return 0;
 }
 
 static void
-build_redirect(struct route_entry *r, const RedirectAction *m, struct arena *a)
+build_redirect(
+    struct route_entry *r, struct route_more *x, const RedirectAction *m, struct arena *a)
 {
 	static const unsigned status[] = {301, 302, 303, 307, 308};
 
 	r->pub.kind = ROUTE_REDIRECT;
-	r->redirect_status = (unsigned)m->response_code < 5 ? status[m->response_code] : 301;
-	r->redirect_port = m->port_redirect;
-	r->redirect_host = arena_str(a, str_of(m->host_redirect));
-	r->strip_query = m->strip_query;
+	x->redirect_status = (unsigned)m->response_code < 5 ? status[m->response_code] : 301;
+	x->redirect_port = m->port_redirect;
+	x->redirect_host = arena_str(a, str_of(m->host_redirect));
+	x->strip_query = m->strip_query;
 	switch (m->scheme_rewrite_specifier_case) {
 	case ENVOY__CONFIG__ROUTE__V3__REDIRECT_ACTION__SCHEME_REWRITE_SPECIFIER_HTTPS_REDIRECT:
-		r->redirect_scheme = m->https_redirect ? STR("https") : STR("");
+		x->redirect_scheme = m->https_redirect ? STR("https") : STR("");
 		break;
 	case ENVOY__CONFIG__ROUTE__V3__REDIRECT_ACTION__SCHEME_REWRITE_SPECIFIER_SCHEME_REDIRECT:
-		r->redirect_scheme = arena_str(a, str_of(m->scheme_redirect));
+		x->redirect_scheme = arena_str(a, str_of(m->scheme_redirect));
 		break;
 	default:
-		r->redirect_scheme = STR("");
+		x->redirect_scheme = STR("");
 	}
 	switch (m->path_rewrite_specifier_case) {
 	case ENVOY__CONFIG__ROUTE__V3__REDIRECT_ACTION__PATH_REWRITE_SPECIFIER_PATH_REDIRECT:
-		r->redirect_path = arena_str(a, str_of(m->path_redirect));
+		x->redirect_path = arena_str(a, str_of(m->path_redirect));
 		break;
 	case ENVOY__CONFIG__ROUTE__V3__REDIRECT_ACTION__PATH_REWRITE_SPECIFIER_PREFIX_REWRITE:
-		r->prefix_rewrite = arena_str(a, str_of(m->prefix_rewrite));
-		r->has_prefix_rewrite = true;
+		x->prefix_rewrite = arena_str(a, str_of(m->prefix_rewrite));
+		x->has_prefix_rewrite = true;
 		break;
 	default:
 		break;
@@ -187,19 +221,20 @@ build_redirect(struct route_entry *r, const RedirectAction *m, struct arena *a)
 }
 
 static int
-build_direct(struct route_entry *r, const DirectResponseAction *m, struct arena *a, struct err *err)
+build_direct(struct route_entry *r, struct route_more *x, const DirectResponseAction *m,
+    struct arena *a, struct err *err)
 {
 	r->pub.kind = ROUTE_DIRECT;
-	r->pub.direct_status = m->status;
-	r->pub.direct_body = STR("");
+	x->pub.direct_status = m->status;
+	x->pub.direct_body = STR("");
 	if (m->body == NULL)
 		return 0;
 	switch (m->body->specifier_case) {
 	case ENVOY__CONFIG__CORE__V3__DATA_SOURCE__SPECIFIER_INLINE_STRING:
-		r->pub.direct_body = arena_str(a, str_of(m->body->inline_string));
+		x->pub.direct_body = arena_str(a, str_of(m->body->inline_string));
 		return 0;
 	case ENVOY__CONFIG__CORE__V3__DATA_SOURCE__SPECIFIER_INLINE_BYTES:
-		r->pub.direct_body = arena_str(a,
+		x->pub.direct_body = arena_str(a,
 		    str_make((const char *)m->body->inline_bytes.data, m->body->inline_bytes.len));
 		return 0;
 	case ENVOY__CONFIG__CORE__V3__DATA_SOURCE__SPECIFIER__NOT_SET:
@@ -210,34 +245,37 @@ build_direct(struct route_entry *r, const DirectResponseAction *m, struct arena 
 }
 
 static int
-build_route(struct route_entry *r, const Route *m, const struct vhost *v, struct arena *a,
-    struct err *err)
+build_route(struct route_entry *r, struct route_more *x, const Route *m, const struct vhost *v,
+    struct arena *a, struct err *err)
 {
-	r->pub.vhost = v;
+	static const struct route_policy none;
+
+	x->pub.vhost = v;
+	r->pub.rest = &x->pub;
+	r->pub.policy = &none;
 	r->pub.name = arena_str(a, str_of(m->name));
-	if (build_match(r, m->match, a, err) < 0)
+	if (build_match(r, x, m->match, a, err) < 0)
 		return -1;
 	switch (m->action_case) {
 	case ENVOY__CONFIG__ROUTE__V3__ROUTE__ACTION_ROUTE:
-		build_cluster_action(r, m->route, a);
-		if (build_attempts(r, m, a, err) < 0)
+		if (build_cluster_action(r, x, m, a, err) < 0)
 			return -1;
 		break;
 	case ENVOY__CONFIG__ROUTE__V3__ROUTE__ACTION_REDIRECT:
-		build_redirect(r, m->redirect, a);
+		build_redirect(r, x, m->redirect, a);
 		break;
 	case ENVOY__CONFIG__ROUTE__V3__ROUTE__ACTION_DIRECT_RESPONSE:
-		if (build_direct(r, m->direct_response, a, err) < 0)
+		if (build_direct(r, x, m->direct_response, a, err) < 0)
 			return -1;
 		break;
 	default:
 		return err_set(err, "a route needs route, redirect or direct_response");
 	}
-	if (header_ops_build(&r->ops.request, (void *const *)m->request_headers_to_add,
+	if (header_ops_build(&x->ops.request, (void *const *)m->request_headers_to_add,
 		m->n_request_headers_to_add, m->request_headers_to_remove,
 		m->n_request_headers_to_remove, a, err) < 0)
 		return -1;
-	return header_ops_build(&r->ops.response, (void *const *)m->response_headers_to_add,
+	return header_ops_build(&x->ops.response, (void *const *)m->response_headers_to_add,
 	    m->n_response_headers_to_add, m->response_headers_to_remove,
 	    m->n_response_headers_to_remove, a, err);
 }
@@ -299,24 +337,25 @@ distinct(uint32_t *lens, uint32_t n)
 }
 
 static void
-build_index(struct vhost *v, struct arena *a)
+build_index(const struct vhost_lookup *l, struct arena *a)
 {
-	v->indexed = v->n_routes > INDEX_FROM;
-	if (!v->indexed)
+	struct vhost *v = l->vhost;
+
+	if (l->n_routes <= ROUTES_SCANNED)
 		return;
 	arena_on_fini(a, free_map, &v->exact);
 	arena_on_fini(a, free_map, &v->prefix);
-	v->prefix_lens = arena_alloc(a, v->n_routes * sizeof(uint32_t));
-	for (uint32_t i = 0; i < v->n_routes; i++) {
-		const struct route_entry *r = &v->routes[i];
+	v->prefix_lens = arena_alloc(a, l->n_routes * sizeof(uint32_t));
+	for (uint32_t i = 0; i < l->n_routes; i++) {
+		const struct route_entry *r = &lookup_routes(l)[i];
 
 		if (r->path_kind == PATH_REGEX || r->ignore_case) {
 			bucket_add(&v->others, i, a);
 		} else if (r->path_kind == PATH_EXACT) {
-			map_bucket(&v->exact, r->path, i, a);
+			map_bucket(&v->exact, route_path(r), i, a);
 		} else {
-			map_bucket(&v->prefix, r->path, i, a);
-			v->prefix_lens[v->n_lens++] = (uint32_t)r->path.n;
+			map_bucket(&v->prefix, route_path(r), i, a);
+			v->prefix_lens[v->n_lens++] = r->path_n;
 		}
 	}
 	v->n_lens = distinct(v->prefix_lens, v->n_lens);
@@ -325,9 +364,11 @@ build_index(struct vhost *v, struct arena *a)
 /* ---- virtual hosts and domains */
 
 static int
-build_vhost(struct vhost *v, const VirtualHost *m, struct route_table *t, struct arena *a,
-    struct err *err)
+build_vhost(struct vhost_lookup *l, struct route_more *more, const VirtualHost *m,
+    struct route_table *t, struct arena *a, struct err *err)
 {
+	struct vhost *v = l->vhost;
+
 	v->table = t;
 	v->name = arena_str(a, str_of(m->name));
 	v->attempts = (struct attempt_headers){
@@ -339,10 +380,8 @@ build_vhost(struct vhost *v, const VirtualHost *m, struct route_table *t, struct
 	v->request_buffer_limit = conf_u32(m->per_request_buffer_limit_bytes, UINT32_MAX);
 	if (build_retry(&v->retry, m->retry_policy, m->retry_policy_typed_config, a, err) < 0)
 		return err_in(err, "virtual host '%s'", m->name);
-	v->n_routes = (uint32_t)m->n_routes;
-	v->routes = arena_zalloc(a, m->n_routes * sizeof(*v->routes));
-	for (uint32_t i = 0; i < v->n_routes; i++)
-		if (build_route(&v->routes[i], m->routes[i], v, a, err) < 0)
+	for (uint32_t i = 0; i < l->n_routes; i++)
+		if (build_route(&lookup_routes(l)[i], &more[i], m->routes[i], v, a, err) < 0)
 			return err_in(err, "virtual host '%s', route %u", m->name, i);
 	if (header_ops_build(&v->ops.request, (void *const *)m->request_headers_to_add,
 		m->n_request_headers_to_add, m->request_headers_to_remove,
@@ -351,25 +390,35 @@ build_vhost(struct vhost *v, const VirtualHost *m, struct route_table *t, struct
 		m->n_response_headers_to_add, m->response_headers_to_remove,
 		m->n_response_headers_to_remove, a, err) < 0)
 		return err_in(err, "virtual host '%s'", m->name);
-	build_index(v, a);
+	build_index(l, a);
 	return 0;
 }
 
 typedef VEC(uint32_t) len_vec;
 
+/* In lower case. */
+static struct str
+keep_domain(struct vhost_lookup *l, struct str domain, struct arena *a)
+{
+	bool here = l->domain[0] == '\0' && domain.n <= sizeof(l->domain);
+	char *p = here ? l->domain : arena_alloc(a, domain.n);
+
+	for (size_t i = 0; i < domain.n; i++)
+		p[i] = ch_lower(domain.p[i]);
+	return str_make(p, domain.n);
+}
+
 static int
-add_domain(struct route_table *t, struct vhost *v, const char *domain, len_vec *suffixes,
+add_domain(struct route_table *t, struct vhost_lookup *l, const char *domain, len_vec *suffixes,
     len_vec *prefixes, struct arena *a, struct err *err)
 {
-	struct str d = arena_str(a, str_of(domain));
+	struct str d = keep_domain(l, str_of(domain), a);
 	struct map *m = &t->exact;
 	bool twice;
 
-	for (size_t i = 0; i < d.n; i++)
-		((char *)d.p)[i] = ch_lower(d.p[i]);
 	if (str_eqz(d, "*")) {
 		twice = t->any != NULL;
-		t->any = v;
+		t->any = l;
 	} else {
 		if (d.p[0] == '*') {
 			d = str_make(d.p + 1, d.n - 1);
@@ -380,7 +429,7 @@ add_domain(struct route_table *t, struct vhost *v, const char *domain, len_vec *
 			m = &t->prefix;
 			*vec_push(prefixes) = (uint32_t)d.n;
 		}
-		twice = map_put(m, d, v) != NULL;
+		twice = map_put(m, d, l) != NULL;
 	}
 	if (twice)
 		return err_set(err,
@@ -406,17 +455,28 @@ static int
 build_vhosts(struct route_table *t, const RouteConfiguration *m, struct arena *a, struct err *err)
 {
 	len_vec suffixes = {0}, prefixes = {0};
+	struct vhost_lookup *l;
+	struct route_more *more;
+	size_t routes = 0;
 	int rc = 0;
 
-	t->n_vhosts = (uint32_t)m->n_virtual_hosts;
+	for (size_t i = 0; i < m->n_virtual_hosts; i++)
+		routes += m->virtual_hosts[i]->n_routes;
 	t->vhosts = arena_zalloc(a, m->n_virtual_hosts * sizeof(*t->vhosts));
+	t->n_vhosts = m->n_virtual_hosts;
+	l = t->lookups = arena_zalloc_lines(
+	    a, t->n_vhosts * sizeof(*l) + routes * sizeof(struct route_entry));
+	more = arena_zalloc(a, routes * sizeof(*more));
 	for (size_t i = 0; i < m->n_virtual_hosts && rc == 0; i++) {
 		const VirtualHost *vm = m->virtual_hosts[i];
 
-		rc = build_vhost(&t->vhosts[i], vm, t, a, err);
+		l->vhost = &t->vhosts[i];
+		l->n_routes = (uint32_t)vm->n_routes;
+		rc = build_vhost(l, more, vm, t, a, err);
 		for (size_t k = 0; k < vm->n_domains && rc == 0; k++)
-			rc = add_domain(
-			    t, &t->vhosts[i], vm->domains[k], &suffixes, &prefixes, a, err);
+			rc = add_domain(t, l, vm->domains[k], &suffixes, &prefixes, a, err);
+		more += l->n_routes;
+		l = lookup_next(l);
 	}
 	t->suffix_lens = lens_of(&suffixes, &t->n_suffix_lens, a);
 	t->prefix_lens = lens_of(&prefixes, &t->n_prefix_lens, a);
@@ -434,31 +494,34 @@ is_empty(const struct header_ops *o)
 static void
 note_shortcuts(struct route_entry *r, const void *arg)
 {
-	const struct vhost *v = r->pub.vhost;
+	const struct route_more *x = route_more(&r->pub);
+	const struct vhost *v = x->pub.vhost;
 	const struct level_ops *all = &v->table->ops;
 
-	r->only_prefix = r->path_kind == PATH_PREFIX && !r->ignore_case && r->path.n > 0 &&
-	    r->n_headers == 0 && r->n_queries == 0;
-	r->first = r->only_prefix ? r->path.p[0] : '\0';
-	r->pub.keeps_response = is_empty(&r->ops.response) && is_empty(&v->ops.response) &&
+	r->only_prefix = r->path_kind == PATH_PREFIX && !r->ignore_case && r->path_n > 0 &&
+	    x->n_headers == 0 && x->n_queries == 0;
+	r->first = r->only_prefix ? r->path[0] : '\0';
+	r->pub.keeps_response = is_empty(&x->ops.response) && is_empty(&v->ops.response) &&
 	    is_empty(&all->response);
-	r->pub.keeps_request = is_empty(&r->ops.request) && is_empty(&v->ops.request) &&
-	    is_empty(&all->request) && r->host_rewrite.n == 0 && !r->has_prefix_rewrite;
+	r->pub.keeps_request = is_empty(&x->ops.request) && is_empty(&v->ops.request) &&
+	    is_empty(&all->request) && x->host_rewrite.n == 0 && !x->has_prefix_rewrite;
 }
 
 static void
 each_route(struct route_table *t, void (*fn)(struct route_entry *r, const void *arg), const void *arg)
 {
-	for (uint32_t i = 0; i < t->n_vhosts; i++)
-		for (uint32_t k = 0; k < t->vhosts[i].n_routes; k++)
-			fn(&t->vhosts[i].routes[k], arg);
+	struct vhost_lookup *l = t->lookups;
+
+	for (size_t i = 0; i < t->n_vhosts; i++, l = lookup_next(l))
+		for (uint32_t k = 0; k < l->n_routes; k++)
+			fn(&lookup_routes(l)[k], arg);
 }
 
 static void
 resolve(struct route_entry *r, const void *snapshot)
 {
 	if (r->pub.kind == ROUTE_CLUSTER)
-		r->pub.to = snapshot_cluster(snapshot, r->pub.cluster);
+		r->pub.to = snapshot_cluster(snapshot, r->pub.rest->cluster);
 }
 
 void

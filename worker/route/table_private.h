@@ -4,6 +4,7 @@
 
 #include "lib/base/assert.h"
 #include "lib/base/map.h"
+#include "lib/base/mem.h"
 #include "worker/route/header_ops.h"
 #include "worker/route/match.h"
 #include "worker/route/table.h"
@@ -20,15 +21,25 @@ struct level_ops {
 
 /*
  * The compiled route; `pub` is what table.h shows.  Of many virtual hosts no
- * cache holds what a request asks of its own: that stands together, in front.
+ * cache holds what a request asks of its own: that is a line of its route and
+ * one of its virtual host (struct vhost_lookup).  Those of all virtual hosts
+ * stand together: what lies in few pages the processor finds sooner.
  */
 struct route_entry {
-	struct str path; /* prefix or whole path */
-	enum path_match_kind path_kind;
+	const char *path; /* prefix or whole path */
+	uint32_t path_n;
+	uint8_t path_kind; /* enum path_match_kind */
 	bool ignore_case;
 	bool only_prefix; /* nothing else is asked; it has at least one character */
 	char first;       /* of path */
 	struct route pub;
+};
+
+_Static_assert(sizeof(struct route_entry) == CACHE_LINE, "one line");
+
+/* What of a route stands apart. */
+struct route_more {
+	struct route_rest pub;
 	struct regex *regex;
 	struct header_match *headers;
 	struct query_match *queries;
@@ -53,33 +64,57 @@ struct route_bucket {
 	uint32_t *at, n;
 };
 
-/* Like a route: what each request asks stands in front. */
 struct vhost {
 	struct str name;
-	struct route_entry *routes;
-	uint32_t n_routes;
+	struct retry_policy *retry;
 	uint32_t request_buffer_limit; /* UINT32_MAX: none */
-	bool indexed; /* there are so many routes that the index is used */
 	bool hedge;
 	struct attempt_headers attempts;
-	struct retry_policy *retry;
 	struct route_table *table;
 	struct level_ops ops;
+	/* The index, of more than ROUTES_SCANNED routes. */
 	struct map exact, prefix;       /* path → struct route_bucket */
 	uint32_t *prefix_lens, n_lens;  /* distinct lengths, ascending */
 	struct route_bucket others;     /* expressions, case-insensitive ones */
 };
 
+#define ROUTES_SCANNED 8 /* of more the index pays */
+
+/*
+ * What finds a route of a virtual host.  Its routes stand right behind it, so
+ * that the processor fetches the first of them while it compares the domain.
+ */
+struct vhost_lookup {
+	struct vhost *vhost;
+	uint32_t n_routes;
+	char domain[52]; /* the first, when it is that short: who looks for it compares here */
+};
+
+_Static_assert(sizeof(struct vhost_lookup) == CACHE_LINE, "one line");
+
+static inline struct route_entry *
+lookup_routes(const struct vhost_lookup *l)
+{
+	return (struct route_entry *)(l + 1);
+}
+
+static inline struct vhost_lookup *
+lookup_next(const struct vhost_lookup *l)
+{
+	return (struct vhost_lookup *)(lookup_routes(l) + l->n_routes);
+}
+
 struct route_table {
 	struct vhost *vhosts;
-	uint32_t n_vhosts;
-	struct map exact, suffix, prefix; /* domain without '*', lower case → struct vhost */
+	struct vhost_lookup *lookups; /* the first; as many, by lookup_next() */
+	size_t n_vhosts;
+	struct map exact, suffix, prefix; /* domain without '*', lower case → struct vhost_lookup */
 	uint32_t *suffix_lens, *prefix_lens; /* distinct lengths, longest first */
 	uint32_t n_suffix_lens, n_prefix_lens;
-	const struct vhost *any;
+	const struct vhost_lookup *any;
 	bool ignore_port, specific_wins;
 	struct level_ops ops;
-	const struct route *last_timed; /* while it is built: the last route with a timeout_line */
+	const struct route_policy *last_policy; /* while it is built */
 	struct str *internal_only;
 	size_t n_internal_only;
 };
@@ -88,6 +123,18 @@ static inline const struct route_entry *
 route_entry_of(const struct route *r)
 {
 	return container_of(r, struct route_entry, pub);
+}
+
+static inline struct str
+route_path(const struct route_entry *r)
+{
+	return str_make(r->path, r->path_n);
+}
+
+static inline const struct route_more *
+route_more(const struct route *r)
+{
+	return container_of(r->rest, struct route_more, pub);
 }
 
 #endif

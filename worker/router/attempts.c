@@ -47,7 +47,7 @@ pick(struct router *r)
 	    .request = r->request,
 	    .hash = r->hash,
 	    .has_hash = r->has_hash,
-	    .criteria = r->route->criteria,
+	    .criteria = r->route->policy->criteria,
 	};
 
 	if (r->retry && r->tried_n)
@@ -79,14 +79,14 @@ router_try(struct router *r, bool fresh)
 	info->upstream = &h->address;
 	if (r->retry)
 		note_tried(r, h);
-	upstream_request_start(new_attempt(r), r, h, r->route->high_priority, fresh);
+	upstream_request_start(new_attempt(r), r, h, r->route->policy->high_priority, fresh);
 }
 
 /* x-envoy-attempt-count, for the host. */
 void
 router_say_attempt(struct router *r)
 {
-	if (route_attempt_headers(r->route)->count_in_request)
+	if (r->route->policy->attempts.count_in_request)
 		headers_set_number(r->request, HDR_X_ENVOY_ATTEMPT_COUNT, r->stream->info.attempts);
 }
 
@@ -96,7 +96,7 @@ router_try_again(struct router *r, bool timed_out)
 	r->stream->info.attempts++;
 	r->stream->info.transport_failure = (struct str){0};
 	router_say_attempt(r);
-	if (route_attempt_headers(r->route)->is_timeout_retry)
+	if (r->route->policy->attempts.is_timeout_retry)
 		headers_set_id(r->request, HDR_X_ENVOY_IS_TIMEOUT_RETRY,
 		    timed_out ? STR("true") : STR("false"));
 	router_say_expected(r);

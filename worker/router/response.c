@@ -174,7 +174,7 @@ router_on_info(struct router *r, struct upstream_request *u, struct headers *h)
 void
 router_add_attempts(struct router *r, struct headers *h)
 {
-	if (r->stream->info.attempts && route_attempt_headers(r->route)->count_in_response)
+	if (r->stream->info.attempts && r->route->policy->attempts.count_in_response)
 		headers_set_number(h, HDR_X_ENVOY_ATTEMPT_COUNT, r->stream->info.attempts);
 }
 

@@ -136,7 +136,7 @@ order_later(struct retry *t)
 static struct breakers *
 breakers_of(const struct retry *t)
 {
-	return &t->router->cluster->breakers[t->router->route->high_priority];
+	return &t->router->cluster->breakers[t->router->route->policy->high_priority];
 }
 
 static void
@@ -403,7 +403,7 @@ retry_new(struct router *r)
 {
 	static const struct retry_policy none = {
 	    .num_retries = 1, .base_ms = 25, .max_ms = 250, .host_attempts = 1};
-	const struct retry_policy *p = r->route->retry ? r->route->retry : &none;
+	const struct retry_policy *p = r->route->policy->retry ? r->route->policy->retry : &none;
 	struct headers *h = r->request;
 	struct retry *t = NULL;
 

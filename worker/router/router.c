@@ -85,7 +85,7 @@ reply_direct(struct router *r)
 {
 	stat_inc(&r->config->stats->rq_direct_response);
 	r->over = true;
-	stream_local_reply(r->stream, r->route->direct_status, r->route->direct_body, 0,
+	stream_local_reply(r->stream, r->route->rest->direct_status, r->route->rest->direct_body, 0,
 	    STR("direct_response"), add_route_headers, r);
 }
 
@@ -102,7 +102,7 @@ reply_no_cluster(struct router *r)
 {
 	stat_inc(&r->config->stats->no_cluster);
 	router_reply(r, &(struct router_reply){
-			    .status = r->route->cluster_not_found_status,
+			    .status = r->route->policy->cluster_not_found_status,
 			    .flag = FLAG_NC,
 			    .details = STR("cluster_not_found"),
 			});
@@ -231,7 +231,7 @@ static void
 hash_request(struct router *r)
 {
 	const struct hash_policies *own = r->cluster->lb.hash_policies;
-	const struct hash_policies *p = own ? own : r->route->hash_policies;
+	const struct hash_policies *p = own ? own : r->route->policy->hash_policies;
 	struct http_stream *s = r->stream;
 	struct hash_source from = {
 	    .request = r->request,
@@ -251,7 +251,7 @@ route_to_cluster(struct router *r)
 	struct http_stream *s = r->stream;
 	struct cluster *c = r->route->to;
 
-	s->info.cluster_name = r->route->cluster;
+	s->info.cluster_name = c ? c->name : r->route->rest->cluster;
 	if (c == NULL) {
 		reply_no_cluster(r);
 		return;
@@ -323,7 +323,7 @@ pass_on(struct router *r, struct buf *data, bool end)
 static uint64_t
 retry_limit(const struct router *r)
 {
-	uint64_t ours = r->stream->config->buffer_limit, routes = r->route->request_buffer_limit;
+	uint64_t ours = r->stream->config->buffer_limit, routes = r->route->policy->request_buffer_limit;
 
 	return ours < routes ? ours : routes;
 }

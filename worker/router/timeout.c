@@ -21,8 +21,8 @@ read_route_timeout(struct router *r, bool *expected_stands)
 	struct headers *h = r->request;
 
 	*expected_stands = false;
-	r->timeout_ms = r->route->timeout_ms;
-	if (r->route->has_grpc_timeout_max && r->stream->grpc)
+	r->timeout_ms = r->route->policy->timeout_ms;
+	if (r->route->policy->has_grpc_timeout_max && r->stream->grpc)
 		r->timeout_ms = 0; /* the stream's own duration rules */
 	if (r->config->respect_expected_rq_timeout &&
 	    headers_has(h, HDR_X_ENVOY_EXPECTED_RQ_TIMEOUT_MS)) {
@@ -36,7 +36,7 @@ read_route_timeout(struct router *r, bool *expected_stands)
 static void
 read_attempt_timeouts(struct router *r)
 {
-	const struct retry_policy *p = r->route->retry;
+	const struct retry_policy *p = r->route->policy->retry;
 	const struct headers *h = r->request;
 	struct str hedge = headers_get(h, HDR_X_ENVOY_HEDGE_ON_PER_TRY_TIMEOUT);
 
@@ -45,7 +45,7 @@ read_attempt_timeouts(struct router *r)
 	read_ms(h, HDR_X_ENVOY_UPSTREAM_RQ_PER_TRY_TIMEOUT_MS, &r->per_try_ms);
 	if (r->timeout_ms && r->per_try_ms >= r->timeout_ms)
 		r->per_try_ms = 0;
-	r->hedge = r->route->hedge;
+	r->hedge = r->route->policy->hedge;
 	if (str_eqz(hedge, "true") || str_eqz(hedge, "false"))
 		r->hedge = str_eqz(hedge, "true");
 }
@@ -79,8 +79,8 @@ say_expected(struct router *r, uint64_t ms)
 {
 	if (ms == 0 || r->config->suppress_envoy_headers)
 		return;
-	if (ms == r->route->timeout_ms)
-		headers_put(r->request, r->route->timeout_line);
+	if (ms == r->route->policy->timeout_ms)
+		headers_put(r->request, r->route->policy->timeout_line);
 	else
 		headers_set_number(r->request, HDR_X_ENVOY_EXPECTED_RQ_TIMEOUT_MS, ms);
 }

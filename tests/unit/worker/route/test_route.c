@@ -519,12 +519,71 @@ each_route_says_its_own_timeout(void **state)
 		struct headers h = request(&w, arena_printf(&w.a, "h%d.test", i), "/");
 		const struct route *r = route_table_find(w.table, &h);
 
-		lines[i] = r->timeout_line;
-		assert_int_equal(r->timeout_ms, seconds[i] ? 3000 : 15000);
+		lines[i] = r->policy->timeout_line;
+		assert_int_equal(r->policy->timeout_ms, seconds[i] ? 3000 : 15000);
 		assert_true(str_eqz(header_value(lines[i]), seconds[i] ? "3000" : "15000"));
 	}
 	assert_ptr_equal(lines[0], lines[1]);
 	assert_ptr_equal(lines[2], lines[3]);
+	finish(&w);
+}
+
+static void
+neighbours_that_say_the_same_share_their_policy(void **state)
+{
+	const struct route_policy *p[4];
+	struct world w;
+
+	start(&w);
+	for (int i = 0; i < 4; i++) {
+		Route *r = add_route(
+		    &w, add_vhost(&w, "v", arena_printf(&w.a, "h%d.test", i)), 'p', "/");
+
+		if (i == 2)
+			r->route->priority = ENVOY__CONFIG__CORE__V3__ROUTING_PRIORITY__HIGH;
+	}
+	build(&w);
+	for (int i = 0; i < 4; i++) {
+		struct headers h = request(&w, arena_printf(&w.a, "h%d.test", i), "/");
+
+		p[i] = route_table_find(w.table, &h)->policy;
+		assert_int_equal(p[i]->high_priority, i == 2);
+	}
+	assert_ptr_equal(p[0], p[1]);
+	assert_ptr_not_equal(p[1], p[2]);
+	assert_ptr_not_equal(p[2], p[3]);
+	finish(&w);
+}
+
+/* The first may stand with what finds the routes, the others do not. */
+static void
+domains_of_any_length_are_found(void **state)
+{
+	char host[300];
+	struct world w;
+
+	start(&w);
+	for (size_t n = 1; n < sizeof(host) - 1; n += n < 70 ? 1 : 33) {
+		VirtualHost *v;
+
+		memset(host, 'a', n);
+		host[n] = '\0';
+		v = add_vhost(&w, arena_printf(&w.a, "v%zu", n), arena_printf(&w.a, "%s", host));
+		add_route(&w, v, 'p', "/");
+		v->domains[v->n_domains++] = arena_printf(&w.a, "B%s", host);
+	}
+	build(&w);
+	for (size_t n = 1; n < sizeof(host) - 1; n += n < 70 ? 1 : 33) {
+		struct str want = str_of(arena_printf(&w.a, "v%zu", n));
+		struct headers h;
+
+		memset(host, 'a', n);
+		host[n] = '\0';
+		h = request(&w, host, "/");
+		assert_true(str_eq(route_vhost_name(route_table_find(w.table, &h)), want));
+		h = request(&w, arena_printf(&w.a, "b%s", host), "/");
+		assert_true(str_eq(route_vhost_name(route_table_find(w.table, &h)), want));
+	}
 	finish(&w);
 }
 
@@ -544,6 +603,8 @@ main(void)
 	    cmocka_unit_test(header_values_may_hold_operators),
 	    cmocka_unit_test(ten_thousand_hosts_are_found),
 	    cmocka_unit_test(each_route_says_its_own_timeout),
+	    cmocka_unit_test(neighbours_that_say_the_same_share_their_policy),
+	    cmocka_unit_test(domains_of_any_length_are_found),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

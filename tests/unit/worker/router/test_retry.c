@@ -16,6 +16,7 @@
 struct world {
 	struct http_stream stream;
 	struct route route;
+	struct route_policy said;
 	struct retry_policy policy;
 	struct router router;
 	struct headers request, answer;
@@ -33,7 +34,8 @@ setup(void **state)
 	headers_init(&w->answer, &w->stream.arena);
 	w->policy = (struct retry_policy){
 	    .on = RETRY_ON_5XX, .num_retries = 1, .base_ms = 25, .max_ms = 250, .host_attempts = 1};
-	w->route.retry = &w->policy;
+	w->said.retry = &w->policy;
+	w->route.policy = &w->said;
 	w->router.stream = &w->stream;
 	w->router.route = &w->route;
 	w->router.request = &w->request;
@@ -86,7 +88,7 @@ without_conditions_there_is_nothing_to_keep(void **state)
 
 	w->policy.on = 0;
 	assert_null(retry_new(&w->router));
-	w->route.retry = NULL;
+	w->said.retry = NULL;
 	assert_null(retry_new(&w->router));
 	headers_set_id(&w->request, HDR_X_ENVOY_RETRY_ON, STR("nonsense"));
 	assert_null(retry_new(&w->router));
