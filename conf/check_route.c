@@ -13,16 +13,6 @@
 
 #define DIRECT_BODY_DEFAULT 4096
 
-static char *
-lower(struct arena *a, const char *s)
-{
-	char *p = arena_dup(a, s, strlen(s));
-
-	for (size_t i = 0; p[i]; i++)
-		p[i] = ch_lower(p[i]);
-	return p;
-}
-
 /* The domains of one virtual host: none of them may stand in an earlier one. */
 static void
 check_unique_domains(struct checked *k, struct map *domains)
@@ -31,7 +21,7 @@ check_unique_domains(struct checked *k, struct map *domains)
 
 	for (size_t i = 0; i < v->n_domains; i++) {
 		const Envoy__Config__Route__V3__VirtualHost *first =
-		    map_put(domains, str_of(lower(k->c->arena, v->domains[i])), v);
+		    map_put(domains, arena_lower(k->c->arena, str_of(v->domains[i])), v);
 
 		if (first)
 			fail_item(k, "domains", (int)i,

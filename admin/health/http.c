@@ -75,14 +75,8 @@ read_request(struct http_settings *x, const HttpCheck *m, struct arena *a)
 	probe_headers_read(&x->add, m->request_headers_to_add, m->n_request_headers_to_add, a);
 	x->remove_n = m->n_request_headers_to_remove;
 	x->remove = arena_zalloc(a, x->remove_n * sizeof(*x->remove));
-	for (size_t i = 0; i < x->remove_n; i++) {
-		char *name = arena_dup(a, m->request_headers_to_remove[i],
-		    strlen(m->request_headers_to_remove[i]));
-
-		for (char *p = name; *p; p++)
-			*p = ch_lower(*p);
-		x->remove[i] = str_of(name);
-	}
+	for (size_t i = 0; i < x->remove_n; i++)
+		x->remove[i] = arena_lower(a, str_of(m->request_headers_to_remove[i]));
 }
 
 static void

@@ -160,16 +160,6 @@ without_escapes(struct str s, struct arena *a)
 	return str_make(out, n);
 }
 
-static struct str
-lower(struct str s, struct arena *a)
-{
-	char *out = arena_dup(a, s.p, s.n);
-
-	for (size_t i = 0; i < s.n; i++)
-		out[i] = ch_lower(out[i]);
-	return str_make(out, s.n);
-}
-
 static void
 read_action(struct probe_header *x, const HeaderOption *o)
 {
@@ -203,7 +193,7 @@ probe_headers_read(
 			value = str_make((const char *)h->raw_value.data, h->raw_value.len);
 		if (value.n == 0 && !from[i]->keep_empty_value)
 			continue;
-		x->name = lower(str_of(h->key), a);
+		x->name = arena_lower(a, str_of(h->key));
 		x->value = without_escapes(value, a);
 		read_action(x, from[i]);
 		to->n++;

@@ -116,6 +116,15 @@ arena_str(struct arena *a, struct str s)
 	return str_make(arena_dup(a, s.p, s.n), s.n);
 }
 
+struct str
+arena_lower(struct arena *a, struct str s)
+{
+	char *copy = arena_dup(a, s.p, s.n);
+
+	str_lower(copy, s);
+	return str_make(copy, s.n);
+}
+
 void *
 arena_zalloc(struct arena *a, size_t n)
 {

@@ -33,6 +33,7 @@ void arena_on_fini(struct arena *a, void (*fn)(void *arg), void *arg);
 void *arena_more(struct arena *a, size_t n);
 char *arena_dup(struct arena *a, const void *p, size_t n); /* adds a NUL that is not counted */
 struct str arena_str(struct arena *a, struct str s);
+struct str arena_lower(struct arena *a, struct str s); /* ASCII letters in lower case */
 void *arena_zalloc(struct arena *a, size_t n);
 void *arena_zalloc_lines(struct arena *a, size_t n); /* begins with a line of the cache */
 char *arena_printf(struct arena *a, const char *fmt, ...) __attribute__((format(printf, 2, 3)));

@@ -60,6 +60,7 @@ bool str_cut(struct str *s, char sep, struct str *part);
 bool str_u64(struct str s, uint64_t *out);
 bool str_i64(struct str s, int64_t *out);
 char *str_dupz(struct str s); /* gives a NUL-terminated copy */
+void str_lower(char *to, struct str s); /* s.n bytes, ASCII letters in lower case; to may be s.p */
 /* '*' any run, '?' one byte; the whole string must match. */
 bool str_glob(struct str s, const char *pattern);
 

@@ -162,11 +162,9 @@ add_metadata(struct headers *h, const struct grpc_call_options *o)
 
 	for (size_t i = 0; i < o->n_metadata; i++) {
 		const Envoy__Config__Core__V3__HeaderValue *v = list[i];
-		char *name = arena_dup(h->arena, v->key, strlen(v->key));
 
-		for (char *p = name; *p; p++)
-			*p = ch_lower(*p);
-		headers_set(h, str_of(name), arena_str(h->arena, str_of(v->value)));
+		headers_set(h, arena_lower(h->arena, str_of(v->key)),
+		    arena_str(h->arena, str_of(v->value)));
 	}
 }
 

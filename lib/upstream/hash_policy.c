@@ -69,16 +69,6 @@ build_cookie(struct hash_policy *p, const Cookie *m, struct arena *a)
 	};
 }
 
-static struct str
-lower(struct arena *a, struct str s)
-{
-	char *p = arena_dup(a, s.p, s.n);
-
-	for (size_t i = 0; i < s.n; i++)
-		p[i] = ch_lower(p[i]);
-	return str_make(p, s.n);
-}
-
 static void
 free_regex(void *arg)
 {
@@ -92,7 +82,7 @@ static void
 build_header(struct hash_policy *p, const Header *m, struct arena *a)
 {
 	p->kind = HASH_HEADER;
-	p->name = lower(a, str_of(m->header_name));
+	p->name = arena_lower(a, str_of(m->header_name));
 	if (m->regex_rewrite == NULL)
 		return;
 	p->rewritten = arena_str(a, str_of(m->regex_rewrite->substitution));

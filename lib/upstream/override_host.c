@@ -24,11 +24,10 @@ struct override_host {
 static struct str
 lower(const char *name)
 {
-	char *p = mem_strdup(name);
+	struct str s = str_of(mem_strdup(name));
 
-	for (char *at = p; *at; at++)
-		*at = ch_lower(*at);
-	return str_of(p);
+	str_lower((char *)s.p, s);
+	return s;
 }
 
 static struct override_host *

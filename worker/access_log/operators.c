@@ -285,14 +285,12 @@ row_named(struct str name)
 static struct str
 header_name_of(struct str written, struct arena *a, enum header_id *id)
 {
-	char *p = arena_dup(a, written.p, written.n);
+	struct str name = arena_lower(a, written);
 
-	for (size_t i = 0; i < written.n; i++)
-		p[i] = ch_lower(p[i]);
-	*id = header_id_of(str_make(p, written.n));
+	*id = header_id_of(name);
 	if (*id == HDR_HOST)
 		*id = HDR_AUTHORITY;
-	return str_make(p, written.n);
+	return name;
 }
 
 static int

@@ -61,16 +61,6 @@ may_be_named(struct str name)
 	}
 }
 
-static struct str
-lower(struct arena *a, struct str s)
-{
-	char *p = arena_dup(a, s.p, s.n);
-
-	for (size_t i = 0; i < s.n; i++)
-		p[i] = ch_lower(p[i]);
-	return str_make(p, s.n);
-}
-
 static void
 remove_named(struct headers *h)
 {
@@ -82,7 +72,7 @@ remove_named(struct headers *h)
 		if (str_ieqz(part, "close") || str_ieqz(part, "keep-alive") ||
 		    str_ieqz(part, "upgrade"))
 			continue;
-		part = lower(h->arena, part);
+		part = arena_lower(h->arena, part);
 		if (may_be_named(part))
 			headers_remove(h, part);
 	}

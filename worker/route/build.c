@@ -403,8 +403,7 @@ keep_domain(struct vhost_lookup *l, struct str domain, struct arena *a)
 	bool here = l->domain[0] == '\0' && domain.n <= sizeof(l->domain);
 	char *p = here ? l->domain : arena_alloc(a, domain.n);
 
-	for (size_t i = 0; i < domain.n; i++)
-		p[i] = ch_lower(domain.p[i]);
+	str_lower(p, domain);
 	return str_make(p, domain.n);
 }
 
@@ -544,13 +543,8 @@ route_table_build(
 	t->specific_wins = m->most_specific_header_mutations_wins;
 	t->n_internal_only = m->n_internal_only_headers;
 	t->internal_only = arena_zalloc(a, t->n_internal_only * sizeof(struct str));
-	for (size_t i = 0; i < t->n_internal_only; i++) {
-		struct str s = arena_str(a, str_of(m->internal_only_headers[i]));
-
-		for (size_t k = 0; k < s.n; k++)
-			((char *)s.p)[k] = ch_lower(s.p[k]);
-		t->internal_only[i] = s;
-	}
+	for (size_t i = 0; i < t->n_internal_only; i++)
+		t->internal_only[i] = arena_lower(a, str_of(m->internal_only_headers[i]));
 	if (header_ops_build(&t->ops.request, (void *const *)m->request_headers_to_add,
 		m->n_request_headers_to_add, m->request_headers_to_remove,
 		m->n_request_headers_to_remove, a, err) < 0 ||

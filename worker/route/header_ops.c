@@ -6,16 +6,6 @@
 
 typedef Envoy__Config__Core__V3__HeaderValueOption HeaderValueOption;
 
-static struct str
-lower_name(const char *z, struct arena *a)
-{
-	struct str s = arena_str(a, str_of(z));
-
-	for (size_t i = 0; i < s.n; i++)
-		((char *)s.p)[i] = ch_lower(s.p[i]);
-	return s;
-}
-
 static enum append_action
 action_of(const HeaderValueOption *o)
 {
@@ -32,7 +22,7 @@ build_add(struct header_add *x, const HeaderValueOption *o, struct arena *a, str
 
 	if (hv->raw_value.len)
 		value = str_make((const char *)hv->raw_value.data, hv->raw_value.len);
-	x->name = lower_name(hv->key, a);
+	x->name = arena_lower(a, str_of(hv->key));
 	x->action = action_of(o);
 	x->keep_empty = o->keep_empty_value;
 	x->value = arena_str(a, value);
@@ -57,7 +47,7 @@ header_ops_build(struct header_ops *o, void *const *adds, size_t n_adds, char *c
 	o->adds = n_adds;
 	o->removes = n_removes;
 	for (size_t i = 0; i < n_removes; i++)
-		o->remove[i] = lower_name(removes[i], a);
+		o->remove[i] = arena_lower(a, str_of(removes[i]));
 	for (size_t i = 0; i < n_adds; i++)
 		if (build_add(&o->add[i], adds[i], a, err) < 0)
 			return -1;

@@ -4,16 +4,6 @@
 #include "envoy/type/matcher/v3/string.pb-c.h"
 #include "lib/base/assert.h"
 
-static struct str
-lower(struct str s, struct arena *a)
-{
-	char *p = arena_dup(a, s.p, s.n);
-
-	for (size_t i = 0; i < s.n; i++)
-		p[i] = ch_lower(p[i]);
-	return str_make(p, s.n);
-}
-
 static void
 free_regex(void *arg)
 {
@@ -121,7 +111,7 @@ static int
 build_header(struct header_match *m, const HeaderMatcher *msg, struct arena *a, struct err *err)
 {
 	*m = (struct header_match){.present = true};
-	m->name = lower(str_of(msg->name), a);
+	m->name = arena_lower(a, str_of(msg->name));
 	m->invert = msg->invert_match;
 	m->missing_is_empty = msg->treat_missing_header_as_empty;
 	switch (msg->header_match_specifier_case) {

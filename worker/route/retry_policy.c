@@ -103,16 +103,6 @@ read_back_off(struct retry_policy *p, const BackOff *m)
 	p->max_ms = m ? conf_duration_ms(m->max_interval, 10 * p->base_ms) : 10 * p->base_ms;
 }
 
-static struct str
-lower(struct arena *a, struct str s)
-{
-	struct str l = arena_str(a, s);
-
-	for (size_t i = 0; i < l.n; i++)
-		((char *)l.p)[i] = ch_lower(l.p[i]);
-	return l;
-}
-
 static void
 read_reset_headers(struct retry_policy *p, const ResetBackOff *m, struct arena *a)
 {
@@ -122,7 +112,7 @@ read_reset_headers(struct retry_policy *p, const ResetBackOff *m, struct arena *
 	p->n_reset_headers = m->n_reset_headers;
 	p->reset_headers = arena_zalloc(a, m->n_reset_headers * sizeof(*p->reset_headers));
 	for (size_t i = 0; i < m->n_reset_headers; i++) {
-		p->reset_headers[i].name = lower(a, str_of(m->reset_headers[i]->name));
+		p->reset_headers[i].name = arena_lower(a, str_of(m->reset_headers[i]->name));
 		p->reset_headers[i].unix_time =
 		    m->reset_headers[i]->format ==
 		    ENVOY__CONFIG__ROUTE__V3__RETRY_POLICY__RESET_HEADER_FORMAT__UNIX_TIMESTAMP;

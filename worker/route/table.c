@@ -50,8 +50,7 @@ find_named(const struct route_table *t, struct str authority)
 
 	if (host.n > sizeof(low))
 		return t->any;
-	for (size_t i = 0; i < host.n; i++)
-		low[i] = ch_lower(host.p[i]);
+	str_lower(low, host);
 	host.p = low;
 	l = map_get(&t->exact, host);
 	return l ? l : find_wildcard(t, host);

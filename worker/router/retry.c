@@ -43,9 +43,7 @@ read_header_names(struct retry *t, struct arena *a, struct str list)
 
 	t->header_names = arena_alloc(a, count_items(list) * sizeof(struct str));
 	while (str_cut(&list, ',', &item)) {
-		item = arena_str(a, str_trim(item));
-		for (size_t i = 0; i < item.n; i++)
-			((char *)item.p)[i] = ch_lower(item.p[i]);
+		item = arena_lower(a, str_trim(item));
 		if (item.n)
 			t->header_names[t->n_header_names++] = item;
 	}

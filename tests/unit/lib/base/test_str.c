@@ -176,6 +176,27 @@ a_builder_always_ends_in_nul(void **state)
 	free(given);
 }
 
+/* All bytes in texts of all lengths, copied and in place. */
+static void
+lower_case_touches_letters_only(void **state)
+{
+	for (size_t n = 0; n <= 40; n++) {
+		char *from = mem_alloc(n + !n), *to = mem_alloc(n + !n);
+
+		for (unsigned first = 0; first < 256; first++) {
+			for (size_t i = 0; i < n; i++)
+				from[i] = (char)(first + i);
+			str_lower(to, str_make(from, n));
+			for (size_t i = 0; i < n; i++)
+				assert_int_equal(to[i], ch_lower(from[i]));
+			str_lower(from, str_make(from, n));
+			assert_memory_equal(from, to, n);
+		}
+		mem_free(from);
+		mem_free(to);
+	}
+}
+
 /* Short pieces are copied by their first and last bytes: each length, at each place. */
 static void
 pieces_of_all_lengths_are_added_whole(void **state)
@@ -205,6 +226,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(comparing_ignores_case_only_when_asked),
+	    cmocka_unit_test(lower_case_touches_letters_only),
 	    cmocka_unit_test(trimming_takes_spaces_and_tabs_at_both_ends),
 	    cmocka_unit_test(cutting_gives_every_part_also_empty_ones),
 	    cmocka_unit_test(numbers_are_whole_or_nothing),
