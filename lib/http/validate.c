@@ -119,8 +119,8 @@ copy8(char *to, const char *from)
 	return controls(x);
 }
 
-/* One to three bytes: the first, the middle and the last, who may be the same. */
-static inline uint64_t
+/* One to three bytes: the first, the middle and the last, who may be the same.  True: a control byte. */
+static inline bool
 copy_few(char *to, const char *p, size_t n)
 {
 	unsigned char first = (unsigned char)p[0], middle = (unsigned char)p[n / 2],
@@ -129,7 +129,7 @@ copy_few(char *to, const char *p, size_t n)
 	to[0] = (char)first;
 	to[n / 2] = (char)middle;
 	to[n - 1] = (char)last;
-	return is_control(first) | is_control(middle) | is_control(last);
+	return is_control(first) || is_control(middle) || is_control(last);
 }
 
 /* As above: the last bytes are copied together, also those that were copied before. */
