@@ -85,6 +85,7 @@ void admin_store_hold(struct admin *a);
 void admin_store_release(struct admin *a);
 /* The next becomes the store; the journal goes along. */
 void admin_store_replace(struct admin *a, struct store *next);
+void admin_store_fini(struct admin *a); /* also those that somebody read */
 
 /* What /ready, /server_info and server.state say: enum server_state, health included. */
 unsigned admin_state(const struct admin *a);
