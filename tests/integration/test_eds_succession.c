@@ -3,9 +3,8 @@
  * process, another generation, another configuration; and an end in the
  * middle of it.
  */
-#include <stdlib.h>
-
 #include "lib/base/mem.h"
+#include "tests/harness/generations.h"
 #include "tests/integration/eds.h"
 
 static void
@@ -31,18 +30,6 @@ another_admin_goes_on_where_the_last_one_was(void **state)
 /* ---- from one generation to the next */
 
 static void
-hot_restart(struct scene *sc)
-{
-	char *out, *pid;
-
-	assert_int_equal(scene_run_tool(sc, &out, "batonctl", "hot-restart", NULL), 0);
-	mem_free(out);
-	pid = scene_file(sc, "0/pid");
-	sc->proxy = (pid_t)strtol(pid, NULL, 10);
-	mem_free(pid);
-}
-
-static void
 the_next_generation_knows_the_members_without_asking(void **state)
 {
 	struct eds_scene *e = *state;
@@ -50,7 +37,8 @@ the_next_generation_knows_the_members_without_asking(void **state)
 
 	begin_with_one_member(e, CONF_API, &r);
 	plane_kill(&e->plane);
-	hot_restart(&e->sc); /* waits until it serves: less than initial_fetch_timeout */
+	/* It waits until the next one serves: less than initial_fetch_timeout. */
+	assert_int_equal(generation_restart(&e->sc), 0);
 	for (unsigned i = 0; i < 20; i++)
 		assert_int_equal(scene_status(&e->sc, "/"), 200);
 	assert_stat(&e->sc, "cluster.api.init_fetch_timeout", 0);
@@ -73,7 +61,7 @@ a_draining_generation_leaves_the_control_plane(void **state)
 	e->sc.extra[1] = "600";
 	begin_with_one_member(e, CONF_API, &r);
 	old = r.stream;
-	hot_restart(&e->sc);
+	assert_int_equal(generation_restart(&e->sc), 0);
 	plane_next(&e->plane, &r);
 	assert_true(r.stream > old);
 	plane_wait_closed(&e->plane, old);
