@@ -50,6 +50,15 @@ client_send(int fd, const char *bytes)
 	client_send_n(fd, bytes, strlen(bytes));
 }
 
+void
+client_get(int fd, const char *path)
+{
+	char *request = mem_printf("GET %s HTTP/1.1\r\nHost: a\r\n\r\n", path);
+
+	client_send(fd, request);
+	mem_free(request);
+}
+
 /* At most n bytes; 0 at the end, on a reset, or when patience ends. */
 static size_t
 read_some(int fd, char *p, size_t n)

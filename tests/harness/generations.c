@@ -119,11 +119,9 @@ log_count(struct scene *sc, const char *text)
 int
 hold_h1(struct scene *sc, const char *path)
 {
-	char *request = mem_printf("GET %s HTTP/1.1\r\nHost: a\r\n\r\n", path);
 	int fd = client_connect(sc->port);
 
-	client_send(fd, request);
-	mem_free(request);
+	client_get(fd, path);
 	return fd;
 }
 

@@ -9,11 +9,9 @@
 static void
 one_request(struct load *l, int fd, const char *path)
 {
-	char *text = mem_printf("GET %s HTTP/1.1\r\nHost: a\r\n\r\n", path);
 	struct reply r;
 
-	client_send(fd, text);
-	mem_free(text);
+	client_get(fd, path);
 	r = client_reply(fd, false);
 	l->requests++;
 	if (r.status != 200 || !r.complete)

@@ -405,6 +405,22 @@ scene_wait_child(struct scene *sc, const char *title, pid_t not_this)
 	return pid;
 }
 
+unsigned
+scene_descriptors(pid_t pid)
+{
+	char path[64];
+	unsigned n = 0;
+	DIR *d;
+
+	snprintf(path, sizeof(path), "/proc/%d/fd", (int)pid);
+	d = opendir(path);
+	assert_non_null(d);
+	while (readdir(d))
+		n++;
+	closedir(d);
+	return n;
+}
+
 /* ---- the end */
 
 static void

@@ -74,6 +74,7 @@ int scene_run_tool(struct scene *sc, char **out, const char *program, ...) __att
 int scene_wait_exit(struct scene *sc);
 pid_t scene_child(struct scene *sc, const char *title); /* pid of "admin", "worker 1"; 0 = none */
 pid_t scene_wait_child(struct scene *sc, const char *title, pid_t not_this);
+unsigned scene_descriptors(pid_t pid); /* entries of /proc/PID/fd, to be compared */
 char *scene_log(struct scene *sc); /* what the proxy wrote so far; caller frees */
 void scene_wait_log(struct scene *sc, const char *text);
 char *scene_file(struct scene *sc, const char *name); /* of the scene's directory; caller frees */
@@ -104,6 +105,7 @@ bool scene_host_is(struct scene *sc, unsigned host, const char *flags);
 int client_connect(uint16_t port);
 void client_send(int fd, const char *bytes);
 void client_send_n(int fd, const void *bytes, size_t n);
+void client_get(int fd, const char *path); /* asks; the answer is read by client_reply() */
 /* Reads one response (head: to a HEAD request). */
 struct reply client_reply(int fd, bool head);
 bool client_closed(int fd); /* waits for EOF or reset; false when bytes came instead */

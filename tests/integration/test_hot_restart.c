@@ -23,45 +23,6 @@
 
 /* ---- generations */
 
-/* The one that serves now, as its pid file says. */
-static pid_t
-serving_pid(struct scene *sc)
-{
-	char *path = mem_printf("%s/0/pid", sc->dir);
-	FILE *f = fopen(path, "r");
-	int pid = 0;
-
-	mem_free(path);
-	if (f && fscanf(f, "%d", &pid) != 1)
-		pid = 0;
-	if (f)
-		fclose(f);
-	return pid;
-}
-
-static bool
-admin_is_ready(struct scene *sc)
-{
-	struct reply r = scene_admin(sc, "GET", "/ready");
-	bool ready = r.status == 200;
-
-	reply_free(&r);
-	return ready;
-}
-
-/* batonctl hot-restart; gives its status, and the scene's proxy is who serves then. */
-static int
-restart(struct scene *sc)
-{
-	char *out;
-	int status = scene_run_tool(sc, &out, "batonctl", "hot-restart", NULL);
-
-	if (status == 0)
-		sc->proxy = serving_pid(sc);
-	mem_free(out);
-	return status;
-}
-
 static void
 serve_with(struct scene *sc, const char *yaml, const char *workers, const char *levels)
 {
@@ -78,24 +39,6 @@ static void
 serve(struct scene *sc, const char *yaml, const char *workers)
 {
 	serve_with(sc, yaml, workers, "master:info");
-}
-
-static int
-status_of(struct scene *sc)
-{
-	struct reply r = scene_get(sc, "/");
-	int status = r.status;
-
-	reply_free(&r);
-	return status;
-}
-
-static bool
-is_gone(pid_t pid)
-{
-	int status;
-
-	return waitpid(pid, &status, WNOHANG) == pid || kill(pid, 0) < 0;
 }
 
 /* ---- clients that never retry */
@@ -200,7 +143,7 @@ five_restarts_under_load_fail_nothing_and_lose_no_number(void **state)
 	serve(&sc, CONF_SIMPLE, "2");
 	t = start_clients(&sc, pids);
 	for (uint64_t i = 1; i <= 5; i++) {
-		assert_int_equal(restart(&sc), 0);
+		assert_int_equal(generation_restart(&sc), 0);
 		WAIT_FOR(has_answered(t, 20 * i));
 	}
 	answered = stop_clients(t, pids);
@@ -221,11 +164,11 @@ a_signal_restarts_as_batonctl_does(void **state)
 	serve(&sc, CONF_SIMPLE, "1");
 	first = sc.proxy;
 	kill(first, SIGUSR2);
-	WAIT_FOR(serving_pid(&sc) != first);
-	sc.proxy = serving_pid(&sc);
+	WAIT_FOR(generation_serving(&sc) != first);
+	sc.proxy = generation_serving(&sc);
 	scene_wait_stat(&sc, "server.hot_restart_epoch", 1);
-	assert_int_equal(status_of(&sc), 200);
-	WAIT_FOR(is_gone(first)); /* it held nothing */
+	assert_int_equal(scene_status(&sc, "/"), 200);
+	WAIT_FOR(generation_is_gone(first)); /* it held nothing */
 	scene_wait_stat(&sc, "baton.generations", 1);
 	assert_stat(&sc, "http.ingress.downstream_rq_total", 1);
 	scene_fini(&sc);
@@ -244,15 +187,15 @@ a_download_outlasts_the_restart(void **state)
 	fd = client_connect(sc.port);
 	client_send(fd, "GET /?size=2000000&delay_ms=300 HTTP/1.1\r\nHost: a\r\n\r\n");
 	scene_wait_stat(&sc, "cluster.api.upstream_rq_active", 1);
-	assert_int_equal(restart(&sc), 0);
-	assert_int_equal(restart(&sc), 0);
+	assert_int_equal(generation_restart(&sc), 0);
+	assert_int_equal(generation_restart(&sc), 0);
 	r = client_reply(fd, false);
 	assert_int_equal(r.status, 200);
 	assert_int_equal(r.body_len, 2000000);
 	assert_true(r.complete);
 	reply_free(&r);
 	close(fd);
-	WAIT_FOR(is_gone(first));
+	WAIT_FOR(generation_is_gone(first));
 	scene_fini(&sc);
 }
 
@@ -271,13 +214,13 @@ a_refused_restart_changes_nothing(void **state)
 	assert_int_equal(scene_run_tool(&sc, &out, "batonctl", "hot-restart", NULL), 3);
 	assert_non_null(strstr(out, "listenrs"));
 	mem_free(out);
-	assert_int_equal(serving_pid(&sc), first);
+	assert_int_equal(generation_serving(&sc), first);
 	WAIT_FOR(has_answered(t, 50));
 	assert_stat(&sc, "baton.handovers_refused", 1);
 	assert_stat(&sc, "server.hot_restart_epoch", 0);
 	/* And the next one, in order again, is not refused. */
 	scene_write_config(&sc, CONF_SIMPLE);
-	assert_int_equal(restart(&sc), 0);
+	assert_int_equal(generation_restart(&sc), 0);
 	WAIT_FOR(has_answered(t, 100));
 	stop_clients(t, pids);
 	scene_fini(&sc);
@@ -303,8 +246,8 @@ what_a_new_generation_lacks_is_told_to_who_asked(void **state)
 	assert_non_null(strstr(out, "/ids/base: No such file or directory"));
 	mem_free(out);
 	assert_int_equal(mkdir(dir, 0700), 0);
-	assert_int_equal(restart(&sc), 0);
-	assert_int_equal(status_of(&sc), 200);
+	assert_int_equal(generation_restart(&sc), 0);
+	assert_int_equal(scene_status(&sc, "/"), 200);
 	mem_free(path);
 	mem_free(dir);
 	scene_fini(&sc);
@@ -323,7 +266,7 @@ more_and_fewer_workers_and_other_listeners(void **state)
 	admin = mem_printf("%s/admin", sc.dir);
 	t = start_clients(&sc, pids);
 	for (int i = 0; i < 2; i++) {
-		pid_t before = serving_pid(&sc), pid = fork();
+		pid_t before = generation_serving(&sc), pid = fork();
 
 		if (pid == 0) {
 			int fd = open(sc.log, O_WRONLY | O_APPEND);
@@ -335,12 +278,12 @@ more_and_fewer_workers_and_other_listeners(void **state)
 			    "--restart-epoch", i ? "auto" : "1", NULL);
 			_exit(127);
 		}
-		WAIT_FOR(serving_pid(&sc) != before);
+		WAIT_FOR(generation_serving(&sc) != before);
 		sc.proxy = pid;
-		assert_int_equal(serving_pid(&sc), pid);
+		assert_int_equal(generation_serving(&sc), pid);
 		scene_wait_stat(&sc, "server.concurrency", i ? 1 : 3);
 		for (int k = 0; k < 30; k++)
-			assert_int_equal(status_of(&sc), 200);
+			assert_int_equal(scene_status(&sc, "/"), 200);
 	}
 	assert_stat(&sc, "server.hot_restart_epoch", 2);
 	stop_clients(t, pids);
@@ -371,17 +314,17 @@ the_old_one_accepts_again_when_the_new_one_dies(void **state)
 	fd = client_connect(sc.port);
 	client_send(fd, "GET /?delay_ms=3000 HTTP/1.1\r\nHost: a\r\n\r\n"); /* keeps the old one */
 	scene_wait_stat(&sc, "cluster.api.upstream_rq_active", 1);
-	assert_int_equal(restart(&sc), 0);
+	assert_int_equal(generation_restart(&sc), 0);
 	workers[0] = scene_child(&sc, "worker 1");
 	admin = scene_child(&sc, "admin");
 	kill(sc.proxy, SIGKILL);
 	kill(admin, SIGKILL);
 	kill(workers[0], SIGKILL);
 	sc.proxy = first;
-	WAIT_FOR(serving_pid(&sc) == first);
+	WAIT_FOR(generation_serving(&sc) == first);
 	for (int i = 0; i < 20; i++)
-		assert_int_equal(status_of(&sc), 200);
-	WAIT_FOR(admin_is_ready(&sc));
+		assert_int_equal(scene_status(&sc, "/"), 200);
+	WAIT_FOR(scene_admin_status(&sc, "GET", "/ready") == 200);
 	assert_stat(&sc, "server.hot_restart_epoch", 0);
 	r = client_reply(fd, false);
 	assert_int_equal(r.status, 200);
@@ -390,8 +333,8 @@ the_old_one_accepts_again_when_the_new_one_dies(void **state)
 	assert_int_equal(scene_run_tool(&sc, &out, "batonctl", "ps", NULL), 0);
 	assert_non_null(strstr(out, "epoch 0, base id 0: serving"));
 	mem_free(out);
-	assert_int_equal(restart(&sc), 0);
-	assert_int_equal(status_of(&sc), 200);
+	assert_int_equal(generation_restart(&sc), 0);
+	assert_int_equal(scene_status(&sc, "/"), 200);
 	assert_stat(&sc, "http.ingress.downstream_rq_total", 22);
 	scene_fini(&sc);
 }
@@ -412,17 +355,17 @@ rollback_lets_the_previous_one_serve(void **state)
 	fd = client_connect(sc.port);
 	client_send(fd, "GET /?delay_ms=1500 HTTP/1.1\r\nHost: a\r\n\r\n");
 	scene_wait_stat(&sc, "cluster.api.upstream_rq_active", 1);
-	assert_int_equal(restart(&sc), 0);
+	assert_int_equal(generation_restart(&sc), 0);
 	second = sc.proxy;
 	assert_int_equal(scene_run_tool(&sc, &out, "batonctl", "ps", NULL), 0);
 	mem_free(out);
 	assert_int_equal(scene_run_tool(&sc, &out, "batonctl", "rollback", NULL), 0);
 	mem_free(out);
-	assert_int_equal(serving_pid(&sc), first);
+	assert_int_equal(generation_serving(&sc), first);
 	sc.proxy = first;
-	WAIT_FOR(is_gone(second));
-	assert_int_equal(status_of(&sc), 200);
-	WAIT_FOR(admin_is_ready(&sc));
+	WAIT_FOR(generation_is_gone(second));
+	assert_int_equal(scene_status(&sc, "/"), 200);
+	WAIT_FOR(scene_admin_status(&sc, "GET", "/ready") == 200);
 	assert_stat(&sc, "server.hot_restart_epoch", 0);
 	r = client_reply(fd, false);
 	assert_int_equal(r.status, 200);
@@ -444,9 +387,9 @@ a_silent_old_generation_is_given_up_cleanly(void **state)
 	assert_non_null(strstr(out, "does not answer"));
 	mem_free(out);
 	kill(sc.proxy, SIGCONT);
-	assert_int_equal(status_of(&sc), 200);
-	assert_int_equal(restart(&sc), 0);
-	assert_int_equal(status_of(&sc), 200);
+	assert_int_equal(scene_status(&sc, "/"), 200);
+	assert_int_equal(generation_restart(&sc), 0);
+	assert_int_equal(scene_status(&sc, "/"), 200);
 	mem_free(config);
 	scene_fini(&sc);
 }
@@ -491,9 +434,9 @@ a_partner_of_a_made_up_version_is_understood(void **state)
 	serve(&sc, CONF_SIMPLE, "2");
 	assert_int_equal(hear_everything(&sc), 3); /* two workers' and the admin port's */
 	scene_wait_stat(&sc, "baton.handovers_refused", 1);
-	assert_int_equal(status_of(&sc), 200);
-	assert_int_equal(restart(&sc), 0);
-	assert_int_equal(status_of(&sc), 200);
+	assert_int_equal(scene_status(&sc, "/"), 200);
+	assert_int_equal(generation_restart(&sc), 0);
+	assert_int_equal(scene_status(&sc, "/"), 200);
 	scene_fini(&sc);
 }
 
@@ -503,7 +446,7 @@ start_over(struct scene *sc, const char *epoch)
 {
 	char *config = mem_printf("%s/baton.yaml", sc->dir),
 	     *admin = mem_printf("%s/admin", sc->dir);
-	pid_t before = serving_pid(sc), pid = fork();
+	pid_t before = generation_serving(sc), pid = fork();
 
 	if (pid == 0) {
 		int fd = open(sc->log, O_WRONLY | O_APPEND);
@@ -515,8 +458,8 @@ start_over(struct scene *sc, const char *epoch)
 		    epoch ? "--restart-epoch" : NULL, epoch, NULL);
 		_exit(127);
 	}
-	WAIT_FOR(serving_pid(sc) != before);
-	assert_int_equal(serving_pid(sc), pid);
+	WAIT_FOR(generation_serving(sc) != before);
+	assert_int_equal(generation_serving(sc), pid);
 	sc->proxy = pid;
 	mem_free(config);
 	mem_free(admin);
@@ -563,36 +506,20 @@ a_successor_killed_at_any_moment_harms_nobody(void **state)
 		assert_int_equal(waitpid(pid, &status, 0), pid);
 		mem_free(config);
 		mem_free(admin);
-		WAIT_FOR(serving_pid(&sc) != pid || is_gone(old));
-		if (is_gone(old)) /* it had nothing left to hold: what it left behind serves */
+		WAIT_FOR(generation_serving(&sc) != pid || generation_is_gone(old));
+		if (generation_is_gone(old)) /* it had nothing left to hold: what it left behind serves */
 			break;
 		WAIT_FOR(has_answered(t, 10 * (i + 1)));
 	}
-	if (!is_gone(old))
+	if (!generation_is_gone(old))
 		scene_wait_stat(&sc, "baton.generations", 1);
 	answered = stop_clients(t, pids);
 	assert_true(answered > 0);
-	if (!is_gone(old))
+	if (!generation_is_gone(old))
 		assert_stat(&sc, "http.ingress.downstream_rq_total", (int64_t)answered);
 	else
 		start_over(&sc, NULL);
 	scene_fini(&sc);
-}
-
-static unsigned
-descriptors_of(pid_t pid)
-{
-	char path[64];
-	unsigned n = 0;
-	DIR *d;
-
-	snprintf(path, sizeof(path), "/proc/%d/fd", (int)pid);
-	d = opendir(path);
-	assert_non_null(d);
-	while (readdir(d))
-		n++;
-	closedir(d);
-	return n;
 }
 
 static void
@@ -605,13 +532,13 @@ no_descriptor_leaks_from_restart_to_restart(void **state)
 	for (int i = 0; i < 4; i++) {
 		pid_t old = sc.proxy;
 
-		assert_int_equal(restart(&sc), 0);
-		WAIT_FOR(is_gone(old));
+		assert_int_equal(generation_restart(&sc), 0);
+		WAIT_FOR(generation_is_gone(old));
 		scene_wait_stat(&sc, "server.hot_restart_epoch", i + 1);
 		if (i == 0)
-			before = descriptors_of(sc.proxy);
+			before = scene_descriptors(sc.proxy);
 	}
-	WAIT_FOR(descriptors_of(sc.proxy) <= before);
+	WAIT_FOR(scene_descriptors(sc.proxy) <= before);
 	scene_fini(&sc);
 }
 
@@ -629,7 +556,7 @@ what_the_operator_said_goes_to_the_next_one(void **state)
 	mem_free(out);
 	assert_int_equal(scene_run_tool(&sc, &out, "batonctl", "healthcheck", "fail", NULL), 0);
 	mem_free(out);
-	assert_int_equal(restart(&sc), 0);
+	assert_int_equal(generation_restart(&sc), 0);
 	WAIT_FOR(scene_stat(&sc, "server.hot_restart_epoch") == 1);
 	r = scene_admin(&sc, "GET", "/clusters");
 	assert_non_null(strstr(r.body, "/operator_fail"));
@@ -641,21 +568,13 @@ what_the_operator_said_goes_to_the_next_one(void **state)
 	scene_fini(&sc);
 }
 
-static struct reply
-ask_on(int fd, const char *path)
-{
-	char *request = mem_printf("GET %s HTTP/1.1\r\nHost: a\r\n\r\n", path);
-
-	client_send(fd, request);
-	mem_free(request);
-	return client_reply(fd, false);
-}
-
 static void
 assert_answer(int fd, const char *connection)
 {
-	struct reply r = ask_on(fd, "/");
+	struct reply r;
 
+	client_get(fd, "/");
+	r = client_reply(fd, false);
 	assert_int_equal(r.status, 200);
 	if (connection)
 		assert_string_equal(reply_header(&r, "connection"), connection);
@@ -682,8 +601,8 @@ idle_connections_go_to_the_next_one(void **state)
 			assert_answer(fd[i], NULL);
 	}
 	scene_wait_stat(&sc, "http.ingress.downstream_cx_total", IDLE);
-	assert_int_equal(restart(&sc), 0);
-	WAIT_FOR(is_gone(first)); /* it holds nothing more */
+	assert_int_equal(generation_restart(&sc), 0);
+	WAIT_FOR(generation_is_gone(first)); /* it holds nothing more */
 	scene_wait_stat(&sc, "baton.cx_handed_over", IDLE);
 	assert_stat(&sc, "http.ingress.downstream_cx_active", IDLE);
 	for (int round = 0; round < 2; round++)
@@ -692,7 +611,7 @@ idle_connections_go_to_the_next_one(void **state)
 	assert_stat(&sc, "http.ingress.downstream_cx_total", IDLE);
 	assert_stat(&sc, "http.ingress.downstream_cx_destroy", 0);
 	assert_stat(&sc, "http.ingress.downstream_rq_total", 3 * IDLE - 10);
-	assert_int_equal(restart(&sc), 0);
+	assert_int_equal(generation_restart(&sc), 0);
 	for (int i = 0; i < IDLE; i++) {
 		assert_answer(fd[i], NULL);
 		close(fd[i]);
@@ -715,14 +634,14 @@ a_busy_connection_follows_when_it_is_answered(void **state)
 	fd = client_connect(sc.port);
 	client_send(fd, "GET /?delay_ms=500 HTTP/1.1\r\nHost: a\r\n\r\n");
 	scene_wait_stat(&sc, "cluster.api.upstream_rq_active", 1);
-	assert_int_equal(restart(&sc), 0);
+	assert_int_equal(generation_restart(&sc), 0);
 	r = client_reply(fd, false);
 	assert_int_equal(r.status, 200);
 	assert_null(reply_header(&r, "connection"));
 	reply_free(&r);
 	assert_answer(fd, NULL);
 	scene_wait_stat(&sc, "baton.cx_handed_over", 1);
-	WAIT_FOR(is_gone(first));
+	WAIT_FOR(generation_is_gone(first));
 	assert_answer(fd, NULL);
 	close(fd);
 	scene_fini(&sc);
@@ -750,14 +669,14 @@ orphans_are_adopted(const char *epoch, int64_t want_epoch)
 	WAIT_FOR(scene_stat(&sc, "server.hot_restart_epoch") == want_epoch);
 	WAIT_FOR(has_answered(t, 120));
 	answered = stop_clients(t, pids);
-	WAIT_FOR(is_gone(worker));
-	WAIT_FOR(is_gone(admin));
+	WAIT_FOR(generation_is_gone(worker));
+	WAIT_FOR(generation_is_gone(admin));
 	WAIT_FOR(scene_stat(&sc, "http.ingress.downstream_rq_total") == (int64_t)answered);
 	/* And the numbers stay when the orphans' segment is folded. */
 	scene_wait_stat(&sc, "baton.generations", 1);
 	assert_stat(&sc, "http.ingress.downstream_rq_total", (int64_t)answered);
-	assert_int_equal(restart(&sc), 0);
-	assert_int_equal(status_of(&sc), 200);
+	assert_int_equal(generation_restart(&sc), 0);
+	assert_int_equal(scene_status(&sc, "/"), 200);
 	scene_fini(&sc);
 }
 
@@ -786,17 +705,17 @@ orphans_of_a_dead_successor_are_drained_by_the_old_one(void **state)
 	fd = client_connect(sc.port);
 	client_send(fd, "GET /?delay_ms=3000 HTTP/1.1\r\nHost: a\r\n\r\n"); /* keeps the old one */
 	scene_wait_stat(&sc, "cluster.api.upstream_rq_active", 1);
-	assert_int_equal(restart(&sc), 0);
+	assert_int_equal(generation_restart(&sc), 0);
 	second = sc.proxy;
 	worker = scene_child(&sc, "worker 1");
 	assert_true(worker > 0);
 	kill(second, SIGKILL);
 	assert_int_equal(waitpid(second, &status, 0), second);
-	WAIT_FOR(serving_pid(&sc) == first);
+	WAIT_FOR(generation_serving(&sc) == first);
 	sc.proxy = first;
-	WAIT_FOR(is_gone(worker));
+	WAIT_FOR(generation_is_gone(worker));
 	for (int i = 0; i < 20; i++)
-		assert_int_equal(status_of(&sc), 200);
+		assert_int_equal(scene_status(&sc, "/"), 200);
 	r = client_reply(fd, false);
 	assert_int_equal(r.status, 200);
 	reply_free(&r);
@@ -828,7 +747,6 @@ main(void)
 	    cmocka_unit_test(orphans_of_a_dead_successor_are_drained_by_the_old_one),
 	};
 
-	/* Successors are nobody's children: they shall be ours, to be waited for. */
-	prctl(PR_SET_CHILD_SUBREAPER, 1);
+	generations_adopt();
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,7 +1,6 @@
 /* The configuration changes while clients are served: all of it or nothing, and nobody notices. */
 #include "tests/harness/scene.h"
 
-#include <dirent.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
@@ -80,20 +79,11 @@ expect_body(struct scene *sc, const char *path, const char *text)
 }
 
 static void
-ask_on(int fd, const char *path)
-{
-	char *text = mem_printf("GET %s HTTP/1.1\r\nHost: a\r\n\r\n", path);
-
-	client_send(fd, text);
-	mem_free(text);
-}
-
-static void
 expect_word(int fd, const char *text)
 {
 	struct reply r;
 
-	ask_on(fd, "/word");
+	client_get(fd, "/word");
 	r = client_reply(fd, false);
 	assert_int_equal(r.status, 200);
 	assert_string_equal(r.body, text);
@@ -116,22 +106,6 @@ port_of(struct scene *sc, const char *name)
 	mem_free(key);
 	reply_free(&r);
 	return port;
-}
-
-static unsigned
-descriptors(pid_t pid)
-{
-	char path[64];
-	unsigned n = 0;
-	DIR *d;
-
-	snprintf(path, sizeof(path), "/proc/%d/fd", (int)pid);
-	d = opendir(path);
-	assert_non_null(d);
-	while (readdir(d))
-		n++;
-	closedir(d);
-	return n;
 }
 
 /* Snapshots that were freed by all workers so far. */
@@ -231,7 +205,7 @@ a_request_ends_under_what_it_began_with(void **state)
 
 	proxy(&sc, CONF_WORD("one"));
 	fd = client_connect(sc.port);
-	ask_on(fd, "/?delay_ms=500");
+	client_get(fd, "/?delay_ms=500");
 	scene_wait_stat(&sc, "cluster.api.upstream_rq_active", 1);
 	assert_int_equal(reload(&sc,
 			     CONF_ADMIN CONF_LISTENER("", DIRECT("two"))
@@ -284,7 +258,7 @@ an_added_listener_serves_and_a_removed_one_drains(void **state)
 	assert_stat(&sc, "listener_manager.total_listeners_draining", 1);
 	expect_word(fd, "second"); /* nobody is cut; the window is ten minutes long */
 	close(fd);
-	ask_on(idle, "/");
+	client_get(idle, "/");
 	r = client_reply(idle, false);
 	assert_int_equal(r.status, 200);
 	reply_free(&r);
@@ -317,7 +291,7 @@ connections_of_a_removed_listener_are_told_or_end_with_the_window(void **state)
 	do { /* told at the latest after a quarter of the window */
 		bool told;
 
-		ask_on(busy, "/");
+		client_get(busy, "/");
 		r = client_reply(busy, false);
 		assert_int_equal(r.status, 200);
 		told = reply_header(&r, "connection") != NULL;
@@ -403,8 +377,8 @@ what_is_refused_changes_nothing_and_says_why(void **state)
 	int refusing;
 
 	proxy(&sc, CONF_WORD("one"));
-	master = descriptors(sc.proxy);
-	admin = descriptors(scene_child(&sc, "admin"));
+	master = scene_descriptors(sc.proxy);
+	admin = scene_descriptors(scene_child(&sc, "admin"));
 
 	assert_int_equal(reload(&sc, CONF_ADMIN "static_resources:\n  listenrs: []\n", &out), 3);
 	assert_non_null(strstr(out, "baton.yaml:5:3"));
@@ -436,9 +410,9 @@ what_is_refused_changes_nothing_and_says_why(void **state)
 	close(refusing);
 	expect_body(&sc, "/word", "one");
 	assert_int_equal(port_of(&sc, "free"), 0);
-	WAIT_FOR(descriptors(sc.proxy) <= master);
+	WAIT_FOR(scene_descriptors(sc.proxy) <= master);
 	/* The first count may have seen a connection of the harness, about to go. */
-	WAIT_FOR(descriptors(scene_child(&sc, "admin")) <= admin);
+	WAIT_FOR(scene_descriptors(scene_child(&sc, "admin")) <= admin);
 
 	assert_int_equal(reload(&sc, CONF_WORD("one"), &out), 0);
 	assert_string_equal(out, "nothing changed\n");
@@ -589,7 +563,7 @@ twenty_reloads_leave_nothing_behind(void **state)
 		assert_true(requests >= last);
 		last = requests;
 		for (int k = 0; i == 3 && k < 4; k++)
-			before[k] = descriptors(pids[k]);
+			before[k] = scene_descriptors(pids[k]);
 	}
 	requests = (int64_t)load_end(load);
 	assert_stat(&sc, "http.ingress.downstream_rq_total", requests);
@@ -600,7 +574,7 @@ twenty_reloads_leave_nothing_behind(void **state)
 	WAIT_FOR(snapshots_freed(&sc) == 2 * 21);
 	/* Connections of the load and its pools are gone, nothing came. */
 	for (int k = 0; k < 4; k++)
-		WAIT_FOR(descriptors(pids[k]) <= before[k]);
+		WAIT_FOR(scene_descriptors(pids[k]) <= before[k]);
 	assert_int_equal(scene_child(&sc, "worker 1"), pids[2]);
 	scene_fini(&sc);
 }
@@ -654,10 +628,10 @@ an_admin_that_dies_on_the_way_has_changed_nothing(void **state)
 	admin = scene_child(&sc, "admin");
 	worker = scene_child(&sc, "worker 1");
 	expect_body(&sc, "/word", "one");
-	master = descriptors(sc.proxy);
-	other = descriptors(scene_child(&sc, "worker 2"));
+	master = scene_descriptors(sc.proxy);
+	other = scene_descriptors(scene_child(&sc, "worker 2"));
 	asked = reload_held_by(&sc, worker, CONF_TWO_LISTENERS("0"));
-	assert_int_not_equal(descriptors(sc.proxy), master);
+	assert_int_not_equal(scene_descriptors(sc.proxy), master);
 	kill(admin, SIGKILL);
 	assert_int_equal(status_of(asked), 3);
 	scene_wait_child(&sc, "admin", admin);
@@ -665,8 +639,8 @@ an_admin_that_dies_on_the_way_has_changed_nothing(void **state)
 	WAIT_FOR(port_of(&sc, "main") != 0);
 	expect_body(&sc, "/word", "one");
 	assert_int_equal(port_of(&sc, "second"), 0);
-	WAIT_FOR(descriptors(sc.proxy) <= master); /* what was opened is closed */
-	WAIT_FOR(descriptors(scene_child(&sc, "worker 2")) <= other);
+	WAIT_FOR(scene_descriptors(sc.proxy) <= master); /* what was opened is closed */
+	WAIT_FOR(scene_descriptors(scene_child(&sc, "worker 2")) <= other);
 	WAIT_FOR(reload(&sc, NULL, NULL) == 0);
 	assert_int_not_equal(port_of(&sc, "second"), 0);
 	scene_fini(&sc);
@@ -752,12 +726,12 @@ logs_follow_the_configuration_and_need_no_admin(void **state)
 	expect_body(&sc, "/word", "one");
 	WAIT_FOR(log_has(&sc, "a.log", 1));
 	admin = scene_child(&sc, "admin");
-	before = descriptors(admin);
+	before = scene_descriptors(admin);
 	assert_int_equal(reload(&sc, CONF_LOGGED("@DIR@/b.log"), NULL), 0);
 	expect_body(&sc, "/word", "one");
 	WAIT_FOR(log_has(&sc, "b.log", 1));
 	assert_false(log_has(&sc, "a.log", 2));
-	WAIT_FOR(descriptors(admin) <= before);
+	WAIT_FOR(scene_descriptors(admin) <= before);
 	/* A worker that starts while admin cannot speak writes all the same. */
 	kill(admin, SIGSTOP);
 	worker = scene_child(&sc, "worker 1");
