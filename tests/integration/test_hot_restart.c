@@ -41,6 +41,39 @@ serve(struct scene *sc, const char *yaml, const char *workers)
 	serve_with(sc, yaml, workers, "master:info");
 }
 
+/* Starts another baton over the scene's directory; epoch: NULL when it is told of none. */
+static pid_t
+start_beside(struct scene *sc, const char *workers, const char *epoch, const char *levels)
+{
+	char *config = mem_printf("%s/baton.yaml", sc->dir), *admin = mem_printf("%s/admin", sc->dir);
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		int fd = open(sc->log, O_WRONLY | O_APPEND);
+
+		dup2(fd, 1);
+		dup2(fd, 2);
+		execl(scene_program("baton"), "baton", "-c", config, "--runtime-dir", sc->dir,
+		    "--admin-address-path", admin, "--concurrency", workers, "--component-log-level",
+		    levels, epoch ? "--restart-epoch" : NULL, epoch, NULL);
+		_exit(127);
+	}
+	mem_free(config);
+	mem_free(admin);
+	return pid;
+}
+
+/* The same, and waits until it serves: it is the scene's proxy then. */
+static void
+start_over(struct scene *sc, const char *workers, const char *epoch)
+{
+	pid_t before = generation_serving(sc), pid = start_beside(sc, workers, epoch, "master:info");
+
+	WAIT_FOR(generation_serving(sc) != before);
+	assert_int_equal(generation_serving(sc), pid);
+	sc->proxy = pid;
+}
+
 /* ---- clients that never retry */
 
 struct tally {
@@ -257,30 +290,15 @@ static void
 more_and_fewer_workers_and_other_listeners(void **state)
 {
 	struct scene sc;
-	char *out, *config, *admin;
+	char *out, *config;
 	pid_t pids[CLIENTS];
 	struct tally *t;
 
 	serve(&sc, CONF_SIMPLE, "1");
 	config = mem_printf("%s/baton.yaml", sc.dir);
-	admin = mem_printf("%s/admin", sc.dir);
 	t = start_clients(&sc, pids);
 	for (int i = 0; i < 2; i++) {
-		pid_t before = generation_serving(&sc), pid = fork();
-
-		if (pid == 0) {
-			int fd = open(sc.log, O_WRONLY | O_APPEND);
-
-			dup2(fd, 1);
-			dup2(fd, 2);
-			execl(scene_program("baton"), "baton", "-c", config, "--runtime-dir",
-			    sc.dir, "--admin-address-path", admin, "--concurrency", i ? "1" : "3",
-			    "--restart-epoch", i ? "auto" : "1", NULL);
-			_exit(127);
-		}
-		WAIT_FOR(generation_serving(&sc) != before);
-		sc.proxy = pid;
-		assert_int_equal(generation_serving(&sc), pid);
+		start_over(&sc, i ? "1" : "3", i ? "auto" : "1");
 		scene_wait_stat(&sc, "server.concurrency", i ? 1 : 3);
 		for (int k = 0; k < 30; k++)
 			assert_int_equal(scene_status(&sc, "/"), 200);
@@ -296,7 +314,6 @@ more_and_fewer_workers_and_other_listeners(void **state)
 	assert_non_null(strstr(out, "no baton to take over"));
 	mem_free(out);
 	mem_free(config);
-	mem_free(admin);
 	scene_fini(&sc);
 }
 
@@ -440,31 +457,6 @@ a_partner_of_a_made_up_version_is_understood(void **state)
 	scene_fini(&sc);
 }
 
-/* Starts a second baton over the scene's directory; it is the scene's proxy then. */
-static void
-start_over(struct scene *sc, const char *epoch)
-{
-	char *config = mem_printf("%s/baton.yaml", sc->dir),
-	     *admin = mem_printf("%s/admin", sc->dir);
-	pid_t before = generation_serving(sc), pid = fork();
-
-	if (pid == 0) {
-		int fd = open(sc->log, O_WRONLY | O_APPEND);
-
-		dup2(fd, 1);
-		dup2(fd, 2);
-		execl(scene_program("baton"), "baton", "-c", config, "--runtime-dir", sc->dir,
-		    "--admin-address-path", admin, "--concurrency", "2",
-		    epoch ? "--restart-epoch" : NULL, epoch, NULL);
-		_exit(127);
-	}
-	WAIT_FOR(generation_serving(sc) != before);
-	assert_int_equal(generation_serving(sc), pid);
-	sc->proxy = pid;
-	mem_free(config);
-	mem_free(admin);
-}
-
 /* What the two of them log on the way, in this order; NULL: nothing yet. */
 static const char *const restart_steps[] = {NULL, "taking over from pid",
     "gets copies of everything", "we are starting -> ready", "the successor is starting ->",
@@ -484,28 +476,14 @@ a_successor_killed_at_any_moment_harms_nobody(void **state)
 	t = start_clients(&sc, pids);
 	for (unsigned i = 0; i < steps; i++) {
 		unsigned before = restart_steps[i] ? log_count(&sc, restart_steps[i]) : 0;
-		char *config = mem_printf("%s/baton.yaml", sc.dir);
-		char *admin = mem_printf("%s/admin", sc.dir);
 		pid_t pid;
 		int status;
 
 		old = sc.proxy;
-		pid = fork();
-		if (pid == 0) {
-			int fd = open(sc.log, O_WRONLY | O_APPEND);
-
-			dup2(fd, 1);
-			dup2(fd, 2);
-			execl(scene_program("baton"), "baton", "-c", config, "--runtime-dir", sc.dir,
-			    "--admin-address-path", admin, "--concurrency", "2", "--restart-epoch",
-			    "auto", "--component-log-level", "master:debug", NULL);
-			_exit(127);
-		}
+		pid = start_beside(&sc, "2", "auto", "master:debug");
 		WAIT_FOR(!restart_steps[i] || log_count(&sc, restart_steps[i]) > before);
 		kill(pid, SIGKILL);
 		assert_int_equal(waitpid(pid, &status, 0), pid);
-		mem_free(config);
-		mem_free(admin);
 		WAIT_FOR(generation_serving(&sc) != pid || generation_is_gone(old));
 		if (generation_is_gone(old)) /* it had nothing left to hold: what it left behind serves */
 			break;
@@ -518,7 +496,7 @@ a_successor_killed_at_any_moment_harms_nobody(void **state)
 	if (!generation_is_gone(old))
 		assert_stat(&sc, "http.ingress.downstream_rq_total", (int64_t)answered);
 	else
-		start_over(&sc, NULL);
+		start_over(&sc, "2", NULL);
 	scene_fini(&sc);
 }
 
@@ -665,7 +643,7 @@ orphans_are_adopted(const char *epoch, int64_t want_epoch)
 	kill(first, SIGKILL);
 	assert_int_equal(waitpid(first, &status, 0), first);
 	WAIT_FOR(has_answered(t, 60)); /* nobody noticed */
-	start_over(&sc, epoch);
+	start_over(&sc, "2", epoch);
 	WAIT_FOR(scene_stat(&sc, "server.hot_restart_epoch") == want_epoch);
 	WAIT_FOR(has_answered(t, 120));
 	answered = stop_clients(t, pids);
