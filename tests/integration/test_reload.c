@@ -1,166 +1,13 @@
-/* The configuration changes while clients are served: all of it or nothing, and nobody notices. */
-#include "tests/harness/scene.h"
+/*
+ * The configuration changes while clients are served: all of it or
+ * nothing, and nobody notices.  What else may happen before a reload is in
+ * force: test_reload_barrier.c.
+ */
+#include "tests/integration/reload.h"
 
-#include <stdlib.h>
-#include <sys/mman.h>
 #include <sys/wait.h>
 
-#include "lib/base/assert.h"
-#include "lib/base/mem.h"
-#include "tests/harness/configs.h"
 #include "tests/harness/load.h"
-
-#define DIRECT(text)                                                                               \
-	"              - match: {path: /word}\n"                                                   \
-	"                direct_response: {status: 200, body: {inline_string: " text "}}\n"
-#define CONF_WORD(text)                                                                            \
-	CONF_ADMIN CONF_LISTENER("", DIRECT(text) CONF_ROUTE_ALL)                                  \
-	    CONF_CLUSTERS CONF_CLUSTER("api", CONF_HOST("@HOST0@"), "")
-
-#define SECOND(name, port)                                                                         \
-	"  - name: " name "\n"                                                                     \
-	"    stat_prefix: " name "\n"                                                              \
-	"    address: {socket_address: {address: 127.0.0.1, port_value: " port "}}\n"              \
-	"    filter_chains:\n"                                                                     \
-	"    - filters:\n"                                                                         \
-	"      - name: envoy.filters.network.http_connection_manager\n"                            \
-	"        typed_config:\n"                                                                  \
-	"          \"@type\": type.googleapis.com/"                                                \
-	"envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager\n"      \
-	"          stat_prefix: " name "\n"                                                        \
-	"          http_filters:\n" CONF_ROUTER                                                    \
-	"          route_config: {virtual_hosts: [{name: all, domains: [\"*\"], routes: "          \
-	"[{match: {prefix: /}, direct_response: {status: 200, body: {inline_string: " name         \
-	"}}}]}]}\n"
-#define CONF_TWO_LISTENERS(port)                                                                   \
-	CONF_ADMIN CONF_LISTENER("", DIRECT("one") CONF_ROUTE_ALL) SECOND("second", port)          \
-	    CONF_CLUSTERS CONF_CLUSTER("api", CONF_HOST("@HOST0@"), "")
-
-/* ---- what scenes ask */
-
-static void
-proxy(struct scene *sc, const char *yaml)
-{
-	scene_init(sc);
-	scene_origin(sc, "one");
-	scene_origin(sc, "two");
-	sc->extra[0] = "--concurrency";
-	sc->extra[1] = "2";
-	sc->extra[2] = "--component-log-level";
-	sc->extra[3] = "config:debug";
-	scene_proxy(sc, yaml);
-}
-
-/* Gives the exit status of `batonctl reload`; its words go to *out when that is wanted. */
-static int
-reload(struct scene *sc, const char *yaml, char **out)
-{
-	char *text;
-	int status;
-
-	if (yaml)
-		scene_write_config(sc, yaml);
-	status = scene_run_tool(sc, &text, "batonctl", "reload", NULL);
-	if (out)
-		*out = text;
-	else
-		mem_free(text);
-	return status;
-}
-
-static void
-expect_body(struct scene *sc, const char *path, const char *text)
-{
-	struct reply r = scene_get(sc, path);
-
-	assert_int_equal(r.status, 200);
-	assert_string_equal(r.body, text);
-	reply_free(&r);
-}
-
-static void
-expect_word(int fd, const char *text)
-{
-	struct reply r;
-
-	client_get(fd, "/word");
-	r = client_reply(fd, false);
-	assert_int_equal(r.status, 200);
-	assert_string_equal(r.body, text);
-	assert_null(reply_header(&r, "connection"));
-	reply_free(&r);
-}
-
-static uint16_t
-port_of(struct scene *sc, const char *name)
-{
-	struct reply r = scene_admin(sc, "GET", "/listeners");
-	char *key = mem_printf("%s::", name), *at = strstr(r.body, key), *colon;
-	uint16_t port = 0;
-
-	if (at) {
-		at[strcspn(at, "\n")] = '\0';
-		colon = strrchr(at, ':');
-		port = (uint16_t)atoi(colon + 1);
-	}
-	mem_free(key);
-	reply_free(&r);
-	return port;
-}
-
-/* Snapshots that were freed by all workers so far. */
-static unsigned
-snapshots_freed(struct scene *sc)
-{
-	char *log = scene_log(sc), *at = log;
-	unsigned n = 0;
-
-	for (; (at = strstr(at, "snapshot: freed")) != NULL; at++)
-		n++;
-	mem_free(log);
-	return n;
-}
-
-/* ---- a reload that others wait for */
-
-static pid_t
-reload_in_background(struct scene *sc, const char *yaml)
-{
-	pid_t pid;
-
-	if (yaml)
-		scene_write_config(sc, yaml);
-	pid = fork();
-	if (pid == 0) {
-		execl(scene_program("batonctl"), "batonctl", "--runtime-dir", sc->dir, "reload",
-		    NULL);
-		_exit(127);
-	}
-	return pid;
-}
-
-static int
-status_of(pid_t pid)
-{
-	int status = -1;
-
-	waitpid(pid, &status, 0);
-	return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-}
-
-/* A worker that does not answer holds the barrier: the reload has come that far and no further. */
-static pid_t
-reload_held_by(struct scene *sc, pid_t worker, const char *yaml)
-{
-	pid_t pid;
-
-	kill(worker, SIGSTOP);
-	pid = reload_in_background(sc, yaml);
-	scene_wait_log(sc, "reload: warming -> publishing");
-	return pid;
-}
-
-/* ---- scenes */
 
 static const char *const paths[] = {"/", "/word", "/?size=3000", NULL}; /* of the load */
 
@@ -450,37 +297,62 @@ the_dump_says_since_when(void **state)
 	scene_fini(&sc);
 }
 
+#define LOG_TO(path)                                                                               \
+	"          access_log:\n"                                                                  \
+	"          - name: envoy.access_loggers.file\n"                                            \
+	"            typed_config:\n"                                                              \
+	"              \"@type\": type.googleapis.com/"                                            \
+	"envoy.extensions.access_loggers.file.v3.FileAccessLog\n"                                  \
+	"              path: " path "\n"
+#define CONF_LOGGED(path) CONF_ADMIN CONF_LISTENER_WITH("", LOG_TO(path), "", DIRECT("one"))
+
+static bool
+log_has(struct scene *sc, const char *file, int lines)
+{
+	char *path = mem_printf("%s/%s", sc->dir, file);
+	FILE *f = fopen(path, "r");
+	int n = 0, c;
+
+	while (f && (c = fgetc(f)) != EOF)
+		n += c == '\n';
+	if (f)
+		fclose(f);
+	mem_free(path);
+	return n >= lines;
+}
+
 static void
-a_signal_reloads_and_a_replaced_admin_knows_what_is_in_force(void **state)
+logs_follow_the_configuration_and_need_no_admin(void **state)
 {
 	struct scene sc;
 	pid_t admin, worker;
+	unsigned before;
 
-	proxy(&sc, CONF_WORD("one"));
-	scene_write_config(&sc, CONF_WORD("two"));
-	kill(sc.proxy, SIGHUP);
-	scene_wait_log(&sc, "reload: in force, listeners: 1 changed");
-	expect_body(&sc, "/word", "two");
+	proxy(&sc, CONF_LOGGED("@DIR@/a.log"));
+	expect_body(&sc, "/word", "one");
+	WAIT_FOR(log_has(&sc, "a.log", 1));
 	admin = scene_child(&sc, "admin");
+	before = scene_descriptors(admin);
+	assert_int_equal(reload(&sc, CONF_LOGGED("@DIR@/b.log"), NULL), 0);
+	expect_body(&sc, "/word", "one");
+	WAIT_FOR(log_has(&sc, "b.log", 1));
+	assert_false(log_has(&sc, "a.log", 2));
+	WAIT_FOR(scene_descriptors(admin) <= before);
+	/* A worker that starts while admin cannot speak writes all the same. */
+	kill(admin, SIGSTOP);
 	worker = scene_child(&sc, "worker 1");
-	kill(admin, SIGKILL);
 	kill(worker, SIGKILL);
-	scene_wait_child(&sc, "admin", admin);
-	scene_wait_child(&sc, "worker 1", worker);
-	for (int i = 0; i < 20; i++)
-		expect_body(&sc, "/word", "two");
-	WAIT_FOR(reload(&sc, CONF_WORD("three"), NULL) == 0); /* as soon as it is back */
-	for (int i = 0; i < 20; i++)
-		expect_body(&sc, "/word", "three");
-	/* A signal while it is away is remembered. */
-	admin = scene_child(&sc, "admin");
-	scene_write_config(&sc, CONF_WORD("four"));
-	kill(admin, SIGKILL);
-	kill(sc.proxy, SIGHUP);
-	scene_wait_child(&sc, "admin", admin);
-	scene_wait_log(&sc, "reload: begins");
+	worker = scene_wait_child(&sc, "worker 1", worker);
+	kill(scene_child(&sc, "worker 2"), SIGSTOP); /* the new one gets the requests */
+	for (int i = 0; i < 5; i++)
+		expect_body(&sc, "/word", "one");
+	WAIT_FOR(log_has(&sc, "b.log", 6));
+	kill(scene_child(&sc, "worker 2"), SIGCONT);
+	kill(admin, SIGCONT);
 	scene_fini(&sc);
 }
+
+/* ---- again and again */
 
 /* h2load: ten streams at once on each of four connections, for as long as its requests last. */
 static pid_t
@@ -579,173 +451,6 @@ twenty_reloads_leave_nothing_behind(void **state)
 	scene_fini(&sc);
 }
 
-static void
-a_worker_that_ends_leaves_the_barrier(void **state)
-{
-	struct scene sc;
-	pid_t worker, asked;
-
-	proxy(&sc, CONF_WORD("one"));
-	worker = scene_child(&sc, "worker 1");
-	asked = reload_held_by(&sc, worker, CONF_WORD("two"));
-	expect_body(&sc, "/word", "one");
-	kill(worker, SIGKILL);
-	assert_int_equal(status_of(asked), 0);
-	scene_wait_child(&sc, "worker 1", worker);
-	for (int i = 0; i < 20; i++)
-		expect_body(&sc, "/word", "two");
-	scene_fini(&sc);
-}
-
-static void
-whoever_asks_meanwhile_is_answered_by_one_more(void **state)
-{
-	struct scene sc;
-	pid_t worker, asked[3];
-
-	proxy(&sc, CONF_WORD("one"));
-	worker = scene_child(&sc, "worker 1");
-	asked[0] = reload_held_by(&sc, worker, CONF_WORD("two"));
-	asked[1] = reload_in_background(&sc, CONF_WORD("three"));
-	asked[2] = reload_in_background(&sc, NULL);
-	kill(sc.proxy, SIGHUP);
-	kill(worker, SIGCONT);
-	for (int i = 0; i < 3; i++)
-		assert_int_equal(status_of(asked[i]), 0);
-	for (int i = 0; i < 20; i++)
-		expect_body(&sc, "/word", "three");
-	scene_fini(&sc);
-}
-
-static void
-an_admin_that_dies_on_the_way_has_changed_nothing(void **state)
-{
-	struct scene sc;
-	unsigned master, other;
-	pid_t admin, worker, asked;
-
-	proxy(&sc, CONF_WORD("one"));
-	admin = scene_child(&sc, "admin");
-	worker = scene_child(&sc, "worker 1");
-	expect_body(&sc, "/word", "one");
-	master = scene_descriptors(sc.proxy);
-	other = scene_descriptors(scene_child(&sc, "worker 2"));
-	asked = reload_held_by(&sc, worker, CONF_TWO_LISTENERS("0"));
-	assert_int_not_equal(scene_descriptors(sc.proxy), master);
-	kill(admin, SIGKILL);
-	assert_int_equal(status_of(asked), 3);
-	scene_wait_child(&sc, "admin", admin);
-	kill(worker, SIGCONT);
-	WAIT_FOR(port_of(&sc, "main") != 0);
-	expect_body(&sc, "/word", "one");
-	assert_int_equal(port_of(&sc, "second"), 0);
-	WAIT_FOR(scene_descriptors(sc.proxy) <= master); /* what was opened is closed */
-	WAIT_FOR(scene_descriptors(scene_child(&sc, "worker 2")) <= other);
-	WAIT_FOR(reload(&sc, NULL, NULL) == 0);
-	assert_int_not_equal(port_of(&sc, "second"), 0);
-	scene_fini(&sc);
-}
-
-/* Enough to make the journal mostly stale more than once. */
-static char *
-large_config(unsigned n)
-{
-	struct strb b = {0};
-
-	strb_addz(&b, CONF_ADMIN CONF_LISTENER("", ""));
-	for (unsigned i = 0; i < 200; i++)
-		strb_printf(&b,
-		    "              - {match: {path: /word%u}, direct_response: {status: 200, body: "
-		    "{inline_string: \"%u %064u\"}}}\n",
-		    i, n, i);
-	strb_addz(&b, "  clusters: []\n");
-	return strb_give(&b);
-}
-
-static void
-the_journal_is_compacted_on_the_way(void **state)
-{
-	struct scene sc;
-	char *yaml = large_config(0), want[80];
-	pid_t admin, worker;
-
-	proxy(&sc, yaml);
-	mem_free(yaml);
-	for (unsigned i = 1; i <= 8; i++) {
-		yaml = large_config(i);
-		assert_int_equal(reload(&sc, yaml, NULL), 0);
-		mem_free(yaml);
-		snprintf(want, sizeof(want), "%u %064u", i, 7u);
-		expect_body(&sc, "/word7", want);
-	}
-	admin = scene_child(&sc, "admin");
-	worker = scene_child(&sc, "worker 1");
-	kill(worker, SIGKILL);
-	kill(admin, SIGKILL);
-	scene_wait_child(&sc, "worker 1", worker);
-	scene_wait_child(&sc, "admin", admin);
-	for (int i = 0; i < 20; i++)
-		expect_body(&sc, "/word7", want);
-	assert_int_equal(reload(&sc, CONF_WORD("one"), NULL), 0);
-	expect_body(&sc, "/word", "one");
-	scene_fini(&sc);
-}
-
-#define LOG_TO(path)                                                                               \
-	"          access_log:\n"                                                                  \
-	"          - name: envoy.access_loggers.file\n"                                            \
-	"            typed_config:\n"                                                              \
-	"              \"@type\": type.googleapis.com/"                                            \
-	"envoy.extensions.access_loggers.file.v3.FileAccessLog\n"                                  \
-	"              path: " path "\n"
-#define CONF_LOGGED(path) CONF_ADMIN CONF_LISTENER_WITH("", LOG_TO(path), "", DIRECT("one"))
-
-static bool
-log_has(struct scene *sc, const char *file, int lines)
-{
-	char *path = mem_printf("%s/%s", sc->dir, file);
-	FILE *f = fopen(path, "r");
-	int n = 0, c;
-
-	while (f && (c = fgetc(f)) != EOF)
-		n += c == '\n';
-	if (f)
-		fclose(f);
-	mem_free(path);
-	return n >= lines;
-}
-
-static void
-logs_follow_the_configuration_and_need_no_admin(void **state)
-{
-	struct scene sc;
-	pid_t admin, worker;
-	unsigned before;
-
-	proxy(&sc, CONF_LOGGED("@DIR@/a.log"));
-	expect_body(&sc, "/word", "one");
-	WAIT_FOR(log_has(&sc, "a.log", 1));
-	admin = scene_child(&sc, "admin");
-	before = scene_descriptors(admin);
-	assert_int_equal(reload(&sc, CONF_LOGGED("@DIR@/b.log"), NULL), 0);
-	expect_body(&sc, "/word", "one");
-	WAIT_FOR(log_has(&sc, "b.log", 1));
-	assert_false(log_has(&sc, "a.log", 2));
-	WAIT_FOR(scene_descriptors(admin) <= before);
-	/* A worker that starts while admin cannot speak writes all the same. */
-	kill(admin, SIGSTOP);
-	worker = scene_child(&sc, "worker 1");
-	kill(worker, SIGKILL);
-	worker = scene_wait_child(&sc, "worker 1", worker);
-	kill(scene_child(&sc, "worker 2"), SIGSTOP); /* the new one gets the requests */
-	for (int i = 0; i < 5; i++)
-		expect_body(&sc, "/word", "one");
-	WAIT_FOR(log_has(&sc, "b.log", 6));
-	kill(scene_child(&sc, "worker 2"), SIGCONT);
-	kill(admin, SIGCONT);
-	scene_fini(&sc);
-}
-
 int
 main(void)
 {
@@ -758,11 +463,6 @@ main(void)
 	    cmocka_unit_test(an_operators_verdict_survives),
 	    cmocka_unit_test(what_is_refused_changes_nothing_and_says_why),
 	    cmocka_unit_test(the_dump_says_since_when),
-	    cmocka_unit_test(a_signal_reloads_and_a_replaced_admin_knows_what_is_in_force),
-	    cmocka_unit_test(a_worker_that_ends_leaves_the_barrier),
-	    cmocka_unit_test(whoever_asks_meanwhile_is_answered_by_one_more),
-	    cmocka_unit_test(an_admin_that_dies_on_the_way_has_changed_nothing),
-	    cmocka_unit_test(the_journal_is_compacted_on_the_way),
 	    cmocka_unit_test(logs_follow_the_configuration_and_need_no_admin),
 	    cmocka_unit_test(http2_clients_notice_nothing),
 	    cmocka_unit_test(twenty_reloads_leave_nothing_behind),
