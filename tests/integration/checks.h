@@ -1,4 +1,4 @@
-/* What the scenes of active health checks share: scripted hosts that are checked, and who gets requests. */
+/* What the scenes of active health checks share: hosts that are checked, and who gets requests. */
 #ifndef TESTS_CHECKS_H
 #define TESTS_CHECKS_H
 

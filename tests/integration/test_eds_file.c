@@ -1,4 +1,4 @@
-/* Members from a file instead of a control plane: moved into place, or behind a directory that is swapped. */
+/* Members from a file: moved into place, or behind a directory that is swapped. */
 #include <sys/stat.h>
 
 #include "lib/base/mem.h"

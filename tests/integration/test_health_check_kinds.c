@@ -1,4 +1,4 @@
-/* Active health checks by HTTP/1, HTTP/2, gRPC and TCP: how a host is asked, where, and what it must say. */
+/* Active health checks by HTTP, gRPC and TCP: how a host is asked, where, and what it must say. */
 #include "tests/integration/checks.h"
 
 #include <sys/mman.h>
