@@ -1,9 +1,8 @@
 /*
  * Admin and worker as small as can be, for tests of master: admin asks
  * for one listening address and says SERVING; a worker answers each
- * connection with "<index> <pid>" and its open descriptors' count.
- * Included by one test program; what they shall do wrong is set before
- * master starts.
+ * connection with "<index> <pid>" and its open descriptors' count.  What
+ * they shall do wrong is set before master starts.
  */
 #ifndef TESTS_MASTER_FAKES_H
 #define TESTS_MASTER_FAKES_H
