@@ -12,7 +12,7 @@ struct pair {
 };
 
 /* Change config between pair_init() and pair_open(). */
-static void
+static inline void
 pair_init(struct pair *pair)
 {
 	peer_init(&pair->client);
@@ -20,7 +20,7 @@ pair_init(struct pair *pair)
 	pair->by_byte = false;
 }
 
-static void
+static inline void
 pair_open(struct pair *pair)
 {
 	pair->client.c = h2_client_new(&pair->client.config, &peer_events, &pair->client);
@@ -29,14 +29,14 @@ pair_open(struct pair *pair)
 	codec_output(pair->server.c, &pair->server.out);
 }
 
-static void
+static inline void
 pair_fini(struct pair *pair)
 {
 	peer_fini(&pair->client);
 	peer_fini(&pair->server);
 }
 
-static void
+static inline void
 feed_bytes(struct codec *c, struct buf *in)
 {
 	while (in->len) {
@@ -53,7 +53,7 @@ feed_bytes(struct codec *c, struct buf *in)
 }
 
 /* One turn of one side: writes what it has to the other. */
-static bool
+static inline bool
 peer_turn(struct pair *pair, struct peer *from, struct peer *to)
 {
 	if (from->asked) {
@@ -70,7 +70,7 @@ peer_turn(struct pair *pair, struct peer *from, struct peer *to)
 	return true;
 }
 
-static void
+static inline void
 pump(struct pair *pair)
 {
 	bool more;
@@ -81,7 +81,7 @@ pump(struct pair *pair)
 	} while (more);
 }
 
-static struct headers *
+static inline struct headers *
 get_head(struct end *e, const char *method, const char *path)
 {
 	struct headers *h = head_of(e);
@@ -93,7 +93,7 @@ get_head(struct end *e, const char *method, const char *path)
 	return h;
 }
 
-static struct end *
+static inline struct end *
 request_new(struct pair *pair)
 {
 	struct codec_stream *s = codec_request(pair->client.c);
@@ -102,7 +102,7 @@ request_new(struct pair *pair)
 	return end_new(&pair->client, s);
 }
 
-static struct end *
+static inline struct end *
 request(struct pair *pair, const char *method, const char *path, bool end)
 {
 	struct end *e = request_new(pair);
@@ -111,7 +111,7 @@ request(struct pair *pair, const char *method, const char *path, bool end)
 	return e;
 }
 
-static void
+static inline void
 send_bytes(struct end *e, char fill, size_t n, bool end)
 {
 	char *p = mem_alloc(n);
@@ -126,5 +126,51 @@ send_bytes(struct end *e, char fill, size_t n, bool end)
 }
 
 #define assert_body(e, text) assert_string_equal(strb_z(&(e)->body), (text))
+
+/* ---- a pair for each test */
+
+static inline int
+open_pair(void **state)
+{
+	struct pair *pair = mem_new(struct pair);
+
+	pair_init(pair);
+	pair_open(pair);
+	*state = pair;
+	return 0;
+}
+
+static inline int
+open_pair_by_byte(void **state)
+{
+	open_pair(state);
+	((struct pair *)*state)->by_byte = true;
+	return 0;
+}
+
+static inline int
+open_pair_later(void **state)
+{
+	struct pair *pair = mem_new(struct pair);
+
+	pair_init(pair);
+	*state = pair;
+	return 0;
+}
+
+static inline int
+close_pair(void **state)
+{
+	struct pair *pair = *state;
+
+	pair_fini(pair);
+	mem_free(pair);
+	return 0;
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, open_pair, close_pair)
+#define TEST_BY_BYTE(name)                                                                         \
+	{#name " by byte", name, open_pair_by_byte, close_pair, NULL}
+#define TEST_OWN(name) cmocka_unit_test_setup_teardown(name, open_pair_later, close_pair)
 
 #endif
