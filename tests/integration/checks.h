@@ -21,7 +21,7 @@
 #define CONF(hosts, check)                                                                         \
 	CONF_ADMIN CONF_LISTENER("", CONF_ROUTE_ALL) CONF_CLUSTERS CONF_CLUSTER("api", hosts, check)
 
-#define HEALTHY "cluster.api.health_check.healthy"
+#define HEALTHY_HOSTS "cluster.api.health_check.healthy"
 
 static inline void
 start_two(struct scene *sc, const char *yaml)

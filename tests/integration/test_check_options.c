@@ -1,10 +1,10 @@
 /* What may be said of active health checks beside the ordinary: each option, as the host sees it. */
+#include "tests/integration/checks.h"
+
 #include "lib/base/mem.h"
-#include "tests/harness/configs.h"
-#include "tests/harness/script.h"
 
 /* threshold 1 both ways; `intervals` are all of them but no_traffic_interval. */
-#define CHECK(intervals, more)                                                                     \
+#define ASKED(intervals, more)                                                                     \
 	"    common_lb_config: {healthy_panic_threshold: {value: 0}}\n"                            \
 	"    health_checks:\n"                                                                     \
 	"    - timeout: 5s\n"                                                                      \
@@ -12,11 +12,6 @@
 	"      healthy_threshold: 1\n"                                                             \
 	"      unhealthy_threshold: 1\n" intervals more
 #define OFTEN "      interval: 0.02s\n"
-#define HTTP_CHECK "      http_health_check: {path: /health}\n"
-#define ONE_HOST CONF_HOST("@HOST0@")
-#define TWO_HOSTS CONF_HOST("@HOST0@") CONF_HOST("@HOST1@")
-#define CONF(hosts, check)                                                                         \
-	CONF_ADMIN CONF_LISTENER("", CONF_ROUTE_ALL) CONF_CLUSTERS CONF_CLUSTER("api", hosts, check)
 #define CHECKS "cluster.api.health_check."
 
 static void
@@ -28,17 +23,11 @@ start_one(struct scene *sc, const char *yaml)
 }
 
 static void
-wait_for_passes(struct scene *sc, int n)
-{
-	scene_wait_stat(sc, CHECKS "success", scene_stat(sc, CHECKS "success") + n);
-}
-
-static void
 each_question_has_its_own_connection_when_told_so(void **state)
 {
 	struct scene sc;
 
-	start_one(&sc, CONF(ONE_HOST, CHECK(OFTEN, "      reuse_connection: false\n" HTTP_CHECK)));
+	start_one(&sc, CONF(ONE_HOST, ASKED(OFTEN, "      reuse_connection: false\n" HTTP_CHECK)));
 	wait_for_passes(&sc, 5);
 	assert_true(script_of(&sc, 0)->connections >= 5);
 	assert_true(script_of(&sc, 0)->connections - script_of(&sc, 0)->requests <= 1);
@@ -63,7 +52,7 @@ the_port_may_be_another_one_for_all(void **state)
 			      "            address: {socket_address: {address: 127.0.0.1, port_value: @HOST1@}}\n"
 			      "            health_check_config: {address: {socket_address: {address: 127.0.0.2, "
 			      "port_value: 1}}, port_value: @HOST3@}\n",
-			     CHECK(OFTEN, "      alt_port: @HOST2@\n" HTTP_CHECK)));
+			     ASKED(OFTEN, "      alt_port: @HOST2@\n" HTTP_CHECK)));
 	WAIT_FOR(script_of(&sc, 2)->requests > 2);
 	assert_true(scene_host_is(&sc, 0, "healthy"));
 	/* 127.0.0.2: nobody is there, whatever the port. */
@@ -84,7 +73,7 @@ a_host_is_the_service_that_was_meant(void **state)
 	scene_init(&sc);
 	scene_scripted(&sc, "one", false);
 	script_add(&sc, 0, right);
-	scene_proxy(&sc, CONF(ONE_HOST, CHECK(OFTEN, "      http_health_check: {path: /health, "
+	scene_proxy(&sc, CONF(ONE_HOST, ASKED(OFTEN, "      http_health_check: {path: /health, "
 						     "service_name_matcher: {prefix: locations}}\n")));
 	assert_true(scene_host_is(&sc, 0, "healthy"));
 	assert_true(scene_stat(&sc, CHECKS "verify_cluster") > 0);
@@ -123,7 +112,7 @@ a_body_is_looked_at_as_far_as_the_buffer_goes(void **state)
 				   "    load_assignment: {cluster_name: api, endpoints: [{lb_endpoints: "
 				   "[{endpoint: {address: {socket_address: {address: 127.0.0.1, "
 				   "port_value: @HOST0@}}}}]}]}\n",
-		    CHECK(OFTEN, ""), rows[i].check);
+		    ASKED(OFTEN, ""), rows[i].check);
 		scene_proxy(&sc, strb_z(&yaml));
 		WAIT_FOR(scene_host_is(&sc, 0, rows[i].flags));
 		strb_fini(&yaml);
@@ -138,7 +127,7 @@ traffic_changes_the_pace(void **state)
 	unsigned asked, after;
 	struct scene sc;
 
-	start_one(&sc, CONF(ONE_HOST, CHECK("      interval: 1000s\n", HTTP_CHECK)));
+	start_one(&sc, CONF(ONE_HOST, ASKED("      interval: 1000s\n", HTTP_CHECK)));
 	wait_for_passes(&sc, 5); /* no_traffic_interval */
 	assert_int_equal(scene_status(&sc, "/"), 200);
 	do { /* until ten times the old interval brings nothing */
@@ -156,7 +145,7 @@ each_state_has_its_pace(void **state)
 	unsigned asked;
 	struct scene sc;
 
-	start_one(&sc, CONF(ONE_HOST, CHECK("      interval: 1000s\n"
+	start_one(&sc, CONF(ONE_HOST, ASKED("      interval: 1000s\n"
 					    "      no_traffic_healthy_interval: 1000s\n"
 					    "      unhealthy_interval: 0.02s\n",
 				      HTTP_CHECK)));
@@ -169,7 +158,7 @@ each_state_has_its_pace(void **state)
 	scene_init(&sc);
 	scene_scripted(&sc, "one", false);
 	script_add(&sc, 0, (struct rule){.path = "/health", .status = 503, .times = 10});
-	scene_proxy(&sc, CONF(ONE_HOST, CHECK("      interval: 1000s\n"
+	scene_proxy(&sc, CONF(ONE_HOST, ASKED("      interval: 1000s\n"
 					      "      no_traffic_healthy_interval: 1000s\n"
 					      "      unhealthy_interval: 0.02s\n",
 					HTTP_CHECK)));
@@ -189,7 +178,7 @@ first_questions_are_spread(void **state)
 
 		scene_init(&sc);
 		scene_scripted(&sc, "one", false);
-		scene_proxy(&sc, CONF(ONE_HOST, CHECK(OFTEN, "      initial_jitter: 1s\n" HTTP_CHECK)));
+		scene_proxy(&sc, CONF(ONE_HOST, ASKED(OFTEN, "      initial_jitter: 1s\n" HTTP_CHECK)));
 		assert_true(scene_host_is(&sc, 0, "healthy")); /* serving waits for it all the same */
 		if (scene_now_ms() - began > longest)
 			longest = scene_now_ms() - began;
@@ -205,7 +194,7 @@ each_result_is_written_down_when_asked_for(void **state)
 	char *log;
 	int n = 0;
 
-	start_one(&sc, CONF(ONE_HOST, CHECK(OFTEN, "      event_log_path: @DIR@/events.log\n"
+	start_one(&sc, CONF(ONE_HOST, ASKED(OFTEN, "      event_log_path: @DIR@/events.log\n"
 						   "      always_log_health_check_failures: true\n"
 						   "      always_log_health_check_success: true\n" HTTP_CHECK)));
 	WAIT_FOR(scene_file_has(&sc, "events.log", "\"successful_health_check_event\":{}"));
@@ -228,7 +217,7 @@ an_event_is_one_line_of_json(void **state)
 
 	start_one(&sc, CONF("        - endpoint: {address: {socket_address: {address: 127.0.0.1, port_value: @HOST0@}}}\n"
 			    "        locality: {region: r, zone: z, sub_zone: s}\n",
-			   CHECK(OFTEN, "      event_log_path: @DIR@/events.log\n" HTTP_CHECK)));
+			   ASKED(OFTEN, "      event_log_path: @DIR@/events.log\n" HTTP_CHECK)));
 	WAIT_FOR(scene_file_has(&sc, "events.log", "\n"));
 	log = scene_file(&sc, "events.log");
 	want = mem_printf("{\"health_checker_type\":\"HTTP\",\"host\":{\"socket_address\":{\"protocol\":\"TCP\","

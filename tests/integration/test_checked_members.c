@@ -1,7 +1,7 @@
 /* Members from a control plane that are checked: who comes, who goes, who is used meanwhile. */
+#include "tests/integration/checks.h"
+
 #include "lib/base/mem.h"
-#include "tests/harness/configs.h"
-#include "tests/harness/script.h"
 #include "tests/harness/xds.h"
 
 #define PANIC(percent) "    common_lb_config: {healthy_panic_threshold: {value: " percent "}"
@@ -73,20 +73,6 @@ begin(struct stage *s, const char *config, unsigned first, unsigned n)
 	plane_next(&s->plane, &s->asked);
 	say_members(s, "v1", first, n);
 	scene_find_ports(&s->sc);
-}
-
-static bool
-all_reach(struct scene *sc, const char *name, int n)
-{
-	for (int i = 0; i < n; i++) {
-		struct reply r = scene_get(sc, "/");
-		bool there = r.status == 200 && strstr(r.body, name);
-
-		reply_free(&r);
-		if (!there)
-			return false;
-	}
-	return true;
 }
 
 static unsigned

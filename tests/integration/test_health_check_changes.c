@@ -54,7 +54,7 @@ an_admin_that_was_stopped_blames_no_host(void **state)
 		kill(admin, SIGCONT);
 	}
 	assert_stat(&sc, "cluster.api.health_check.failure", 0);
-	assert_stat(&sc, HEALTHY, 2);
+	assert_stat(&sc, HEALTHY_HOSTS, 2);
 	scene_fini(&sc);
 }
 
@@ -164,7 +164,7 @@ checks_go_on_while_a_large_configuration_is_loaded(void **state)
 	assert_int_equal(scene_run_tool(&sc, &said, "batonctl", "reload", NULL), 3);
 	assert_non_null(strstr(said, "'nowhere' is not an IP address"));
 	assert_true(scene_stat(&sc, "cluster.api.health_check.attempt") >= before + 5);
-	assert_stat(&sc, HEALTHY, 1);
+	assert_stat(&sc, HEALTHY_HOSTS, 1);
 	assert_stat(&sc, "cluster.api.health_check.failure", 0);
 	mem_free(said);
 	mem_free(large);

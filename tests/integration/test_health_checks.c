@@ -14,14 +14,14 @@ a_host_that_fails_gets_nothing_until_it_passes_again(void **state)
 	struct scene sc;
 
 	start_two(&sc, CONF(TWO_HOSTS, CHECK("1s", "2", "3", HTTP_CHECK)));
-	assert_stat(&sc, HEALTHY, 2); /* it serves only after the first round */
+	assert_stat(&sc, HEALTHY_HOSTS, 2); /* it serves only after the first round */
 	script_add(&sc, 0, (struct rule){.path = "/health", .status = 503});
 	WAIT_FOR(scene_host_is(&sc, 0, "/failed_active_hc"));
-	assert_stat(&sc, HEALTHY, 1);
+	assert_stat(&sc, HEALTHY_HOSTS, 1);
 	assert_stat(&sc, "cluster.api.membership_healthy", 1);
 	assert_true(all_reach(&sc, "two", 20));
 	script_clear(&sc, 0);
-	WAIT_FOR(scene_stat(&sc, HEALTHY) == 2);
+	WAIT_FOR(scene_stat(&sc, HEALTHY_HOSTS) == 2);
 	assert_stat(&sc, "cluster.api.health_check.network_failure", 0);
 	assert_non_null(strstr(script_of(&sc, 0)->last, "user-agent: Envoy/HC"));
 	assert_non_null(strstr(script_of(&sc, 0)->last, ":authority: api"));
