@@ -169,6 +169,15 @@ uploads_arrive_byte_by_byte_and_are_counted(void **state)
 	scene_fini(&sc);
 }
 
+/* Until the client says something more, or leaves. */
+static void
+await_client(int fd)
+{
+	struct pollfd p = {.fd = fd, .events = POLLIN};
+
+	poll(&p, 1, -1);
+}
+
 /* Promises a million bytes and resets the connection after 600,000. */
 static void
 resets_in_the_middle(int fd, unsigned n, void *arg)
@@ -179,7 +188,7 @@ resets_in_the_middle(int fd, unsigned n, void *arg)
 	if (read(fd, part, sizeof(part)) > 0) {
 		client_send(fd, "HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n");
 		client_send_n(fd, body, 600000);
-		read(fd, part, 1); /* until the client has it all */
+		await_client(fd); /* it has it all then */
 	}
 	setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
 	mem_free(body);
@@ -386,7 +395,7 @@ says_too_much(int fd, unsigned n, void *arg)
 	if (read(fd, part, sizeof(part)) > 0) {
 		client_send(fd, "HTTP/1.1 200 OK\r\nContent-Length: 400000\r\n\r\n");
 		client_send_n(fd, body, 400001);
-		read(fd, part, 1);
+		await_client(fd);
 	}
 	mem_free(body);
 }
