@@ -5,9 +5,10 @@
 #include "lib/base/assert.h"
 
 static const struct {
-	const char *tag, *pattern;
+	struct str tag;
+	const char *pattern;
 } defaults[] = {
-#define TAG(tag, pattern) {tag, pattern},
+#define TAG(tag, pattern) {STR(tag), pattern},
 #include "shm/tags.def"
 #undef TAG
 };
@@ -121,47 +122,123 @@ match_skip(struct str name, size_t at, const char *rest, struct found *f)
 	return false;
 }
 
+/* What follows the token that ends here. */
+static const char *
+behind(const char *token_end)
+{
+	return *token_end ? token_end + 1 : token_end;
+}
+
+/* A word, or one with the value behind its '='. */
 static bool
-match_token(struct str name, size_t at, struct str want, const char *rest, struct found *f)
+match_word(struct str name, size_t at, const char *word, struct found *f)
+{
+	size_t upto = at;
+
+	while (upto < name.n && name.p[upto] == *word && *word != '.' && *word != '$')
+		upto++, word++;
+	if (*word == '$')
+		return match_value(name, at, upto - at, token_end(name, upto), behind(word + 1), f);
+	if ((*word && *word != '.') || (upto < name.n && name.p[upto] != '.'))
+		return false;
+	return match_from(name, upto + 1, behind(word), f);
+}
+
+static bool
+is_sign(const char *token)
+{
+	switch (*token) {
+	case '*':
+	case '~':
+	case '$':
+	case '@':
+	case '#':
+		return true;
+	case 'w':
+		return token[1] == '\0';
+	}
+	return false;
+}
+
+/* Tokens of one sign. */
+static bool
+match_sign(struct str name, size_t at, const char *sign, struct found *f)
 {
 	size_t end = token_end(name, at);
 	struct str token = str_make(name.p + at, end - at);
+	const char *rest = behind(sign + 1);
 
-	if (str_eqz(want, "$"))
-		return token.n > 0 && match_value(name, at, 0, end, rest, f);
-	if (str_eqz(want, "#"))
+	switch (*sign) {
+	case '*':
+		return match_from(name, end + 1, rest, f);
+	case '#':
 		return is_worker(token) && match_value(name, at, 0, end, rest, f);
-	if (str_eqz(want, "w"))
+	case 'w':
 		return end == name.n && all_of(token, "_", false);
-	if (want.n > 2 && str_ends(want, STR("=$")))
-		return str_starts(token, str_make(want.p, want.n - 1)) &&
-		       match_value(name, at, want.n - 1, end, rest, f);
-	return (str_eqz(want, "*") || str_eq(want, token)) && match_from(name, end + 1, rest, f);
+	case '@':
+		end = address_end(name, at);
+		break;
+	}
+	return end > at && match_value(name, at, 0, end, rest, f);
 }
 
 static bool
 match_from(struct str name, size_t at, const char *pattern, struct found *f)
 {
-	size_t n = strcspn(pattern, ".");
-	struct str want = str_make(pattern, n);
-	const char *rest = pattern[n] ? pattern + n + 1 : pattern + n;
-
-	if (n == 0)
+	if (*pattern == '\0')
 		return at > name.n;
 	if (at > name.n)
 		return false;
-	if (str_eqz(want, "**"))
+	if (!is_sign(pattern))
+		return match_word(name, at, pattern, f);
+	if (*pattern == '~')
+		return match_skip(name, at, behind(pattern + 1), f);
+	if (*pattern == '*' && pattern[1] == '*')
 		return true;
-	if (str_eqz(want, "~"))
-		return match_skip(name, at, rest, f);
-	if (str_eqz(want, "$$"))
-		return match_values(name, at, rest, f);
-	if (str_eqz(want, "@")) {
-		size_t end = address_end(name, at);
+	if (*pattern == '$' && pattern[1] == '$')
+		return match_values(name, at, behind(pattern + 2), f);
+	return match_sign(name, at, pattern, f);
+}
 
-		return end > at && match_value(name, at, 0, end, rest, f);
-	}
-	return match_token(name, at, want, rest, f);
+/* ---- letters with which tokens begin, a bit for each: a name without those of a pattern's words
+ * lacks a word and need not be matched */
+
+static uint32_t
+letter_bit(char c)
+{
+	return 1u << (c & 31);
+}
+
+static uint32_t
+letters_of(struct str name)
+{
+	uint32_t bits = 0;
+
+	for (size_t at = 0; at < name.n; at = token_end(name, at) + 1)
+		bits |= letter_bit(name.p[at]);
+	return bits;
+}
+
+static uint32_t
+letters_of_words(const char *pattern)
+{
+	uint32_t bits = 0;
+
+	for (; *pattern; pattern = behind(pattern + strcspn(pattern, ".")))
+		if (!is_sign(pattern))
+			bits |= letter_bit(*pattern);
+	return bits;
+}
+
+/* Of each default rule. */
+static const uint32_t *
+needed_letters(void)
+{
+	static uint32_t needed[ARRAY_LEN(defaults)];
+
+	for (size_t i = 0; needed[ARRAY_LEN(defaults) - 1] == 0 && i < ARRAY_LEN(defaults); i++)
+		needed[i] = letters_of_words(defaults[i].pattern);
+	return needed;
 }
 
 /* ---- collecting */
@@ -218,15 +295,16 @@ add_codes(struct extraction *x, bool code, bool class)
 static void
 add_defaults(struct extraction *x, struct str only)
 {
+	const uint32_t *needed = needed_letters(), letters = letters_of(x->name);
 	struct found f;
 
 	add_codes(x, only.n == 0 || str_eqz(only, "envoy.response_code"),
 	    only.n == 0 || str_eqz(only, "envoy.response_code_class"));
 	for (size_t i = 0; i < ARRAY_LEN(defaults); i++) {
-		if (only.n && !str_eqz(only, defaults[i].tag))
+		if (needed[i] & ~letters || (only.n && !str_eq(only, defaults[i].tag)))
 			continue;
 		if (match_from(x->name, 0, defaults[i].pattern, &f))
-			add(x, str_of(defaults[i].tag), &f);
+			add(x, defaults[i].tag, &f);
 	}
 }
 
@@ -284,8 +362,11 @@ write_name(struct extraction *x)
 void
 stat_tags_extract(const struct stat_tags *tags, struct str name, struct stat_tagged *out)
 {
-	struct extraction x = {.name = name, .out = out};
+	struct extraction x; /* of cuts only those that were made are looked at */
 
+	x.name = name;
+	x.out = out;
+	x.cuts = 0;
 	out->tags = 0;
 	if (tags == NULL || !tags->no_defaults)
 		add_defaults(&x, STR(""));

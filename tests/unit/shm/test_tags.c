@@ -28,12 +28,25 @@ shown(const struct stat_tags *tags, const char *name)
 	return strb_give(&out);
 }
 
+struct row {
+	const char *name, *want;
+};
+
+static void
+assert_rows(const struct row *rows, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		char *got = shown(NULL, rows[i].name);
+
+		assert_string_equal(got, rows[i].want);
+		mem_free(got);
+	}
+}
+
 static void
 default_tags_are_cut_out_of_the_name(void **state)
 {
-	static const struct {
-		const char *name, *want;
-	} rows[] = {
+	static const struct row rows[] = {
 	    {"server.live", "server.live"},
 	    {"cluster.foo.upstream_rq_200",
 		"cluster.upstream_rq envoy.response_code=200 envoy.cluster_name=foo"},
@@ -105,12 +118,103 @@ default_tags_are_cut_out_of_the_name(void **state)
 	    {"x", "x"},
 	};
 
-	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-		char *got = shown(NULL, rows[i].name);
+	assert_rows(rows, ARRAY_LEN(rows));
+}
 
-		assert_string_equal(got, rows[i].want);
-		mem_free(got);
-	}
+static void
+words_of_a_rule_count_as_whole_tokens_in_their_place(void **state)
+{
+	static const struct row rows[] = {
+	    {"", ""},
+	    {"cluster", "cluster"},
+	    {"cluster.c", "cluster.c"},
+	    {"clusters.c.upstream_rq_total", "clusters.c.upstream_rq_total"},
+	    {"clus.c.upstream_rq_total", "clus.c.upstream_rq_total"},
+	    {"Cluster.c.x", "Cluster.c.x"},
+	    {"http.", "http."},
+	    {"http..x", "http..x"},
+	    {"cluster.a.b.c", "cluster.b.c envoy.cluster_name=a"},
+	    {"cluster.w.w", "cluster.w envoy.cluster_name=w"},
+	    {"cluster.cluster.cluster.x", "cluster.cluster.x envoy.cluster_name=cluster"},
+	    {"cluster.grpc.grpc.a.b",
+		"cluster.b envoy.grpc_bridge_method=a envoy.grpc_bridge_service=grpc "
+		"envoy.cluster_name=grpc"},
+	    {"cluster.c.grpc.svc", "cluster.grpc.svc envoy.cluster_name=c"},
+	    {"cluster.c.grpc.a.svc.method.total",
+		"cluster.grpc.svc.total envoy.grpc_bridge_method=method "
+		"envoy.grpc_bridge_service=a envoy.cluster_name=c"},
+	    {"cluster.c.grpc.svc.method.a-b",
+		"cluster.grpc.method.a-b envoy.grpc_bridge_service=svc envoy.cluster_name=c"},
+	    {"cluster.c.ssl.ciphers.a.b",
+		"cluster.ssl.ciphers cipher_suite=a.b envoy.cluster_name=c"},
+	    {"cluster.c.ssl.cipher.a", "cluster.ssl.cipher.a envoy.cluster_name=c"},
+	    {"listener.1.2.3.4_80.x", "listener.x envoy.listener_address=1.2.3.4_80"},
+	    {"listener.10.x", "listener.x envoy.listener_address=10"},
+	    {"listener.0.0.0.0_80", "listener.0.0.0.0_80"},
+	    {"listener.[__1]_80.worker_x.a", "listener.worker_x.a envoy.listener_address=[__1]_80"},
+	    {"listener.dead_beef.a", "listener.a envoy.listener_address=dead_beef"},
+	    {"listener.main.worker_12.a", "listener.main.a envoy.worker_id=worker_12"},
+	    {"server.worker_.x", "server.worker_.x"},
+	    {"server.worker_1", "server.worker_1"},
+	    {"listener_manager.worker_0x.a", "listener_manager.worker_0x.a"},
+	    {"http.in.rbac.allowed", "http.rbac.allowed envoy.http_conn_manager_prefix=in"},
+	    {"http.in.rbac.p.allowed",
+		"http.rbac.allowed envoy.http_conn_manager_prefix=in envoy.rbac_http_prefix=p"},
+	    {"http.in.rbac.p.policy.q.allowed",
+		"http.rbac.p.policy.allowed envoy.http_conn_manager_prefix=in "
+		"envoy.rbac_policy_name=q"},
+	    {"http.in.rbac.policy.q.denied",
+		"http.rbac.policy.denied envoy.http_conn_manager_prefix=in "
+		"envoy.rbac_policy_name=q"},
+	    {"x.rbac.allowed", "rbac.allowed envoy.rbac_prefix=x"},
+	    {"x.y.rbac.allowed", "x.y.rbac.allowed"},
+	    {"x.http_local_rate_limit.ok",
+		"http_local_rate_limit.ok envoy.local_http_ratelimit_prefix=x"},
+	    {"local_rate_limit.x.ok", "local_rate_limit.ok envoy.local_network_ratelimit_prefix=x"},
+	    {"a.b.ext_authz.c.ok", "a.b.ext_authz.ok envoy.ext_authz_prefix=c"},
+	    {"cluster.c.ext_authz.p.denied",
+		"cluster.ext_authz.denied envoy.cluster_name=c envoy.ext_authz_prefix=p"},
+	    {"dns_filter.f.known", "dns_filter.known envoy.dns_filter_prefix=f"},
+	    {"grpc.x.streams_total", "grpc.streams_total envoy.google_grpc_client_prefix=x"},
+	    {"proxy_proto.p.versions.v1.found",
+		"proxy_proto.versions.found envoy.proxy_protocol_version=v1 "
+		"envoy.proxy_protocol_prefix=p"},
+	    {"proxy_proto.versions.v1.found",
+		"proxy_proto.versions.found envoy.proxy_protocol_version=v1"},
+	    {"mongo.m.cmd.a.b.total", "mongo.cmd.total envoy.mongo_cmd=a.b envoy.mongo_prefix=m"},
+	    {"mongo.m.collection.c.query.total",
+		"mongo.collection.query.total envoy.mongo_collection=c envoy.mongo_prefix=m"},
+	    {"mongo.m.collection.c.query.a-b", "mongo.collection.c.query.a-b envoy.mongo_prefix=m"},
+	    {"http.h.dynamodb.error.t.BadRequest",
+		"http.dynamodb.error.BadRequest envoy.dynamo_table=t "
+		"envoy.http_conn_manager_prefix=h"},
+	    {"http.h.dynamodb.table.t.capacity.Query",
+		"http.dynamodb.table.capacity envoy.dynamo_operation=Query "
+		"envoy.dynamo_table=t envoy.http_conn_manager_prefix=h"},
+	    {"http.h.dynamodb.table.t.capacity.Query.__partition_id=",
+		"http.dynamodb.table.capacity envoy.dynamo_partition_id= "
+		"envoy.dynamo_operation=Query envoy.dynamo_table=t "
+		"envoy.http_conn_manager_prefix=h"},
+	    {"http.h.dynamodb.table.t.capacity.Query.__partition_id",
+		"http.dynamodb.table.capacity.__partition_id envoy.dynamo_operation=Query "
+		"envoy.dynamo_table=t envoy.http_conn_manager_prefix=h"},
+	    {"vhost.v.vcluster.a.b.upstream_rq_200",
+		"vhost.vcluster.upstream_rq envoy.response_code=200 envoy.virtual_cluster=a.b "
+		"envoy.virtual_host=v"},
+	    {"vhost.route.route.route.x",
+		"vhost.route.x envoy.route=route envoy.virtual_host=route"},
+	    {"http.user_agent.user_agent.ios.x", "http.x envoy.http_user_agent=user_agent.ios "
+						 "envoy.http_conn_manager_prefix=user_agent"},
+	    {"udp.a.b.sess", "udp.sess envoy.udp_prefix=a.b"},
+	    {"tcp.a", "tcp.a"},
+	    {"ratelimit.a.b-c", "ratelimit.a.b-c"},
+	    {"x_rq_2xx.y_rq_503", "x_rq_2xx.y_rq envoy.response_code=503"},
+	    {"a.upstream_rq_20x", "a.upstream_rq_20x"},
+	    {"rq_200", "rq_200"},
+	    {"cluster.c.upstream_rq_200.", "cluster.upstream_rq_200. envoy.cluster_name=c"},
+	};
+
+	assert_rows(rows, ARRAY_LEN(rows));
 }
 
 static void
@@ -131,6 +235,13 @@ a_configuration_adds_its_own_tags(void **state)
 	got = shown(&tags, "cluster.shop-blue.upstream_rq_503");
 	assert_string_equal(got, "cluster.upstream_rq app=shop zone=eu envoy.response_code=503");
 	mem_free(got);
+	rules[2].tag = STR("envoy.rbac_prefix");
+	got = shown(&tags, "x.rbac.allowed");
+	assert_string_equal(got, "rbac.allowed zone=eu envoy.rbac_prefix=x");
+	mem_free(got);
+	got = shown(&tags, "cluster.x.rbac.allowed_rq_200");
+	assert_string_equal(got, "cluster.x.rbac.allowed_rq_200 zone=eu");
+	mem_free(got);
 	tags.no_defaults = false;
 	got = shown(&tags, "server.live");
 	assert_string_equal(got, "server.live zone=eu");
@@ -143,6 +254,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(default_tags_are_cut_out_of_the_name),
+	    cmocka_unit_test(words_of_a_rule_count_as_whole_tokens_in_their_place),
 	    cmocka_unit_test(a_configuration_adds_its_own_tags),
 	};
 
