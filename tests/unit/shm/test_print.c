@@ -248,6 +248,89 @@ prometheus_groups_a_metric_under_one_type(void **state)
 }
 
 static void
+prometheus_keeps_kinds_apart_and_names_in_order(void **state)
+{
+	static const struct {
+		const char *name;
+		enum stat_kind kind;
+	} rows[] = {
+	    {"cluster.b.x", STAT_COUNTER},
+	    {"cluster.b.a", STAT_GAUGE},
+	    {"cluster.b.x_y", STAT_COUNTER},
+	    {"cluster.a.x", STAT_GAUGE},
+	    {"cluster.a.x.y", STAT_COUNTER},
+	    {"cluster.a\nb.x", STAT_COUNTER},
+	    {"cluster.x", STAT_COUNTER},
+	    {"", STAT_GAUGE},
+	};
+	struct stat_print_options opt = {0};
+	struct stat_set *set = stat_set_new();
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct stat_row *row = stat_set_add(set, STR(""),
+		    &(struct stat_row){
+			.name = str_of(rows[i].name), .help = "", .kind = (uint8_t)rows[i].kind});
+
+		if (row->kind == STAT_COUNTER)
+			row->counter = i;
+		else
+			row->gauge = -(int64_t)i;
+	}
+	while (stat_set_sort_step(set))
+		;
+	assert_printed(set, STAT_FORMAT_PROMETHEUS, &opt,
+	    "# TYPE envoy_cluster_x counter\n"
+	    "envoy_cluster_x{envoy_cluster_name=\"a\\nb\"} 5\n"
+	    "envoy_cluster_x{envoy_cluster_name=\"b\"} 0\n"
+	    "envoy_cluster_x{} 6\n"
+	    "\n"
+	    "# TYPE envoy_cluster_x_y counter\n"
+	    "envoy_cluster_x_y{envoy_cluster_name=\"a\"} 4\n"
+	    "envoy_cluster_x_y{envoy_cluster_name=\"b\"} 2\n"
+	    "\n"
+	    "# TYPE envoy_ gauge\n"
+	    "envoy_{} -7\n"
+	    "\n"
+	    "# TYPE envoy_cluster_a gauge\n"
+	    "envoy_cluster_a{envoy_cluster_name=\"b\"} -1\n"
+	    "\n"
+	    "# TYPE envoy_cluster_x gauge\n"
+	    "envoy_cluster_x{envoy_cluster_name=\"a\"} -3\n"
+	    "\n");
+	stat_set_free(&set);
+}
+
+static void
+prometheus_shows_bounds_in_full(void **state)
+{
+	static const double bound[] = {-1, 0, 0.25, 1, 999999, 1e20, INFINITY};
+	struct bucket_setting setting = {any_name, NULL, bound, ARRAY_LEN(bound)};
+	struct stat_print_options opt = {.setting = &setting, .settings = 1};
+	struct stat_set *set = stat_set_new();
+	struct stat_row *row;
+
+	row = stat_set_add(
+	    set, STR(""), &(struct stat_row){.name = STR("h"), .help = "", .kind = STAT_HISTOGRAM});
+	histogram_add(row->histogram, bin_small(3), 2);
+	while (stat_set_sort_step(set))
+		;
+	assert_printed(set, STAT_FORMAT_PROMETHEUS, &opt,
+	    "# TYPE envoy_h histogram\n"
+	    "envoy_h_bucket{le=\"-1\"} 0\n"
+	    "envoy_h_bucket{le=\"0\"} 0\n"
+	    "envoy_h_bucket{le=\"0.25\"} 0\n"
+	    "envoy_h_bucket{le=\"1\"} 0\n"
+	    "envoy_h_bucket{le=\"999999\"} 2\n"
+	    "envoy_h_bucket{le=\"100000000000000000000\"} 2\n"
+	    "envoy_h_bucket{le=\"+Inf\"} 2\n"
+	    "envoy_h_bucket{le=\"+Inf\"} 2\n"
+	    "envoy_h_sum{} 0\n"
+	    "envoy_h_count{} 2\n"
+	    "\n");
+	stat_set_free(&set);
+}
+
+static void
 prometheus_shows_texts_when_asked(void **state)
 {
 	struct stat_print_options opt = {.types = STAT_TYPE_TEXTS};
@@ -297,6 +380,8 @@ main(void)
 	    cmocka_unit_test_setup(text_shows_buckets_as_asked, set_up),
 	    cmocka_unit_test_setup(json_has_all_histograms_in_one_element, set_up),
 	    cmocka_unit_test_setup(prometheus_groups_a_metric_under_one_type, set_up),
+	    cmocka_unit_test(prometheus_keeps_kinds_apart_and_names_in_order),
+	    cmocka_unit_test(prometheus_shows_bounds_in_full),
 	    cmocka_unit_test_setup(prometheus_shows_texts_when_asked, set_up),
 	    cmocka_unit_test(quantiles_stand_on_straight_lines_in_their_bins),
 	};
