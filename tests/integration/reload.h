@@ -75,19 +75,6 @@ expect_body(struct scene *sc, const char *path, const char *text)
 	reply_free(&r);
 }
 
-static inline void
-expect_word(int fd, const char *text)
-{
-	struct reply r;
-
-	client_get(fd, "/word");
-	r = client_reply(fd, false);
-	assert_int_equal(r.status, 200);
-	assert_string_equal(r.body, text);
-	assert_null(reply_header(&r, "connection"));
-	reply_free(&r);
-}
-
 static inline uint16_t
 port_of(struct scene *sc, const char *name)
 {
@@ -103,19 +90,6 @@ port_of(struct scene *sc, const char *name)
 	mem_free(key);
 	reply_free(&r);
 	return port;
-}
-
-/* Snapshots that were freed by all workers so far. */
-static inline unsigned
-snapshots_freed(struct scene *sc)
-{
-	char *log = scene_log(sc), *at = log;
-	unsigned n = 0;
-
-	for (; (at = strstr(at, "snapshot: freed")) != NULL; at++)
-		n++;
-	mem_free(log);
-	return n;
 }
 
 #endif

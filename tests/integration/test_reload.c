@@ -9,6 +9,32 @@
 
 #include "tests/harness/load.h"
 
+static void
+expect_word(int fd, const char *text)
+{
+	struct reply r;
+
+	client_get(fd, "/word");
+	r = client_reply(fd, false);
+	assert_int_equal(r.status, 200);
+	assert_string_equal(r.body, text);
+	assert_null(reply_header(&r, "connection"));
+	reply_free(&r);
+}
+
+/* Snapshots that were freed by all workers so far. */
+static unsigned
+snapshots_freed(struct scene *sc)
+{
+	char *log = scene_log(sc), *at = log;
+	unsigned n = 0;
+
+	for (; (at = strstr(at, "snapshot: freed")) != NULL; at++)
+		n++;
+	mem_free(log);
+	return n;
+}
+
 static const char *const paths[] = {"/", "/word", "/?size=3000", NULL}; /* of the load */
 
 static void
