@@ -12,10 +12,11 @@
 #include "lib/base/arena.h"
 #include "lib/base/err.h"
 #include "lib/base/str.h"
+#include "lib/http/headers.h"
+#include "worker/hcm/stream_info.h"
 
 struct access_log;
 struct loop;
-struct stream_info;
 
 /* Before anything else in this process: whose loop flushes, and how often. */
 void access_logs_init(struct loop *l, uint32_t flush_interval_ms);
@@ -24,6 +25,23 @@ void access_logs_init(struct loop *l, uint32_t flush_interval_ms);
 int access_log_build(
     struct access_log **out, const void *msg, struct arena *arena, struct err *err);
 void access_log_write(struct access_log *al, const struct stream_info *info);
+
+/*
+ * A line of this stream comes soon: what it is made of may have left the
+ * cache since the request was sent on.  Always inline, for gcc drops calls
+ * of a function that does nothing but prefetch.
+ */
+static inline __attribute__((always_inline)) void
+access_log_foresee(const struct stream_info *info)
+{
+	const struct headers *h = info->request;
+
+	if (h == NULL || h->len == 0)
+		return;
+	__builtin_prefetch(h->at);
+	__builtin_prefetch(&h->at[h->len - 1]);
+	__builtin_prefetch(h->at[0].value);
+}
 
 /* The descriptor for a path came (takes fd); the one before is flushed and closed. */
 void access_logs_set_fd(struct str path, int fd);

@@ -28,7 +28,7 @@ end_literal(piece_vec *pieces, struct strb *literal)
 		memcpy(p->literal, left.p, LITERAL_MAX);
 		left = str_make(left.p + LITERAL_MAX, left.n - LITERAL_MAX);
 	}
-	p->n = (unsigned)left.n;
+	p->n = (uint8_t)left.n;
 	memcpy(p->literal, left.p, left.n);
 	strb_reset(literal);
 	return p;
@@ -98,60 +98,85 @@ format_compile(struct format **out, struct str text, struct arena *a, struct err
 
 /* ---- writing */
 
-/* A literal, then a number or what an operator makes in place. */
+/* A literal, then a number, what an operator makes in place, or a text as short as that. */
 #define PIECE_ROOM (LITERAL_MAX + VALUE_SCRATCH)
 
+/*
+ * Where a line is written.  From `at` on there is room for all pieces that
+ * are still to come, unless a text is longer than PIECE_ROOM allows for.
+ */
+struct line {
+	char *at;
+	struct strb *out;
+	size_t room;
+};
+
 static inline void
-write_missing(const struct text_format *f, char *at, struct strb *out)
+begin_line(struct line *l, const struct text_format *f, struct strb *out)
 {
-	*at = '-';
-	out->n += f->dash;
+	*l = (struct line){.out = out, .room = f->n * PIECE_ROOM};
+	strb_reserve(out, l->room);
+	l->at = out->p + out->n;
+}
+
+static __attribute__((noinline)) void
+make_room(struct line *l, size_t n)
+{
+	l->out->n = (size_t)(l->at - l->out->p);
+	strb_reserve(l->out, n + l->room);
+	l->at = l->out->p + l->out->n;
+}
+
+static inline void
+end_line(struct line *l)
+{
+	l->out->n = (size_t)(l->at - l->out->p);
+	*l->at = '\0';
 }
 
 /* Codecs refuse control bytes in fields, filters and configuration might not: a line stays a line. */
 static inline void
-write_text(struct str text, struct strb *out)
+write_text(struct line *l, struct str text)
 {
-	char *at;
-
-	strb_reserve(out, text.n);
-	at = out->p + out->n;
-	if (!value_copy(at, text))
-		value_clean(at, text.n);
-	out->n += text.n;
+	if (UNLIKELY(text.n > VALUE_SCRATCH))
+		make_room(l, text.n);
+	if (UNLIKELY(!value_copy(l->at, text)))
+		value_clean(l->at, text.n);
+	l->at += text.n;
 }
 
 static inline void
-write_operator(const struct text_format *f, const struct operator *op,
-    const struct stream_info *info, struct strb *out)
+write_operator(struct line *l, const struct operator *op, const struct stream_info *info, bool dash)
 {
-	char *at = out->p + out->n;
 	struct value v;
 
-	v.scratch = at;
+	v.scratch = l->at;
 	operator_value(op, info, &v);
-	if (v.kind == VALUE_NUMBER)
-		out->n += u64_write(at, v.number);
-	else if (v.kind == VALUE_MISSING)
-		write_missing(f, at, out);
-	else if (v.text.p == at) /* it is where it belongs already */
-		out->n += v.text.n;
-	else
-		write_text(v.text, out);
+	if (v.kind == VALUE_NUMBER) {
+		l->at += u64_write(l->at, v.number);
+	} else if (v.kind == VALUE_MISSING) {
+		*l->at = '-';
+		l->at += dash;
+	} else if (v.text.p == l->at) { /* it is where it belongs already */
+		l->at += v.text.n;
+	} else {
+		write_text(l, v.text);
+	}
 }
 
 void
 text_format_write(const struct text_format *f, const struct stream_info *info, struct strb *out)
 {
+	struct line l;
+
+	begin_line(&l, f, out);
 	for (const struct piece *p = f->pieces, *end = p + f->n; p < end; p++) {
-		strb_reserve(out, PIECE_ROOM);
-		memcpy(out->p + out->n, p->literal, LITERAL_MAX);
-		out->n += p->n;
+		memcpy(l.at, p->literal, LITERAL_MAX);
+		l.at += p->n;
 		if (p->op.get)
-			write_operator(f, &p->op, info, out);
+			write_operator(&l, &p->op, info, f->dash);
 	}
-	strb_reserve(out, 0);
-	out->p[out->n] = '\0';
+	end_line(&l);
 }
 
 void

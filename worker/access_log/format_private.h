@@ -7,13 +7,13 @@
 #include "worker/access_log/format.h"
 #include "worker/access_log/operator.h"
 
-#define LITERAL_MAX 16
+#define LITERAL_MAX 15
 
 /* A piece of text: bytes, then an operator unless op.get is NULL.  Longer literals are several. */
 struct piece {
-	char literal[LITERAL_MAX];
-	unsigned n; /* bytes of it */
 	struct operator op;
+	char literal[LITERAL_MAX];
+	uint8_t n; /* bytes of it */
 };
 
 struct text_format {

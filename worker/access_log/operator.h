@@ -35,12 +35,20 @@ struct value {
 
 typedef void operator_fn(const struct operator *op, const struct stream_info *info, struct value *v);
 
+/* What few operators need. */
+struct operator_more {
+	struct str name, other;        /* REQ(X?Y), RESP(X?Y), in lower case */
+	uint64_t most;                 /* ":Z": bytes at most */
+	const struct start_time *time; /* START_TIME */
+};
+
+/* Small: a line of the log is written from some fifteen, after whatever else had the cache. */
 struct operator {
 	operator_fn *get;
-	const struct start_time *time; /* START_TIME */
-	enum header_id id, other_id;   /* REQ(X?Y), RESP(X?Y) */
-	struct str name, other;        /* in lower case; other.p NULL: none */
-	uint64_t most;                 /* ":Z": bytes at most; UINT64_MAX: all */
+	const struct operator_more *more;
+	uint8_t id, other_id; /* enum header_id of the names */
+	bool has_other;
+	bool cut; /* to `most` */
 };
 
 /*
@@ -49,13 +57,13 @@ struct operator {
  */
 int operator_compile(struct operator *op, struct str *text, struct arena *a, struct err *err);
 
-/* The value, cut to op->most.  A text that was borrowed may have control bytes. */
+/* The value, cut to `most`.  A text that was borrowed may have control bytes. */
 static inline void
 operator_value(const struct operator *op, const struct stream_info *info, struct value *v)
 {
 	op->get(op, info, v);
-	if (v->kind == VALUE_TEXT && v->text.n > op->most)
-		v->text.n = op->most;
+	if (UNLIKELY(op->cut) && v->kind == VALUE_TEXT && v->text.n > op->more->most)
+		v->text.n = op->more->most;
 }
 
 #endif

@@ -48,19 +48,19 @@ set_ms(struct value *v, const struct stream_info *info, uint64_t at_ns)
 }
 
 static inline const struct header *
-header_of(const struct headers *h, enum header_id id, struct str name)
+header_of(const struct headers *h, uint8_t id, const struct str *name)
 {
-	return id == HDR_OTHER ? headers_find(h, name) : headers_find_id(h, id);
+	return id == HDR_OTHER ? headers_find(h, *name) : headers_find_id(h, id);
 }
 
-/* A header that is there without a value prints nothing, not "-". */
-static inline void
+/* A header that is there without a value prints nothing, not "-".  One place for REQ and RESP. */
+static __attribute__((noinline)) void
 set_header(const struct operator *op, const struct headers *h, struct value *v)
 {
-	const struct header *x = h ? header_of(h, op->id, op->name) : NULL;
+	const struct header *x = h ? header_of(h, op->id, &op->more->name) : NULL;
 
-	if (x == NULL && op->other.p && h)
-		x = header_of(h, op->other_id, op->other);
+	if (x == NULL && op->has_other && h)
+		x = header_of(h, op->other_id, &op->more->other);
 	v->kind = x ? VALUE_TEXT : VALUE_MISSING;
 	v->text = x ? header_value(x) : str_make("", 0);
 }
@@ -93,7 +93,7 @@ set_flags(struct value *v, uint32_t flags, const char *const *names)
 
 GET(START_TIME)
 {
-	size_t n = start_time_write(op->time, info->start_wall_ns, v->scratch, VALUE_SCRATCH);
+	size_t n = start_time_write(op->more->time, info->start_wall_ns, v->scratch, VALUE_SCRATCH);
 
 	set_text(v, str_make(v->scratch, n));
 }
@@ -283,24 +283,24 @@ row_named(struct str name)
 
 /* `host` is :authority inside, whichever protocol brought it. */
 static struct str
-header_name_of(struct str written, struct arena *a, enum header_id *id)
+header_name_of(struct str written, struct arena *a, uint8_t *id)
 {
 	struct str name = arena_lower(a, written);
 
-	*id = header_id_of(name);
+	*id = (uint8_t)header_id_of(name);
 	if (*id == HDR_HOST)
 		*id = HDR_AUTHORITY;
 	return name;
 }
 
 static int
-read_argument(struct operator *op, const struct row *row, struct str argument, bool given,
-    struct arena *a, struct err *err)
+read_argument(struct operator *op, struct operator_more *more, const struct row *row,
+    struct str argument, bool given, struct arena *a, struct err *err)
 {
 	struct str rest = argument, first;
 
 	if (row->get == get_START_TIME)
-		op->time = start_time_compile(argument, a);
+		more->time = start_time_compile(argument, a);
 	if (row->argument == NONE && given)
 		return err_set(err, "%%" STR_FMT "%% takes no argument", STR_ARG(row->name));
 	if (row->argument != HEADER)
@@ -308,20 +308,21 @@ read_argument(struct operator *op, const struct row *row, struct str argument, b
 	if (!str_cut(&rest, '?', &first) || first.n == 0)
 		return err_set(
 		    err, "%%" STR_FMT "%% needs the name of a header", STR_ARG(row->name));
-	op->name = header_name_of(first, a, &op->id);
-	if (rest.n)
-		op->other = header_name_of(rest, a, &op->other_id);
+	more->name = header_name_of(first, a, &op->id);
+	op->has_other = rest.n > 0;
+	if (op->has_other)
+		more->other = header_name_of(rest, a, &op->other_id);
 	return 0;
 }
 
 /* ":Z" in front of the closing '%'. */
 static int
-read_length(struct operator *op, const struct row *row, struct str s, struct err *err)
+read_length(struct operator *op, struct operator_more *more, const struct row *row, struct str s,
+    struct err *err)
 {
-	if (s.n == 0)
-		return 0;
-	if (s.p[0] != ':' || row->max_length == NO ||
-	    !str_u64(str_make(s.p + 1, s.n - 1), &op->most))
+	op->cut = s.n > 0;
+	if (op->cut && (s.p[0] != ':' || row->max_length == NO ||
+			   !str_u64(str_make(s.p + 1, s.n - 1), &more->most)))
 		return err_set(
 		    err, "'" STR_FMT "' behind %%" STR_FMT "%%", STR_ARG(s), STR_ARG(row->name));
 	return 0;
@@ -344,10 +345,12 @@ operator_compile(struct operator *op, struct str *text, struct arena *a, struct 
 	size_t at = name_length(s), close;
 	const struct row *row = row_named(str_make(s.p, at));
 	bool given = at < s.n && s.p[at] == '(';
+	struct operator_more *more;
 
 	if (row == NULL)
 		return err_set(err, "unknown operator %%" STR_FMT "%%", (int)at, s.p);
-	*op = (struct operator){.get = row->get, .most = UINT64_MAX};
+	more = arena_new(a, struct operator_more);
+	*op = (struct operator){.get = row->get, .more = more};
 	if (given) {
 		const char *end = memchr(s.p + at, ')', s.n - at);
 
@@ -360,8 +363,8 @@ operator_compile(struct operator *op, struct str *text, struct arena *a, struct 
 		close++;
 	if (close == s.n)
 		return err_set(err, "no '%%' behind %%" STR_FMT, STR_ARG(row->name));
-	if (read_argument(op, row, argument, given, a, err) < 0 ||
-	    read_length(op, row, str_make(s.p + at, close - at), err) < 0)
+	if (read_argument(op, more, row, argument, given, a, err) < 0 ||
+	    read_length(op, more, row, str_make(s.p + at, close - at), err) < 0)
 		return -1;
 	*text = str_make(s.p + close + 1, s.n - close - 1);
 	return 0;

@@ -180,7 +180,7 @@ write_trimmed(uint64_t ns, char *out, size_t n)
 	return len;
 }
 
-static size_t
+static __attribute__((noinline)) size_t
 write_parts(const struct start_time *t, uint64_t wall_ns, char *out, size_t n)
 {
 	uint64_t second = wall_ns / NS_PER_S, ns = wall_ns % NS_PER_S;

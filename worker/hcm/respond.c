@@ -6,6 +6,7 @@
 
 #include "lib/base/rand.h"
 #include "lib/http/date.h"
+#include "worker/access_log/access_log.h"
 #include "worker/hcm/forward.h"
 #include "worker/hcm/hcm_private.h"
 #include "worker/hcm/local_reply.h"
@@ -151,6 +152,8 @@ stream_respond_headers(struct http_stream *hs, struct headers *h, bool end)
 
 	if (!may_respond(s) || s->response.started)
 		return;
+	if (hs->config->access_logs_n)
+		access_log_foresee(&hs->info);
 	stream_touch(s);
 	if (headers_status(h) == 101 && !hs->upgrade) {
 		stream_local_reply(hs, 502,

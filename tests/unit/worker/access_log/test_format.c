@@ -140,6 +140,7 @@ operators_print_what_is_known(void **state)
 		{"%DOWNSTREAM_LOCAL_ADDRESS%", "/run/x.sock"},
 		{"%START_TIME(%s)%", "1786259165"},
 		{"%START_TIME(a%nb%tc)%", "a b\tc"},
+		{"fifteen letters%PROTOCOL%", "fifteen lettersHTTP/1.1"},
 		{"sixteen letters.%PROTOCOL%", "sixteen letters.HTTP/1.1"},
 		{"a literal of more than sixteen bytes %PROTOCOL% and one behind it, too",
 		    "a literal of more than sixteen bytes HTTP/1.1 and one behind it, too"},
