@@ -6,6 +6,7 @@
 #include "lib/base/mem.h"
 
 #define KEPT_BLOCKS 256 /* 1 MiB of free blocks a process keeps */
+#define LARGE_FROM (MEM_LARGE_PAGE / 2) /* a piece of this size is in large pages */
 
 struct arena_block {
 	struct arena_block *next;
@@ -73,7 +74,7 @@ take_block(size_t size)
 		free_count--;
 		return b;
 	}
-	b = mem_resize(NULL, size);
+	b = size < LARGE_FROM ? mem_resize(NULL, size) : mem_large(size);
 	b->size = size;
 	return b;
 }

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 static _Noreturn void
 mem_exhausted(size_t size)
@@ -50,6 +51,18 @@ void *
 mem_try_room(size_t size)
 {
 	return malloc(size ? size : 1);
+}
+
+void *
+mem_large(size_t size)
+{
+	size_t whole = (size + MEM_LARGE_PAGE - 1) & ~(MEM_LARGE_PAGE - 1);
+	void *p;
+
+	if (whole < size || posix_memalign(&p, MEM_LARGE_PAGE, whole) != 0)
+		mem_exhausted(size);
+	madvise(p, whole, MADV_HUGEPAGE); /* refused: in ordinary pages */
+	return p;
 }
 
 char *

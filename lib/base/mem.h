@@ -10,6 +10,7 @@
 #include <stddef.h>
 
 #define CACHE_LINE 64 /* bytes that the processor fetches together */
+#define MEM_LARGE_PAGE ((size_t)2 << 20) /* of x86-64, and of arm64 with pages of 4 KiB */
 
 #define mem_new(type) ((type *)mem_alloc(sizeof(type)))
 #define mem_array(type, n) ((type *)mem_alloc_array((n), sizeof(type)))
@@ -26,6 +27,10 @@ char *mem_printf(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* For what is large: a call into the library is quicker than the loop that compilers put in its place. */
 void mem_zero(void *p, size_t size);
 void mem_free(void *p); /* accepts NULL */
+
+/* Not zeroed, in whole pages of MEM_LARGE_PAGE where the kernel has such: who reads here and there in
+ * it finds it sooner.  For what fills one to a good part. */
+void *mem_large(size_t size);
 
 /* Frees and clears: MEM_CLEAR(x->name). */
 #define MEM_CLEAR(p)                                                                               \

@@ -4,6 +4,7 @@
 #include "conf/defaults.h"
 #include "conf/message.h"
 #include "envoy/config/route/v3/route.pb-c.h"
+#include "lib/base/hash.h"
 #include "lib/base/vec.h"
 #include "lib/upstream/criteria.h"
 #include "lib/upstream/hash_policy.h"
@@ -396,44 +397,81 @@ build_vhost(struct vhost_lookup *l, struct route_more *more, const VirtualHost *
 
 typedef VEC(uint32_t) len_vec;
 
-/* In lower case. */
-static struct str
-keep_domain(struct vhost_lookup *l, struct str domain, struct arena *a)
+/* The first domain of a virtual host stands in its lookup, others in the map.  False: it is somebody's. */
+static bool
+add_exact(struct route_table *t, struct vhost_lookup *l, struct str domain, struct arena *a)
 {
-	bool here = l->domain[0] == '\0' && domain.n <= sizeof(l->domain);
-	char *p = here ? l->domain : arena_alloc(a, domain.n);
+	bool here = l->domain_n == 0 && domain.n <= sizeof(l->domain);
+	char *low = here ? l->domain : arena_alloc(a, domain.n);
+	uint64_t hash;
+	struct domain_place *p;
 
-	str_lower(p, domain);
-	return str_make(p, domain.n);
+	str_lower(low, domain);
+	domain.p = low;
+	hash = hash_bytes(domain.p, domain.n);
+	p = find_place(t, hash, domain);
+	if (p->at || map_get_hashed(&t->exact, hash, domain))
+		return false;
+	if (here) {
+		l->domain_n = (uint8_t)domain.n;
+		*p = (struct domain_place){(uint32_t)(hash >> 32), (uint32_t)(l - t->lookups) + 1};
+	} else {
+		map_put_hashed(&t->exact, hash, domain, l);
+	}
+	return true;
+}
+
+static bool
+add_wildcard(struct route_table *t, struct vhost_lookup *l, struct str d, len_vec *suffixes,
+    len_vec *prefixes)
+{
+	if (d.p[0] == '*') {
+		d = str_make(d.p + 1, d.n - 1);
+		*vec_push(suffixes) = (uint32_t)d.n;
+		return map_put(&t->suffix, d, l) == NULL;
+	}
+	d.n--;
+	*vec_push(prefixes) = (uint32_t)d.n;
+	return map_put(&t->prefix, d, l) == NULL;
 }
 
 static int
 add_domain(struct route_table *t, struct vhost_lookup *l, const char *domain, len_vec *suffixes,
     len_vec *prefixes, struct arena *a, struct err *err)
 {
-	struct str d = keep_domain(l, str_of(domain), a);
-	struct map *m = &t->exact;
-	bool twice;
+	struct str d = str_of(domain);
+	bool single;
 
 	if (str_eqz(d, "*")) {
-		twice = t->any != NULL;
+		single = t->any == NULL;
 		t->any = l;
 	} else {
-		if (d.p[0] == '*') {
-			d = str_make(d.p + 1, d.n - 1);
-			m = &t->suffix;
-			*vec_push(suffixes) = (uint32_t)d.n;
-		} else if (d.p[d.n - 1] == '*') {
-			d.n--;
-			m = &t->prefix;
-			*vec_push(prefixes) = (uint32_t)d.n;
-		}
-		twice = map_put(m, d, l) != NULL;
+		t->has_names = true;
+		single = d.p[0] == '*' || d.p[d.n - 1] == '*'
+			     ? add_wildcard(t, l, arena_lower(a, d), suffixes, prefixes)
+			     : add_exact(t, l, d, a);
 	}
-	if (twice)
+	if (!single)
 		return err_set(err,
 		    "Only unique values for domains are permitted. Duplicate entry of domain %s", domain);
 	return 0;
+}
+
+/* In one piece, so that a large table is in few pages: lookups with their routes, then the places, of
+ * which a quarter stays free. */
+static void
+make_room(struct route_table *t, size_t n, size_t routes, struct arena *a)
+{
+	size_t lines = n * sizeof(struct vhost_lookup) + routes * sizeof(struct route_entry);
+	size_t cap = 2;
+
+	while (cap * 3 < n * 4)
+		cap *= 2;
+	t->vhosts = arena_zalloc(a, n * sizeof(*t->vhosts));
+	t->n_vhosts = n;
+	t->lookups = arena_zalloc_lines(a, lines + cap * sizeof(*t->places));
+	t->places = (struct domain_place *)((char *)t->lookups + lines);
+	t->places_mask = (uint32_t)(cap - 1);
 }
 
 /* Longest first. */
@@ -461,10 +499,8 @@ build_vhosts(struct route_table *t, const RouteConfiguration *m, struct arena *a
 
 	for (size_t i = 0; i < m->n_virtual_hosts; i++)
 		routes += m->virtual_hosts[i]->n_routes;
-	t->vhosts = arena_zalloc(a, m->n_virtual_hosts * sizeof(*t->vhosts));
-	t->n_vhosts = m->n_virtual_hosts;
-	l = t->lookups = arena_zalloc_lines(
-	    a, t->n_vhosts * sizeof(*l) + routes * sizeof(struct route_entry));
+	make_room(t, m->n_virtual_hosts, routes, a);
+	l = t->lookups;
 	more = arena_zalloc(a, routes * sizeof(*more));
 	for (size_t i = 0; i < m->n_virtual_hosts && rc == 0; i++) {
 		const VirtualHost *vm = m->virtual_hosts[i];

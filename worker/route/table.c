@@ -1,4 +1,5 @@
 /* Finding the route of a request. */
+#include "lib/base/hash.h"
 #include "worker/route/table_private.h"
 
 #define HOST_MAX 512 /* longer host names match "*" only */
@@ -42,6 +43,15 @@ find_wildcard(const struct route_table *t, struct str host)
 }
 
 static const struct vhost_lookup *
+find_exact(const struct route_table *t, struct str host)
+{
+	uint64_t hash = hash_bytes(host.p, host.n);
+	const struct domain_place *p = find_place(t, hash, host);
+
+	return p->at ? lookup_at(t, p->at) : map_get_hashed(&t->exact, hash, host);
+}
+
+static const struct vhost_lookup *
 find_named(const struct route_table *t, struct str authority)
 {
 	char low[HOST_MAX];
@@ -52,7 +62,7 @@ find_named(const struct route_table *t, struct str authority)
 		return t->any;
 	str_lower(low, host);
 	host.p = low;
-	l = map_get(&t->exact, host);
+	l = find_exact(t, host);
 	return l ? l : find_wildcard(t, host);
 }
 
@@ -61,7 +71,7 @@ find_vhost(const struct route_table *t, const struct headers *request)
 {
 	struct str authority;
 
-	if (t->exact.len == 0 && t->n_suffix_lens == 0 && t->n_prefix_lens == 0)
+	if (!t->has_names)
 		return t->any;
 	authority = headers_get(request, HDR_AUTHORITY);
 	return find_named(t, authority.p ? authority : STR(""));

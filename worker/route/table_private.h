@@ -87,7 +87,8 @@ struct vhost {
 struct vhost_lookup {
 	struct vhost *vhost;
 	uint32_t n_routes;
-	char domain[52]; /* the first, when it is that short: who looks for it compares here */
+	uint8_t domain_n;
+	char domain[51]; /* the first without a '*', in lower case; longer ones are in the map */
 };
 
 _Static_assert(sizeof(struct vhost_lookup) == CACHE_LINE, "one line");
@@ -104,20 +105,60 @@ lookup_next(const struct vhost_lookup *l)
 	return (struct vhost_lookup *)(lookup_routes(l) + l->n_routes);
 }
 
+/*
+ * Where the virtual host stands that has a domain in its lookup.  Eight bytes:
+ * the places of 10,000 are 128 KiB, which the cache of a core may hold.
+ */
+struct domain_place {
+	uint32_t tag; /* of the hash */
+	uint32_t at;  /* in lookups, lines from their beginning, and 1; 0: free */
+};
+
 struct route_table {
 	struct vhost *vhosts;
 	struct vhost_lookup *lookups; /* the first; as many, by lookup_next() */
 	size_t n_vhosts;
-	struct map exact, suffix, prefix; /* domain without '*', lower case → struct vhost_lookup */
+	struct domain_place *places; /* a power of two, by the hash; one at least is free */
+	uint32_t places_mask;
+	/* The other domains, without their '*', in lower case → struct vhost_lookup. */
+	struct map exact, suffix, prefix;
 	uint32_t *suffix_lens, *prefix_lens; /* distinct lengths, longest first */
 	uint32_t n_suffix_lens, n_prefix_lens;
 	const struct vhost_lookup *any;
 	bool ignore_port, specific_wins;
+	bool has_names; /* not only "*" */
 	struct level_ops ops;
 	const struct route_policy *last_policy; /* while it is built */
 	struct str *internal_only;
 	size_t n_internal_only;
 };
+
+static inline struct vhost_lookup *
+lookup_at(const struct route_table *t, uint32_t at)
+{
+	return t->lookups + (at - 1);
+}
+
+static inline struct str
+lookup_domain(const struct vhost_lookup *l)
+{
+	return str_make(l->domain, l->domain_n);
+}
+
+/* The place of a domain: of the lookup that has it, or the free one where it belongs. */
+static inline struct domain_place *
+find_place(const struct route_table *t, uint64_t hash, struct str domain)
+{
+	uint32_t i = (uint32_t)hash & t->places_mask;
+	struct domain_place *p;
+
+	for (;; i = (i + 1) & t->places_mask) {
+		p = &t->places[i];
+		if (p->at == 0 ||
+		    (p->tag == hash >> 32 && str_eq(lookup_domain(lookup_at(t, p->at)), domain)))
+			return p;
+	}
+}
 
 static inline const struct route_entry *
 route_entry_of(const struct route *r)

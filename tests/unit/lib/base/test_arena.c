@@ -11,7 +11,7 @@
 static void
 allocations_are_apart_and_aligned(void **state)
 {
-	static const size_t sizes[] = {1, 7, 8, 100, 2048, 2049, 4095, 100000, 3};
+	static const size_t sizes[] = {1, 7, 8, 100, 2048, 2049, 4095, 100000, 3, 1 << 20, 5 << 20, 1};
 	unsigned char *at[sizeof(sizes) / sizeof(sizes[0])];
 	struct arena a;
 

@@ -168,19 +168,47 @@ the_port_is_part_of_the_host_unless_told_otherwise(void **state)
 	finish(&w);
 }
 
+/* Wherever it stands: in a virtual host's lookup, among the other domains, beside wildcards. */
 static void
 a_domain_may_stand_only_once(void **state)
 {
-	struct world w;
-	struct route_table *t;
-	struct err err;
+	static const char far[] = "a-name-that-is-longer-than-what-has-room-in-a-lookup.foo.com";
+	static const struct {
+		const char *of_one[2], *of_other[2], *twice; /* NULL: it is well */
+	} rows[] = {
+	    {{"foo.com"}, {"FOO.com"}, "FOO.com"},
+	    {{"foo.com", "bar.com"}, {"x.com", "bar.com"}, "bar.com"},
+	    {{"foo.com", "bar.com"}, {"bar.com"}, "bar.com"},
+	    {{"bar.com"}, {"foo.com", "bar.com"}, "bar.com"},
+	    {{"foo.com", "foo.com"}, {"bar.com"}, "foo.com"},
+	    {{far}, {far}, far},
+	    {{"*.foo.com", "foo.com"}, {"*.foo.com"}, "*.foo.com"},
+	    {{"foo.*"}, {"x.com", "foo.*"}, "foo.*"},
+	    {{"*"}, {"*"}, "*"},
+	    {{"*.foo.com", "foo.com"}, {"foo.*", far}, NULL},
+	};
 
-	start(&w);
-	add_vhost(&w, "a", "foo.com");
-	add_vhost(&w, "b", "FOO.com");
-	assert_int_equal(route_table_build(&t, w.config, &w.a, &err), -1);
-	assert_non_null(strstr(err.text, "Only unique values for domains"));
-	finish(&w);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct world w;
+		struct route_table *t;
+		VirtualHost *v[2];
+		struct err err;
+
+		start(&w);
+		v[0] = add_vhost(&w, "a", rows[i].of_one[0]);
+		v[1] = add_vhost(&w, "b", rows[i].of_other[0]);
+		if (rows[i].of_one[1])
+			v[0]->domains[v[0]->n_domains++] = (char *)rows[i].of_one[1];
+		if (rows[i].of_other[1])
+			v[1]->domains[v[1]->n_domains++] = (char *)rows[i].of_other[1];
+		assert_int_equal(
+		    route_table_build(&t, w.config, &w.a, &err), rows[i].twice ? -1 : 0);
+		if (rows[i].twice) {
+			assert_non_null(strstr(err.text, "Only unique values for domains"));
+			assert_non_null(strstr(err.text, rows[i].twice));
+		}
+		finish(&w);
+	}
 }
 
 /* The same questions asked of a short list (walked) and a long one (indexed). */
