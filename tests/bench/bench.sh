@@ -12,11 +12,11 @@
 # requests the load generator counted.  The proxies have one CPU, load and
 # origin the other.  A ratio is the median of the rounds' ratios, baton against
 # what the others took in the same round (report.awk): a machine that becomes
-# slower meanwhile does not move it.  What is wanted as a difference of
-# microseconds has four times as many rounds.  Prints how busy the proxy was and what the
-# origin took of its CPU; whether baton counted what the load generator did; of
-# two workers, who took how many connections.  Of baton also system calls and
-# instructions per request.
+# slower meanwhile does not move it.  What a log, statistics and many virtual
+# hosts cost is measured in pairs (pairs.sh).  Prints how busy the proxy was and
+# what the origin took of its CPU; whether baton counted what the load generator
+# did; of two workers, who took how many connections.  Of baton also system calls
+# and instructions per request.
 #
 # Ends with 1 when a run had errors, answers other than 2xx, or other counts
 # than baton.  A profile of each row (perf) stays in $B/bench: ROW.svg is its
@@ -46,7 +46,7 @@ load_cpu=1 proxy_cpu=0 both=0,1
 
 # ---- who takes part: name_port, and once started its process in a variable of its name
 
-for p in origin baton log baton_admin nginx nginx_h2 nginx_log haproxy haproxy_h2 haproxy_numbers nghttpx floor nostats nostats_admin \
+for p in origin baton log baton_admin nginx nginx_h2 nginx_log haproxy haproxy_h2 haproxy_numbers nghttpx floor \
 	h2_origin baton_h2up haproxy_h2up nghttpx_h2up baton2 baton2_admin nginx2 haproxy2 haproxy2_numbers \
 	baton_rr baton_rr_admin nginx_rr haproxy_rr baton_lr baton_lr_admin nginx_lr haproxy_lr baton_vhosts baton_vhosts_admin \
 	floor_hosts floor_drawn; do
@@ -95,9 +95,6 @@ start_all() {
 		start h2_origin $load_cpu $(h2_origin_command "$dir" $h2_origin_port)
 		start nghttpx_h2up $proxy_cpu $(nghttpx_command "$dir" $nghttpx_h2up_port "$h2_origin_port;;proto=h2")
 	fi
-	if wants h1_1k rate_10k; then
-		REJECT_ALL=1 start_baton nostats $proxy_cpu 1 $nostats_admin_port
-	fi
 	if wants h1_1k_two; then
 		nginx_conf 2 "$dir" $origin_port $nginx2_port "$(free_port)" "$(free_port)" >"$dir/nginx2.conf"
 		haproxy_cfg 2 $origin_port $haproxy2_port "$(free_port)" $haproxy2_numbers_port >"$dir/haproxy2.cfg"
@@ -119,11 +116,6 @@ warm_up() { # row: where many hosts want their connections, or many names are to
 
 # ---- measuring
 
-tree() { # a pid and its descendants
-	local c
-	echo "$1"
-	for c in $(cat /proc/"$1"/task/*/children 2>/dev/null); do tree "$c"; done
-}
 cpu_us() { # microseconds that a process tree ran
 	local p
 	for p in $(tree "$1"); do cat /proc/"$p"/task/*/schedstat 2>/dev/null; done |
@@ -224,7 +216,7 @@ for row in $rows; do
 	case $row in memory | scale) continue ;; esac
 	: >"$dir/res"
 	warm_up "$row"
-	for round in $(seq "$(rounds_of "$row")"); do
+	for round in $(seq "$REPEATS"); do
 		for proxy in $(turned "$round" $(proxies_of "$row")); do run_once "$row" "$proxy"; done
 	done
 	report "$row"
@@ -233,6 +225,8 @@ for row in $rows; do
 		for proxy in $(proxies_of "$row"); do echo "$row    connections of each worker, $proxy: $(cat "$dir/sharing.$proxy")"; done
 	fi
 	profile "$row"
+	pairs=$(pairs_of "$row")
+	[ -z "$pairs" ] || B=$B tests/bench/pairs.sh "$pairs" || failed "$row: pairs"
 done
 for row in h1_1k h2_1k; do
 	wants $row || continue

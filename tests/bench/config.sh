@@ -118,6 +118,16 @@ await_port() { # port, tries of half a second, who should listen
 	done
 }
 
+tree() { # a pid and its descendants
+	local c
+	echo "$1"
+	for c in $(cat /proc/"$1"/task/*/children 2>/dev/null); do tree "$c"; done
+}
+
+median() { # of the numbers that come, one a line
+	sort -n | awk '{v[NR] = $1} END {print v[int((NR + 1) / 2)]}'
+}
+
 load_of() { # row, baton's port -> the load generator's command; -n and the URL follow
 	case $1 in
 	h1_1k | h1_rr_1000 | h1_lr_1000) echo "h2load --h1 -c16" ;;

@@ -4,6 +4,8 @@
  *   load rate PORT SECONDS CONNECTIONS RATE   requests at a fixed rate (open loop)
  *   load ws   PORT SECONDS CONNECTIONS SIZE   messages of a WebSocket, echoed one after the other
  *   load hold PORT                            idle connections after a request each
+ *   load pair SECONDS CONNECTIONS NAMES PORT PIDS PORT PIDS
+ *                                             one side, then the other, all the time
  *
  * With a fixed rate a request is due at its time whether or not earlier ones
  * were answered: it waits for a free connection, and its latency counts from
@@ -11,6 +13,12 @@
  * `hold` opens as many connections as each line on stdin says, answers "held
  * N", and ends with stdin.  Its requests go one after the other, so one
  * upstream connection serves them all.
+ * `pair` is for differences that are small against what a machine does from
+ * one second to the next: each connection has its next request once it was
+ * answered; a slice of SLICE on one side, then on the other, and a line for
+ * both: what the PIDS (with commas) ran for a request there, in microseconds.
+ * NAMES hosts are asked in turn, one far from the next, so that of many no
+ * cache holds what the last request needed.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -30,6 +38,8 @@
 #define ROOM (64 * 1024)
 #define NS 1000000000ull
 #define GRACE (2 * NS) /* for answers after the last request was due */
+#define SLICE (NS / 20)
+#define SETTLE_US 300 /* for what a proxy still does when its last answer is here */
 
 struct connection {
 	int fd;
@@ -39,6 +49,11 @@ struct connection {
 	bool in_body, open;
 	char head[4096];
 	struct connection *next_idle;
+};
+
+struct text {
+	char *p;
+	size_t n;
 };
 
 static const char request[] = "GET / HTTP/1.1\r\nHost: bench\r\n\r\n";
@@ -153,7 +168,8 @@ connections_open(int port, unsigned n)
 static void
 answered(struct connection *c, uint64_t now)
 {
-	latency[latency_n++] = now - c->due;
+	if (latency)
+		latency[latency_n++] = now - c->due;
 	answers++;
 	c->in_body = false;
 	c->got = 0;
@@ -380,15 +396,141 @@ run_hold(int port)
 	}
 }
 
+/* ---- arguments */
+
 static unsigned
 number(int argc, char **argv, int i)
 {
 	if (i >= argc || atoi(argv[i]) <= 0) {
 		fprintf(stderr, "usage: load rate|ws PORT SECONDS CONNECTIONS RATE|SIZE\n"
-				"       load hold PORT\n");
+				"       load hold PORT\n"
+				"       load pair SECONDS CONNECTIONS NAMES PORT PIDS PORT PIDS\n");
 		exit(2);
 	}
 	return (unsigned)atoi(argv[i]);
+}
+
+/* ---- pairs */
+
+struct side {
+	int polled;
+	struct connection *idle;
+	const char *pids;
+};
+
+static struct text *texts;
+static unsigned texts_n, texts_at;
+
+/* Hosts h0.example to h<n-1>.example, one far from the next. */
+static void
+build_texts(unsigned n)
+{
+	texts_n = n;
+	texts = calloc(n, sizeof(*texts));
+	for (unsigned i = 0; i < n; i++) {
+		int len = asprintf(&texts[i].p, "GET / HTTP/1.1\r\nHost: h%u.example\r\n\r\n",
+		    (unsigned)((i + 1) * 7919ull % n));
+
+		if (len < 0)
+			die("load");
+		texts[i].n = (size_t)len;
+	}
+}
+
+static struct side
+side_open(int port, unsigned n)
+{
+	struct connection *all = connections_open(port, n);
+	struct side s = {polled, NULL, NULL};
+
+	for (unsigned i = 0; i < n; i++) {
+		all[i].next_idle = s.idle;
+		s.idle = &all[i];
+	}
+	return s;
+}
+
+/* How long these processes (each has one thread) ran. */
+static uint64_t
+ran_ns(const char *pids)
+{
+	uint64_t sum = 0;
+	char *end;
+
+	for (;; pids = end + 1) {
+		long pid = strtol(pids, &end, 10);
+		unsigned long long ns = 0;
+		char path[64];
+		FILE *f;
+
+		snprintf(path, sizeof(path), "/proc/%ld/schedstat", pid);
+		f = fopen(path, "re");
+		if (f == NULL || fscanf(f, "%llu", &ns) != 1)
+			die(path);
+		fclose(f);
+		sum += ns;
+		if (*end != ',')
+			return sum;
+	}
+}
+
+static unsigned
+ask_all(void)
+{
+	unsigned n = 0;
+
+	for (; idle; idle = idle->next_idle, n++) {
+		const struct text *t = &texts[texts_at++ % texts_n];
+
+		put(idle->fd, t->p, t->n);
+	}
+	return n;
+}
+
+/* Microseconds a request. */
+static double
+run_slice(struct side *s)
+{
+	uint64_t before = ran_ns(s->pids), end = now_ns() + SLICE, had = answers, asked;
+
+	polled = s->polled;
+	idle = s->idle;
+	asked = ask_all();
+	while (now_ns() < end && errors == 0) {
+		wait_for_answers(end, read_answer);
+		asked += ask_all();
+	}
+	while (answers - had < asked && errors == 0 && now_ns() < end + GRACE)
+		wait_for_answers(end + GRACE, read_answer);
+	if (answers - had < asked)
+		errors++;
+	s->idle = idle;
+	usleep(SETTLE_US);
+	return (double)(ran_ns(s->pids) - before) / 1000 / (double)asked;
+}
+
+static void
+run_pair(int argc, char **argv)
+{
+	unsigned n = number(argc, argv, 3);
+	struct side sides[2];
+	uint64_t end;
+	double us[2];
+
+	build_texts(number(argc, argv, 4));
+	for (int i = 0; i < 2; i++) {
+		sides[i] = side_open((int)number(argc, argv, 5 + 2 * i), n);
+		number(argc, argv, 6 + 2 * i); /* it is there */
+		sides[i].pids = argv[6 + 2 * i];
+	}
+	end = now_ns() + number(argc, argv, 2) * NS;
+	for (unsigned i = 0; now_ns() < end && errors == 0; i++) {
+		us[i % 2] = run_slice(&sides[i % 2]);
+		us[1 - i % 2] = run_slice(&sides[1 - i % 2]);
+		if (i > 0) /* the first is for the caches */
+			printf("pair %.3f %.3f\n", us[0], us[1]);
+	}
+	printf("requests %llu errors %llu\n", (unsigned long long)answers, (unsigned long long)errors);
 }
 
 int
@@ -401,7 +543,9 @@ main(int argc, char **argv)
 	getrlimit(RLIMIT_NOFILE, &files);
 	files.rlim_cur = files.rlim_max;
 	setrlimit(RLIMIT_NOFILE, &files);
-	if (strcmp(what, "hold") == 0)
+	if (strcmp(what, "pair") == 0)
+		run_pair(argc, argv);
+	else if (strcmp(what, "hold") == 0)
 		run_hold(port);
 	else if (strcmp(what, "ws") == 0)
 		run_ws(port, number(argc, argv, 3), number(argc, argv, 4), number(argc, argv, 5));

@@ -8,13 +8,9 @@
 # The first proxy is compared with the others, round by round: the k-th run of
 # each.  What is slow for one round is slow for both sides of its ratio, so the
 # median of the rounds' ratios says more than the ratio of two medians.  Beside
-# it stand the least and the most of the rounds (of a difference, which is small
-# against them, their middle half), and what is wanted at most.
+# it stand the least and the most of the rounds, and what is wanted at most.
 # The best of the others is the one to which that ratio is the greatest.
 BEGIN {
-	what["nostats"] = "baton without statistics"
-	what["nolog"] = "baton without the log"
-	what["one"] = "baton with one virtual host"
 	n = split(wanted, w, " ")
 	for (i = 1; i < n; i += 2)
 		most[w[i]] = w[i + 1]
@@ -28,7 +24,7 @@ BEGIN {
 	if (NF > columns)
 		columns = NF
 }
-function is_peer(p) { return p != order[1] && p != "floor" && !(p in what) }
+function is_peer(p) { return p != order[1] && p != "floor" }
 function sort(n, i, j, v) { # the first n of list
 	for (i = 2; i <= n; i++) {
 		v = list[i]
@@ -56,14 +52,6 @@ function ratio(to, k, n, m) { # of the row's first proxy; prints it, too
 	printf "%-12s ratio to %s: %.2f (%.2f..%.2f)%s\n", row, to == "floor" ? "the floor" : to, m, list[1], list[n], verdict(to, m)
 	return m
 }
-function difference(to, k, n, m) {
-	n = rounds[order[1]]
-	for (k = 1; k <= n; k++)
-		list[k] = run[order[1], 2, k] - run[to, 2, k]
-	m = median(n)
-	printf "%-12s more than %s: %+.2f us (half of %d rounds: %+.2f..%+.2f)%s\n", row, what[to], m, n,
-	    list[int((n + 3) / 4)], list[n - int((n - 1) / 4)], verdict(to, m)
-}
 function line(p, m) {
 	m = column(p, 2)
 	printf "%-12s %-8s %10.2f %13s", row, p, m, sprintf("%.2f-%.2f", list[1], list[rounds[p]])
@@ -78,10 +66,6 @@ END {
 		peers += is_peer(order[i])
 	}
 	for (i = 2; i <= proxies; i++) {
-		if (order[i] in what) {
-			difference(order[i])
-			continue
-		}
 		m = ratio(order[i])
 		if (is_peer(order[i]) && m > worst) { # of those that it is farthest from beating
 			worst = m

@@ -1,8 +1,8 @@
 # For bench.sh: what its rows are.
 #
 #   memory      PSS when idle, with 1,000 and with 10,000 idle client connections
-#   h1_1k       HTTP/1, answers of 1 KiB, 64 connections; also without statistics
-#   h1_1k_log   the same with an access log; also without it
+#   h1_1k       HTTP/1, answers of 1 KiB, 64 connections; in pairs: without statistics
+#   h1_1k_log   the same with an access log; in pairs: without it
 #   h1_64k      answers of 64 KiB, 32 connections
 #   h1_1m       answers of 1 MiB, 16 connections
 #   post_64k    uploads of 64 KiB, 32 connections
@@ -12,12 +12,12 @@
 #               upstream who writes each frame alone, and is the limit itself
 #   ws_1k       WebSocket messages of 1 KiB there and back, 64 connections
 #   rate_10k    10,000 requests a second whether or not they are answered (load.c),
-#               64 connections, latency from when each was due; also without statistics
+#               64 connections, latency from when each was due
 #   h1_1k_two   h1_1k with two workers, which share both CPUs with the load
 #   h1_rr_1000  h1_1k with 1,000 upstream hosts, round robin; the floor has a connection to each
 #   h1_lr_1000  the same, of two drawn hosts the one with fewer requests (connections: nginx);
 #               the floor draws one
-#   h1_vhosts   h1_1k, baton with 10,000 virtual hosts, each asked for in turn, and with one
+#   h1_vhosts   h1_1k, baton with 10,000 virtual hosts, each asked for in turn; in pairs: one
 #   scale       what grows with baton's configuration: starts, restarts, dumps, memory (scale.sh)
 all_rows="memory h1_1k h1_1k_log h1_64k h1_1m post_64k h1_newconn h2_1k h2_h2 ws_1k rate_10k h1_1k_two"
 all_rows+=" h1_rr_1000 h1_lr_1000 h1_vhosts scale"
@@ -66,41 +66,38 @@ most_under_way() { # row -> requests that the generator may leave unanswered whe
 }
 proxies_of() { # row; the floor stands last and is no peer
 	case $1 in
-	h1_1k | rate_10k) echo "baton nostats nginx haproxy floor" ;;
-	h1_1k_log) echo "baton nolog nginx" ;;
+	h1_1k_log) echo "baton nginx" ;;
 	h1_1k_two) echo "baton nginx haproxy" ;;
-	h1_vhosts) echo "baton one" ;;
+	h1_vhosts) echo "baton" ;;
 	h2_h2) echo "baton haproxy nghttpx" ;;
 	h2_1k) echo "baton nginx haproxy nghttpx" ;;
 	*) echo "baton nginx haproxy floor" ;;
 	esac
 }
-rounds_of() { # row; half a microsecond does not show in a few rounds
+pairs_of() { # row -> what is measured in pairs beside it (pairs.sh), nothing or its name there
 	case $1 in
-	h1_1k_log | h1_vhosts) echo $((4 * REPEATS)) ;;
-	*) echo "$REPEATS" ;;
+	h1_1k) echo h1_1k_stats ;;
+	h1_1k_log | h1_vhosts) echo "$1" ;;
 	esac
 }
-wanted_of() { # row -> of whom baton may take what share at most; of itself in another shape: microseconds more
+wanted_of() { # row -> of whom baton may take what share at most
 	case $1 in
 	h1_1k) echo "best 0.90 floor 1.25" ;;
-	h1_1k_log) echo "nolog 0.5 nginx 1.00" ;;
+	h1_1k_log) echo "nginx 1.00" ;;
 	h1_1m) echo "best 1.00 haproxy 0.65" ;;
 	post_64k) echo "best 1.00 haproxy 0.60" ;;
 	h1_newconn) echo "best 1.00 nginx 1.00" ;;
 	h2_1k) echo "best 1.00 nghttpx 1.00" ;;
 	h2_h2) echo "best 1.00 nghttpx 0.90" ;;
 	h1_rr_1000 | h1_lr_1000) echo "best 1.00 floor 1.30" ;;
-	h1_vhosts) echo "one 0.5" ;;
 	*) echo "best 1.00" ;;
 	esac
 }
 in_row() { # proxy, row -> the name of the process that is meant
 	case $1-$2 in
-	nolog-* | one-*) echo baton ;;
 	floor-h1_rr_1000) echo floor_hosts ;;
 	floor-h1_lr_1000) echo floor_drawn ;;
-	floor-* | nostats-* | origin-h1_*) echo "$1" ;;
+	floor-* | origin-h1_*) echo "$1" ;;
 	nghttpx-h2_h2) echo nghttpx_h2up ;;
 	origin-h2_h2) echo h2_origin ;;
 	*-h1_1k_two) echo "${1}2" ;;

@@ -44,7 +44,6 @@ stop() {
 	kill "$baton"
 	wait "$baton" 2>/dev/null
 }
-median() { sort -n | awk '{v[NR] = $1} END {print v[int((NR + 1) / 2)]}'; }
 per() { # what, KiB more, how many
 	awk -v w="$1" -v k="$2" -v n="$3" 'BEGIN {printf "%-28s %.3g KiB\n", w, k / n}'
 }
