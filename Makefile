@@ -125,7 +125,7 @@ $(B)/batonstat: $(STAT_O)
 	$(call LINK_LTO,$^,$(LIBS_STAT))
 $(B)/forwarder: $(B)/o/tests/bench/forwarder.o
 	$(call LINK,$^,)
-$(B)/load: $(B)/o/tests/bench/load.o
+$(B)/load: $(patsubst %,$(B)/o/tests/bench/%.o,load load_conn load_turns)
 	$(call LINK,$^,)
 $(B)/took: $(B)/o/tests/bench/took.o
 	$(call LINK,$^,)

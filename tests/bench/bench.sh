@@ -1,8 +1,6 @@
 #!/bin/bash
 # CPU time per request of baton beside Debian's nginx, haproxy and nghttpx, in
-# one run: same machine, same work, one worker each, pinned; repeats
-# interleaved, another one first in each; medians, and beside them the least
-# and the most of the repeats.
+# one run: same machine, same work, one worker each, pinned.
 #
 #   B=build REPEATS=9 SECONDS_EACH=1 tests/bench/bench.sh [row …]
 #
@@ -10,13 +8,17 @@
 # (forwarder.c) is the floor of the HTTP/1 rows.  CPU is how long all processes
 # of a proxy ran during the load (/proc/PID/task/*/schedstat), divided by the
 # requests the load generator counted.  The proxies have one CPU, load and
-# origin the other.  A ratio is the median of the rounds' ratios, baton against
-# what the others took in the same round (report.awk): a machine that becomes
-# slower meanwhile does not move it.  What a log, statistics and many virtual
-# hosts cost is measured in pairs (pairs.sh).  Prints how busy the proxy was and
-# what the origin took of its CPU; whether baton counted what the load generator
-# did; of two workers, who took how many connections.  Of baton also system calls
-# and instructions per request.
+# origin the other.
+#
+# The proxies of a row have the load in turns: for a tenth of a second each, as
+# long as REPEATS times SECONDS_EACH for each of them (`load turns`); rows of
+# HTTP/2 and of a fixed rate for SECONDS_EACH, REPEATS times, another one first
+# in each round.  A ratio is the median of the turns' ratios (report.awk): what
+# the machine does meanwhile does not move it.  What a log, statistics and many
+# virtual hosts cost is measured in pairs (pairs.sh).  Prints how busy the proxy
+# was and what the origin took of its CPU; whether baton counted what the load
+# generator did; of two workers, who took how many connections.  Of baton also
+# system calls and instructions per request.
 #
 # Ends with 1 when a run had errors, answers other than 2xx, or other counts
 # than baton.  A profile of each row (perf) stays in $B/bench: ROW.svg is its
@@ -34,7 +36,7 @@ rows=${*:-$all_rows}
 pids=
 trap 'for p in $pids; do kill "$p" 2>/dev/null; done; wait 2>/dev/null; rm -rf "$dir"' EXIT
 export PATH=$PATH:/usr/sbin
-for tool in wrk h2load nginx haproxy nghttpx nghttpd strace; do
+for tool in h2load nginx haproxy nghttpx nghttpd strace; do
 	command -v $tool >/dev/null || { echo "bench: $tool is not installed (tools/install-deps.sh bench)"; exit 1; }
 done
 ulimit -n "$(ulimit -Hn)"
@@ -108,11 +110,6 @@ start_all() {
 	if wants h1_lr_1000; then start_hosts lr LEAST_REQUEST 'random two least_conn' 'random(2)'; fi
 	if wants h1_vhosts; then VHOSTS=10000 start_baton baton_vhosts $proxy_cpu 1 $baton_vhosts_admin_port; fi
 }
-warm_up() { # row: where many hosts want their connections, or many names are to be seen once
-	local proxy
-	case $1 in h1_rr_1000 | h1_lr_1000 | h1_vhosts) ;; *) return ;; esac
-	for proxy in $(proxies_of "$1"); do SECONDS_EACH=1 load "$1" "$(port_of "$proxy" "$1")" >/dev/null; done
-}
 
 # ---- measuring
 
@@ -124,15 +121,14 @@ cpu_us() { # microseconds that a process tree ran
 worker_of() { pgrep -P "$1" -f 'baton: worker' | head -n 1; }
 load() { # row, port -> requests completed; what the generator printed is in $dir/load
 	taskset -c $load_cpu bash -c "exec $(load_command "$1" "$2")" >"$dir/load" 2>&1
-	awk '/requests in/ {print $1} /^requests:/ {print $8} /^requests [0-9]/ {print $2}' "$dir/load" | head -n 1
+	awk '/^requests:/ {print $8} /^requests [0-9]/ {print $2}' "$dir/load" | head -n 1
 }
 failed() { # what went wrong: the bench goes on, and ends with 1
 	echo "bench: FAILED: $*" | tee -a "$dir/failures" >&2
 }
 check_answers() { # row, proxy: what the generator said of answers that it did not want
 	local bad
-	bad=$(awk '/Non-2xx/ || /Socket errors:/ {print}
-		/^requests:/ && $10 + $12 + $14 > 0 {print}
+	bad=$(awk '/^requests:/ && $10 + $12 + $14 > 0 {print}
 		/^status codes:/ && $5 + $7 + $9 > 0 {print}
 		/^requests [0-9]/ && $4 > 0 {print}' "$dir/load")
 	[ -z "$bad" ] || failed "$1 through $2:" $bad
@@ -143,11 +139,26 @@ turned() { # round, names …: another one is first in each round
 	first=$((1 + (round - 1) % $#))
 	echo "${@:first}" "${@:1:first - 1}"
 }
+load_turns() { # row, seconds, proxies …
+	local row=$1 seconds=$2 kind connections proxy sides=
+	read -r kind n connections <<<"$(turns_of "$row")"
+	for proxy in "${@:3}"; do sides+=" $proxy:$(port_of "$proxy" "$row"):$(processes "$(pid_of "$proxy" "$row")")"; done
+	taskset -c $load_cpu "$B/load" turns "$kind" "$n" "$seconds" "$connections" "$(processes "$(pid_of origin "$row")")" $sides
+}
+run_turns() { # row: all of its results
+	local proxies before
+	read -ra proxies <<<"$(proxies_of "$1")"
+	before=$(counted "$1")
+	if [ "$1" = h1_1k_two ]; then sharing "$1" "${proxies[@]}" & fi
+	load_turns "$1" $((REPEATS * SECONDS_EACH * ${#proxies[@]})) "${proxies[@]}" >"$dir/load" || failed "$1: $(tail -n 1 "$dir/load")"
+	grep -v '^requests' "$dir/load" >"$dir/res"
+	sleep 0.2
+	counters="$(($(counted "$1") - before)) $(awk '/^requests/ {print $2}' "$dir/load")"
+}
 run_once() { # row, proxy: one more line of results
 	local pid feeds before origin_before after done_ counted_before
 	pid=$(pid_of "$2" "$1") feeds=$(pid_of origin "$1")
 	counted_before=$(counted "$1")
-	if [ "$1" = h1_1k_two ]; then sharing "$2" "$(port_of "$2" "$1")" & fi
 	before=$(cpu_us "$pid") origin_before=$(cpu_us "$feeds")
 	done_=$(load "$1" "$(port_of "$2" "$1")")
 	after=$(cpu_us "$pid")
@@ -161,8 +172,14 @@ run_once() { # row, proxy: one more line of results
 		counters="$(($(counted "$1") - counted_before)) $done_"
 	fi
 }
+run_rounds() { # row: all of its results
+	local round proxy
+	for round in $(seq "$REPEATS"); do
+		for proxy in $(turned "$round" $(proxies_of "$1")); do run_once "$1" "$proxy"; done
+	done
+}
 report() { # row
-	awk -v row="$1" -v wanted="$(wanted_of "$1")" -f tests/bench/report.awk "$dir/res"
+	awk -v row="$1" -v proxies="$(proxies_of "$1")" -v wanted="$(wanted_of "$1")" -f tests/bench/report.awk "$dir/res"
 }
 
 # ---- baton's numbers against the generator's
@@ -182,15 +199,18 @@ check_counters() { # row, counted by baton, by the generator
 		exit !ok
 	}' || failed "$1: counted differently"
 }
-sharing() { # proxy of two workers, its port: who took how many connections
+sharing() { # row, proxies of two workers: who took how many connections
+	local row=$1 proxy
 	sleep 0.7
-	if [ "$1" = haproxy ]; then
-		exec 3<>/dev/tcp/127.0.0.1/$haproxy2_numbers_port
-		echo "show activity" >&3
-		awk '$1 == "accepted:" {print $4, $5}' <&3
-	else
-		ss -Htnp state established "( sport = :$2 )" | grep -o 'pid=[0-9]*' | sort | uniq -c | awk '{printf "%s ", $1}'
-	fi >"$dir/sharing.$1"
+	for proxy in "${@:2}"; do
+		if [ "$proxy" = haproxy ]; then
+			exec 3<>/dev/tcp/127.0.0.1/$haproxy2_numbers_port
+			echo "show activity" >&3
+			awk '$1 == "accepted:" {print $4, $5}' <&3
+		else
+			ss -Htnp state established "( sport = :$(port_of "$proxy" "$row") )" | grep -o 'pid=[0-9]*' | sort | uniq -c | awk '{printf "%s ", $1}'
+		fi >"$dir/sharing.$proxy"
+	done
 }
 
 # ---- profiles
@@ -199,7 +219,11 @@ profile() { # row: the worker's stacks while the row runs
 	local pid loading out=$B/bench/$1
 	rm -f "$out.folded" "$out.svg"
 	pid=$(worker_of "$(pid_of baton "$1")")
-	SECONDS_EACH=2 load "$1" "$(port_of baton "$1")" >/dev/null & loading=$!
+	if [ -n "$(turns_of "$1")" ]; then
+		load_turns "$1" 2 baton >/dev/null & loading=$!
+	else
+		SECONDS_EACH=2 load "$1" "$(port_of baton "$1")" >/dev/null & loading=$!
+	fi
 	sleep 0.3
 	perf record -q -e cpu-clock -F 999 --call-graph dwarf,4096 -p "$pid" -o "$dir/perf" sleep 1 >/dev/null 2>&1 &&
 		perf script --no-inline -i "$dir/perf" 2>/dev/null | tests/bench/fold.awk >"$out.folded"
@@ -211,14 +235,11 @@ profile() { # row: the worker's stacks while the row runs
 start_all
 sleep 1
 if wants memory; then memory; fi
-printf '%-12s %-8s %10s %13s %10s %6s %7s %8s %8s\n' row proxy us/request least-most requests/s busy% origin% "p50 us" "p99 us"
+printf '%-12s %-8s %10s %13s %10s %6s %7s %8s %8s\n' row proxy us/request 'middle half' requests/s busy% origin% "p50 us" "p99 us"
 for row in $rows; do
 	case $row in memory | scale) continue ;; esac
 	: >"$dir/res"
-	warm_up "$row"
-	for round in $(seq "$REPEATS"); do
-		for proxy in $(turned "$round" $(proxies_of "$row")); do run_once "$row" "$proxy"; done
-	done
+	if [ -n "$(turns_of "$row")" ]; then run_turns "$row"; else run_rounds "$row"; fi
 	report "$row"
 	check_counters "$row" $counters
 	if [ "$row" = h1_1k_two ]; then

@@ -124,6 +124,10 @@ tree() { # a pid and its descendants
 	for c in $(cat /proc/"$1"/task/*/children 2>/dev/null); do tree "$c"; done
 }
 
+processes() { # of a tree, with commas
+	tree "$1" | paste -sd,
+}
+
 median() { # of the numbers that come, one a line
 	sort -n | awk '{v[NR] = $1} END {print v[int((NR + 1) / 2)]}'
 }

@@ -22,46 +22,28 @@
 all_rows="memory h1_1k h1_1k_log h1_64k h1_1m post_64k h1_newconn h2_1k h2_h2 ws_1k rate_10k h1_1k_two"
 all_rows+=" h1_rr_1000 h1_lr_1000 h1_vhosts scale"
 
-cat >"$dir/post.lua" <<EOF
-wrk.method = "POST"
-wrk.body = string.rep("x", 65536)
-EOF
-
-# Far from each other, one after the other: no cache holds what the last request needed.
-cat >"$dir/vhosts.lua" <<EOF
-local requests, last = {}, 0
-function init()
-	for i = 1, 10000 do
-		requests[i] = wrk.format("GET", "/", {Host = "h" .. i * 7919 % 10000 .. ".example"})
-	end
-end
-function request()
-	last = last % 10000 + 1
-	return requests[last]
-end
-EOF
-
-load_command() { # row, port
-	local s=$SECONDS_EACH url=http://127.0.0.1:$2/
+turns_of() { # row -> what `load turns` asks and of what size, and how many connections; nothing for rows of other loads
 	case $1 in
-	h1_1k | h1_1k_log | h1_1k_two | h1_rr_1000 | h1_lr_1000) echo "wrk -t1 -c64 -d${s}s $url" ;;
-	h1_vhosts) echo "wrk -t1 -c64 -d${s}s -s $dir/vhosts.lua $url" ;;
-	h1_64k) echo "wrk -t1 -c32 -d${s}s '$url?size=65536'" ;;
-	h1_1m) echo "wrk -t1 -c16 -d${s}s '$url?size=1048576'" ;;
-	post_64k) echo "wrk -t1 -c32 -d${s}s -s $dir/post.lua $url" ;;
-	h1_newconn) echo "wrk -t1 -c32 -d${s}s -H 'Connection: close' $url" ;;
-	h2_1k | h2_h2) echo "h2load -D $s -c10 -m32 -w16 -W16 $url" ;;
-	ws_1k) echo "$B/load ws $2 $s 64 1024" ;;
-	rate_10k) echo "$B/load rate $2 $s 64 10000" ;;
+	h1_1k | h1_1k_log | h1_1k_two | h1_rr_1000 | h1_lr_1000) echo "names 1 64" ;;
+	h1_vhosts) echo "names 10000 64" ;;
+	h1_64k) echo "get 65536 32" ;;
+	h1_1m) echo "get 1048576 16" ;;
+	post_64k) echo "post 65536 32" ;;
+	h1_newconn) echo "close 1024 32" ;;
+	ws_1k) echo "ws 1024 64" ;;
+	esac
+}
+load_command() { # row, port: the other loads
+	case $1 in
+	h2_1k | h2_h2) echo "h2load -D $SECONDS_EACH -c10 -m32 -w16 -W16 http://127.0.0.1:$2/" ;;
+	rate_10k) echo "$B/load rate $2 $SECONDS_EACH 64 10000" ;;
 	esac
 }
 most_under_way() { # row -> requests that the generator may leave unanswered when it ends
 	case $1 in
-	h1_64k | post_64k | h1_newconn) echo 32 ;;
-	h1_1m) echo 16 ;;
 	h2_*) echo 320 ;;
-	ws_1k) echo 80 ;; # and 64 heads of 200 bytes
-	*) echo 64 ;;
+	ws_1k) echo 20 ;; # 64 heads of 200 bytes
+	*) echo 0 ;;
 	esac
 }
 proxies_of() { # row; the floor stands last and is no peer
