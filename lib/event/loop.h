@@ -96,6 +96,11 @@ void loop_flush(struct loop *l, struct flush *f); /* once in this turn, however 
 /* Once, at most LOOP_LATER_MS from now; one timer for all of them. */
 void loop_later(struct loop *l, struct flush *f);
 void flush_cancel(struct flush *f); /* of either kind */
+static inline bool
+flush_is_ordered(const struct flush *f)
+{
+	return f->node.next != NULL;
+}
 
 /* Runs fn(arg) when nothing of this turn is on the stack any more.  Cannot be cancelled. */
 void loop_defer(struct loop *l, void (*fn)(void *arg), void *arg);

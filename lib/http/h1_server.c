@@ -210,11 +210,10 @@ step(struct h1_conn *c, struct buf *in)
 		return read_body(c, in);
 	case H1_READ_WAIT:
 		return wait_for_answer(c, in);
-	case H1_READ_TUNNEL:
-		if (buf_empty(in))
-			return false;
-		h1_read_tunnel(c, in);
-		return true;
+	case H1_READ_TUNNEL: /* takes all */
+		if (!buf_empty(in))
+			h1_read_tunnel(c, in);
+		return false;
 	case H1_READ_NOTHING:
 		return throw_away(c, in, false);
 	}

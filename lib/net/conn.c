@@ -533,7 +533,7 @@ on_io(void *arg, unsigned ready)
 	if ((ready & IO_CLOSED) && !c->eof_told)
 		c->eof = c->readable = true;
 	if ((ready & IO_READ) && !c->eof_told)
-		c->readable = true;
+		c->readable = c->read_since = true;
 	if (ready & IO_WRITE) {
 		c->writable = true;
 		if (!buf_empty(&c->out))
@@ -575,17 +575,26 @@ conn_again(struct conn *c)
 		io_again(c->io, what);
 }
 
+/* Who was read meanwhile has time until the next look. */
 static void
 on_look(void *arg)
 {
-	on_io(arg, IO_READ);
+	struct conn *c = arg;
+
+	if (!c->read_since)
+		on_io(c, IO_READ);
+	else if (!c->closed)
+		loop_later(c->io->loop, &c->look);
+	c->read_since = false;
 }
 
 void
 conn_expect(struct conn *c)
 {
-	if (!c->closed && !c->readable)
-		loop_later(c->io->loop, &c->look);
+	if (c->closed || c->readable || flush_is_ordered(&c->look))
+		return;
+	c->read_since = false;
+	loop_later(c->io->loop, &c->look);
 }
 
 void

@@ -68,6 +68,7 @@ struct conn {
 	bool last;        /* CLOSE_LAST: nobody waits for the peer's FIN */
 	bool closed;      /* on_closed was told or is on its way */
 	bool big;         /* the last read filled its buffer: read more at once */
+	bool read_since;  /* something came since a look was ordered */
 	bool large;       /* the last body came in a pipe: of the next message a head's worth is read first.
 			     The owner's to keep for a socket at rest */
 	uint64_t unseen;  /* the owner's: so many of the next bytes nobody looks at */
@@ -120,7 +121,8 @@ void conn_again(struct conn *c);
  * From inside on_data: the message is not complete.  A reset that came with
  * the last bytes raises no event of its own (the library reports an error as
  * readable), and a short read passes it over: another read, which finds
- * nothing as a rule, looks for it within LOOP_LATER_MS.
+ * nothing as a rule, looks for it, between one and two LOOP_LATER_MS after
+ * the last bytes came.
  */
 void conn_expect(struct conn *c);
 /* Gives the read buffer back when nobody refers to its bytes: owners call it when they are idle. */
