@@ -8,7 +8,7 @@ build="gcc make pkg-config libevent-dev libhttp-parser-dev libnghttp2-dev libssl
 libcmocka-dev libprotobuf-c-dev protobuf-c-compiler protobuf-compiler libprotobuf-dev libc-ares-dev
 libpcre2-dev libjansson-dev libxxhash-dev libcap-ng-dev libncurses-dev"
 demo="hey"
-test="$demo systemd clang libclang-rt-14-dev curl nghttp2-client wrk prometheus openssl procps strace valgrind"
+test="$demo systemd clang libclang-rt-14-dev curl nghttp2-client prometheus openssl procps strace valgrind"
 peers="nginx-light haproxy nghttp2-proxy nghttp2-server"
 case ${1:-build} in
 build) demo= test= peers= npm= ;;
