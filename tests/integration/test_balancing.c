@@ -164,23 +164,24 @@ only_one(const unsigned got[HOSTS])
 	return host;
 }
 
-/* Thirty users: everybody has one host, and not all the same. */
+/* Everybody has one host, and not all the same.  Which one depends on the hosts' ports: of 30 users one
+ * host may have none, of 80 hardly once in a thousand million runs. */
 static void
 check_sticks(struct scene *sc, const char *header, bool in_query)
 {
 	unsigned got[HOSTS], users[HOSTS] = {0};
 
-	for (int i = 0; i < 30; i++) {
+	for (int i = 0; i < 80; i++) {
 		char *path = in_query ? mem_printf("/?user=u%d", i) : mem_printf("/");
 		char *line = in_query ? mem_printf("%s", "") : mem_printf("%su%d\r\n", header, i);
 
-		tally(sc, 5, path, line, got);
+		tally(sc, 3, path, line, got);
 		users[only_one(got)]++;
 		mem_free(path);
 		mem_free(line);
 	}
 	for (unsigned i = 0; i < HOSTS; i++)
-		assert_true(users[i] > 0 && users[i] < 20);
+		assert_in_range(users[i], 1, 60);
 }
 
 static void
