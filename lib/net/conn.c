@@ -581,11 +581,12 @@ on_look(void *arg)
 {
 	struct conn *c = arg;
 
-	if (!c->read_since)
+	if (!c->read_since) {
 		on_io(c, IO_READ);
-	else if (!c->closed)
-		loop_later(c->io->loop, &c->look);
+		return;
+	}
 	c->read_since = false;
+	loop_later(c->io->loop, &c->look);
 }
 
 void

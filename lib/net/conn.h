@@ -121,8 +121,7 @@ void conn_again(struct conn *c);
  * From inside on_data: the message is not complete.  A reset that came with
  * the last bytes raises no event of its own (the library reports an error as
  * readable), and a short read passes it over: another read, which finds
- * nothing as a rule, looks for it, between one and two LOOP_LATER_MS after
- * the last bytes came.
+ * nothing as a rule, looks for it within two LOOP_LATER_MS.
  */
 void conn_expect(struct conn *c);
 /* Gives the read buffer back when nobody refers to its bytes: owners call it when they are idle. */

@@ -140,7 +140,7 @@ turned() { # round, names …: another one is first in each round
 	echo "${@:first}" "${@:1:first - 1}"
 }
 load_turns() { # row, seconds, proxies …
-	local row=$1 seconds=$2 kind connections proxy sides=
+	local row=$1 seconds=$2 kind n connections proxy sides=
 	read -r kind n connections <<<"$(turns_of "$row")"
 	for proxy in "${@:3}"; do sides+=" $proxy:$(port_of "$proxy" "$row"):$(processes "$(pid_of "$proxy" "$row")")"; done
 	taskset -c $load_cpu "$B/load" turns "$kind" "$n" "$seconds" "$connections" "$(processes "$(pid_of origin "$row")")" $sides

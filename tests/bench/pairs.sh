@@ -5,9 +5,9 @@
 #   B=build STARTS=7 PAIR_SECONDS=6 tests/bench/pairs.sh [h1_1k_log] [h1_1k_stats] [h1_vhosts]
 #
 # h1_1k with it and without it, in slices of a tenth of a second by turns (`load
-# turns`): a pair of slices gives one difference.  Starts differ from each other by more than
-# their pairs do, so there are several, and each counts once: what is printed is
-# the median of the starts' medians, and the least and the most of these.
+# turns`): a pair of slices gives one difference.  Starts differ from each other
+# by more than their pairs do, so there are several, and each counts once: what
+# is printed is the median of the starts' medians, the least and the most of them.
 # Ends with 1 when an answer was missing or wrong.
 set -u
 cd "$(dirname "$0")/../.." || exit 1
