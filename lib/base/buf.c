@@ -203,21 +203,32 @@ open_tail(struct buf *b)
 	return s->off + s->len == s->chunk->used && s->chunk->used < s->chunk->cap ? s : NULL;
 }
 
+/* Apart, so that the first slice saves no registers. */
+static __attribute__((noinline)) void
+add_behind(struct buf *b, struct chunk *c, uint32_t off, uint32_t len)
+{
+	struct slice *s = buf_slice(b, b->count - 1);
+
+	if (s->chunk == c && s->off + s->len == off)
+		s->len += len;
+	else
+		*push_slice(b) = (struct slice){chunk_ref(c), off, len};
+}
+
 void
 buf_add_slice(struct buf *b, struct chunk *c, uint32_t off, uint32_t len)
 {
-	struct slice *s;
-
 	if (len == 0)
 		return;
 	ASSERT(off + len <= c->used);
-	s = b->count ? buf_slice(b, b->count - 1) : NULL;
 	b->len += len;
-	if (s && s->chunk == c && s->off + s->len == off) {
-		s->len += len;
+	if (b->count) {
+		add_behind(b, c, off, len);
 		return;
 	}
-	*push_slice(b) = (struct slice){chunk_ref(c), off, len};
+	b->first = 0;
+	b->count = 1;
+	b->at[0] = (struct slice){chunk_ref(c), off, len};
 }
 
 char *
@@ -326,8 +337,9 @@ buf_copy_ref(struct buf *to, const struct buf *from)
 	}
 }
 
-void
-buf_drain_(struct buf *b, size_t n)
+/* Apart, so that the usual case, all of one slice, saves no registers. */
+static __attribute__((noinline)) void
+drain_slices(struct buf *b, size_t n)
 {
 	struct slice *s = &b->at[b->first], *end = s + b->count;
 
@@ -344,6 +356,20 @@ buf_drain_(struct buf *b, size_t n)
 	s->len -= (uint32_t)n;
 	b->first = (uint32_t)(s - b->at);
 	b->count = (uint32_t)(end - s);
+}
+
+void
+buf_drain_(struct buf *b, size_t n)
+{
+	struct chunk *c = b->at[b->first].chunk;
+
+	if (b->count > 1) {
+		drain_slices(b, n);
+		return;
+	}
+	b->first = b->count = 0;
+	b->len = 0;
+	chunk_unref(&c);
 }
 
 char *
