@@ -293,17 +293,30 @@ finish_shutdown(struct conn *c)
 		end(c, CONN_REMOTE_CLOSE, 0);
 }
 
-static inline ssize_t
-write_memory(struct conn *c)
+/* Apart, so that one piece needs no room for others. */
+static __attribute__((noinline)) ssize_t
+write_pieces(struct conn *c, size_t *asked)
 {
 	struct iovec iov[IOV_BATCH];
 	int cnt = buf_iov(&c->out, iov, IOV_BATCH);
+
+	for (int i = 0; i < cnt; i++)
+		*asked += iov[i].iov_len;
+	return c->transport->writev(c, iov, cnt);
+}
+
+static inline ssize_t
+write_memory(struct conn *c, const struct slice *first)
+{
 	size_t asked = 0;
 	ssize_t n;
 
-	for (int i = 0; i < cnt; i++)
-		asked += iov[i].iov_len;
-	n = c->transport->writev(c, iov, cnt);
+	if (c->out.count > 1) {
+		n = write_pieces(c, &asked);
+	} else {
+		asked = first->len;
+		n = c->transport->write(c, slice_data(first), asked);
+	}
 	if (n >= 0 && (size_t)n < asked)
 		c->writable = false;
 	return n;
@@ -328,7 +341,7 @@ write_some(struct conn *c)
 
 	if (UNLIKELY(slice_is_piped(s)) && c->transport->write_pipe)
 		p = slice_pipe(s);
-	return p ? write_piped(c, s, p) : write_memory(c);
+	return p ? write_piped(c, s, p) : write_memory(c, s);
 }
 
 static void
@@ -459,7 +472,7 @@ conn_connect(struct conn *c, struct io *io, struct loop *l, int fd, const struct
 		timer_set(l, &c->timer, timeout_ms);
 }
 
-static void
+static __attribute__((noinline)) void
 finish_connect(struct conn *c)
 {
 	int error = 0;

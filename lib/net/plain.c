@@ -11,12 +11,16 @@ plain_read(struct conn *c, void *p, size_t n)
 }
 
 static ssize_t
+plain_write(struct conn *c, const void *p, size_t n)
+{
+	return send(c->fd, p, n, MSG_NOSIGNAL);
+}
+
+static ssize_t
 plain_writev(struct conn *c, const struct iovec *iov, int n)
 {
 	struct msghdr m = {.msg_iov = (struct iovec *)iov, .msg_iovlen = (size_t)n};
 
-	if (n == 1)
-		return send(c->fd, iov->iov_base, iov->iov_len, MSG_NOSIGNAL);
 	return sendmsg(c->fd, &m, MSG_NOSIGNAL);
 }
 
@@ -52,6 +56,7 @@ plain_free(struct conn *c)
 const struct transport plain_transport = {
     .name = "raw_buffer",
     .read = plain_read,
+    .write = plain_write,
     .writev = plain_writev,
     .read_pipe = plain_read_pipe,
     .write_pipe = plain_write_pipe,

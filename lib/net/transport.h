@@ -15,6 +15,7 @@ struct conn;
 struct transport {
 	const char *name;
 	ssize_t (*read)(struct conn *c, void *p, size_t n);
+	ssize_t (*write)(struct conn *c, const void *p, size_t n);
 	ssize_t (*writev)(struct conn *c, const struct iovec *iov, int n);
 	/* The same from and to a pipe, in the kernel.  NULL where that cannot be. */
 	ssize_t (*read_pipe)(struct conn *c, int to, size_t n);
