@@ -58,9 +58,9 @@ struct io {
 	struct loop *loop;
 	void (*fn)(void *arg, unsigned ready);
 	void *arg;
-	struct list again_node;
 	unsigned again; /* what to report in the next pass of the ready list */
 	bool added;
+	struct list again_node;
 };
 
 /* Edge-triggered, added once for its life: the request path of sockets. */

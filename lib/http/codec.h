@@ -224,6 +224,9 @@ codec_output(struct codec *c, struct buf *out)
 	c->ops->output(c, out);
 }
 
+/* The same where nothing can be written any more. */
+void codec_drop_output(struct codec *c);
+
 /* The connection's own output is above (true) or below again (false) its watermarks. */
 static inline void
 codec_blocked(struct codec *c, bool blocked)

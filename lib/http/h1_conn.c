@@ -314,8 +314,10 @@ h1_output(struct codec *codec, struct buf *out)
 
 	c->asked = c->wake = false;
 	buf_move(out, &c->out);
-	h1_watch_output(c);
-	c->settle(c);
+	if (UNLIKELY(c->stream.blocked || c->conn_blocked)) /* less waits than before */
+		h1_watch_output(c);
+	if (c->stream.out_done)
+		c->settle(c);
 	if (wake && !codec->broken)
 		codec->events->on_more(codec->arg);
 }

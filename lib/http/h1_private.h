@@ -21,38 +21,39 @@ enum h1_reading {
 	H1_READ_NOTHING, /* what comes is thrown away */
 };
 
+/* Of stream and connection: what every byte passes stands together, in front. */
 struct h1_stream {
 	struct codec_stream s; /* first */
-	struct headers headers, trailers;
-	struct h1_message in;
 	enum h1_framing framing; /* of what we send */
-	uint64_t left;           /* of H1_LENGTH */
 	uint16_t infos;          /* 1xx answers received */
 	bool open;               /* somebody holds it */
 	bool sent_head;
 	bool in_done, out_done;
 	bool paused, blocked;
 	bool upgrade, connect;   /* the request asks for a tunnel */
+	uint64_t left;           /* of H1_LENGTH */
+	struct h1_message in;
+	struct headers headers, trailers;
 };
 
 struct h1_conn {
 	struct codec codec; /* first */
-	struct h1_stream stream;
-	struct h1_parse parse;
-	struct h1_judge judge;
-	struct h1_body body;
-	struct buf out;
-	struct buf held;                 /* client: tunnel bytes before its 101 */
-	void (*settle)(struct h1_conn *c); /* ends the stream if both sides are through */
-	const struct codec_error *error; /* why it ends; NULL: in good order */
-	size_t left;                     /* bytes the last feed could not use */
 	enum h1_reading reading;
 	uint32_t turn;                   /* counts streams: is it still the same one? */
+	size_t left;                     /* bytes the last feed could not use */
 	uint8_t empty_lines;
 	bool feeding, in_trailers;
 	bool eof;                        /* no bytes will come */
 	bool closing;                    /* no message after this one */
 	bool conn_blocked, asked, wake;
+	struct buf out;
+	struct h1_stream stream;
+	void (*settle)(struct h1_conn *c); /* our message is complete: ends the stream if theirs is */
+	struct buf held;                 /* client: tunnel bytes before its 101 */
+	const struct codec_error *error; /* why it ends; NULL: in good order */
+	struct h1_parse parse;
+	struct h1_judge judge;
+	struct h1_body body;
 };
 
 static inline struct h1_conn *
@@ -86,12 +87,20 @@ void h1_break(struct h1_conn *c);
 /* There is something for codec_output(), or to tell at that moment. */
 void h1_ask_output(struct h1_conn *c);
 void h1_tell_output(struct h1_conn *c, bool above); /* on_blocked, on_unblocked */
+/* Client: bytes for a tunnel wait in `held`, nobody has granted it. */
+static inline bool
+h1_is_held(const struct h1_stream *st)
+{
+	return (st->upgrade || st->connect) && !st->s.upgraded;
+}
+
 /* Has what waits risen above the watermark, or fallen below its half? */
 static inline void
 h1_watch_output(struct h1_conn *c)
 {
 	const struct h1_stream *st = &c->stream;
-	size_t high = c->codec.config->high_watermark, waiting = c->out.len + c->held.len;
+	size_t high = c->codec.config->high_watermark;
+	size_t waiting = c->out.len + (h1_is_held(st) ? c->held.len : 0);
 	bool above = c->conn_blocked || (high && waiting > (st->blocked ? high / 2 : high));
 
 	if (UNLIKELY(above != st->blocked) && st->open)

@@ -199,17 +199,17 @@ count_received(struct pool_conn *pc)
 static void
 fetch_output(struct pool_conn *pc)
 {
-	struct buf nowhere, *out = conn_out(&pc->conn);
+	struct buf *out = conn_out(&pc->conn);
 	size_t before;
 
 	pc->output_wanted = false;
-	buf_init(&nowhere);
-	if (out == NULL)
-		out = &nowhere;
+	if (out == NULL) {
+		codec_drop_output(pc->codec);
+		return;
+	}
 	before = out->len;
 	codec_output(pc->codec, out);
 	pc->given_bytes += out->len - before;
-	buf_fini(&nowhere);
 	conn_push(&pc->conn);
 }
 

@@ -72,13 +72,10 @@ enum pool_conn_state {
 
 /* What each request needs stands together, in front: of many hosts nothing of it is in a cache. */
 struct pool_conn {
-	struct list node; /* pool's ready or others */
 	struct pool *pool;
-	struct host *host; /* a reference */
 	struct codec *codec; /* NULL before it is connected, and while it rests */
 	enum pool_conn_state state;
 	uint32_t streams;    /* given and not yet released */
-	uint64_t left;       /* it may still take; UINT64_MAX: no limit */
 	bool feeding;        /* inside codec_feed or codec_eof: settled right after it */
 	bool unsettled;      /* something changed since the last pool_conn_settle() */
 	bool output_wanted;
@@ -89,11 +86,14 @@ struct pool_conn {
 	bool ping_out;
 	bool warm;           /* it rests, and keeps its codec */
 	struct flush flush;
-	uint64_t served;     /* given ever */
 	uint64_t given_bytes;         /* to the connection, for writing */
 	uint64_t counted_in;          /* bytes received that are in the stats */
-	uint64_t in_at_start;         /* bytes received when its latest stream began */
 	int64_t held_in, held_out;    /* what the buffered gauges say of it */
+	struct list node;             /* pool's ready or others */
+	struct host *host;            /* a reference */
+	uint64_t left;                /* it may still take; UINT64_MAX: no limit */
+	uint64_t served;              /* given ever */
+	uint64_t in_at_start;         /* bytes received when its latest stream began */
 	uint64_t idle_since_ms;
 	struct io io;
 	struct conn conn;

@@ -84,14 +84,15 @@ hcm_count_buffered(struct hcm_conn *c)
 static void
 fetch_output(struct hcm_conn *c)
 {
-	struct buf nowhere, *out = conn_out(&c->busy->conn);
+	struct buf *out = conn_out(&c->busy->conn);
 
 	if (c->codec == NULL)
 		return;
-	buf_init(&nowhere);
 	hcm_tell_time(c);
-	codec_output(c->codec, out ? out : &nowhere);
-	buf_fini(&nowhere);
+	if (out)
+		codec_output(c->codec, out);
+	else
+		codec_drop_output(c->codec);
 }
 
 void

@@ -39,13 +39,9 @@ enum hcm_state { HCM_STATES(STATE_ENUM) };
  */
 struct hcm_busy {
 	struct conn conn;
-	struct hcm_busy *next_free;
 	struct flush flush;
 	size_t rx_held, tx_held; /* what the gauges were told */
 	uint64_t rx_counted;
-	uint64_t goaway_ns; /* when the final GOAWAY is due; 0 none */
-	uint64_t ping_ns;   /* HTTP/2 keepalive: next PING, or the answer's deadline */
-	uint64_t pings;	    /* sent */
 	bool ping_pending;
 	bool reading_paused; /* HTTP/1: input waits in conn.in until the stream goes on */
 	bool behind;	     /* HTTP/1: the next request waits in conn.in, reading is paused */
@@ -54,6 +50,10 @@ struct hcm_busy {
 	bool flushing;	     /* inside hcm_on_turn_end() */
 	bool half_close;     /* our side of a tunnel ended: FIN when it is written */
 	bool remote_end;     /* it was the client who ended it */
+	struct hcm_busy *next_free;
+	uint64_t goaway_ns; /* when the final GOAWAY is due; 0 none */
+	uint64_t ping_ns;   /* HTTP/2 keepalive: next PING, or the answer's deadline */
+	uint64_t pings;	    /* sent */
 	uint32_t end_flags;  /* why we close, for the streams that are left */
 	struct str end_details;
 	char ip_text[16]; /* of an IPv4 client, once asked for */
@@ -63,20 +63,10 @@ struct hcm_busy {
 
 struct hcm_conn {
 	struct io io;
-	struct list node;      /* hcm->conns */
 	struct hcm_busy *busy; /* NULL while it rests */
 	struct codec *codec;   /* NULL while sniffing, and without `busy` */
 	struct hcm *hcm;
-	struct hcm_place *place;
 	const struct hcm_config *config; /* of the codec; borrowed from snapshot */
-	struct snapshot *snapshot;
-	struct listener_stats *listener_stats; /* where its gauges stand */
-	struct listener_worker_stats *worker_stats;
-	uint64_t id;
-	uint64_t opened_ns, idle_since_ns;
-	uint64_t tell_ns; /* when it is told to go; 0 never */
-	struct timer timer;
-	uint64_t wake_ns; /* what the timer is set to; UINT64_MAX: not set */
 	struct list streams;
 	uint32_t streams_n;
 	uint32_t requests; /* begun */
@@ -85,6 +75,16 @@ struct hcm_conn {
 	bool http1;	   /* known to be */
 	bool kept;	   /* the next generation did not want it */
 	bool large;	   /* conn.large of one that rests */
+	struct hcm_place *place;
+	struct snapshot *snapshot;
+	struct list node; /* hcm->conns */
+	struct listener_stats *listener_stats; /* where its gauges stand */
+	struct listener_worker_stats *worker_stats;
+	uint64_t id;
+	uint64_t opened_ns, idle_since_ns;
+	uint64_t tell_ns; /* when it is told to go; 0 never */
+	struct timer timer;
+	uint64_t wake_ns; /* what the timer is set to; UINT64_MAX: not set */
 	struct address_packed local, remote; /* each stream has them at their full size */
 };
 

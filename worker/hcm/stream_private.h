@@ -41,8 +41,8 @@ struct stream {
 	struct codec_stream *codec; /* NULL: the codec has forgotten it */
 	struct list node;	    /* conn->streams */
 	enum stream_state state;
-	struct chain request, response;
 	uint64_t active_ns;	     /* last event in either direction */
+	struct chain request, response;
 	uint64_t sent;		     /* body bytes that had left at the last look */
 	uint64_t idle_ms, max_ms;    /* in force for this stream, 0 = off */
 	unsigned paused;	     /* reasons why the client is not read */
