@@ -309,4 +309,12 @@ codec_pause(struct codec_stream *s, bool paused)
 	s->codec->ops->pause(s, paused);
 }
 
+/*
+ * The two ends of a tunnel that nobody between them looks at, after both were
+ * upgraded: what comes in at one goes out at the other, counted, and is told
+ * to nobody.  Ends, pauses and watermarks are told as before.  It lasts until
+ * one of them is forgotten.  Where HTTP/2 is at an end it changes nothing.
+ */
+void h1_join(struct codec_stream *a, struct codec_stream *b);
+
 #endif

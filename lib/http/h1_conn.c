@@ -105,9 +105,18 @@ h1_stream_open(struct h1_conn *c)
 	return &st->s;
 }
 
+static void
+part(struct h1_stream *st)
+{
+	if (st->joined)
+		st->joined->joined = NULL;
+	st->joined = NULL;
+}
+
 void
 h1_stream_close(struct h1_conn *c)
 {
+	part(&c->stream);
 	c->stream.open = false;
 	c->codec.streams = 0;
 }
@@ -281,8 +290,24 @@ h1_find_unseen(struct h1_conn *c, const struct buf *in)
 	c->codec.unseen = left > in->len ? left - in->len : 0;
 }
 
-void
-h1_read_tunnel(struct h1_conn *c, struct buf *in)
+/* What h1_send_data() does with the bytes of a tunnel. */
+static void
+pass_on(struct h1_stream *to, struct buf *in)
+{
+	struct h1_conn *c = h1_conn_of_stream(&to->s);
+
+	if (to->out_done) {
+		buf_drain(in, in->len);
+		return;
+	}
+	to->s.bytes_out += in->len;
+	buf_move(&c->out, in);
+	h1_watch_output(c);
+	h1_ask_output(c);
+}
+
+static __attribute__((noinline)) void
+tell_tunnel(struct h1_conn *c, struct buf *in)
 {
 	struct buf data;
 
@@ -290,6 +315,19 @@ h1_read_tunnel(struct h1_conn *c, struct buf *in)
 	buf_move(&data, in);
 	tell_data(c, &data, false);
 	buf_fini(&data);
+}
+
+void
+h1_read_tunnel(struct h1_conn *c, struct buf *in)
+{
+	struct h1_stream *st = &c->stream;
+
+	if (st->joined == NULL) {
+		tell_tunnel(c, in);
+		return;
+	}
+	st->s.bytes_in += in->len;
+	pass_on(st->joined, in);
 }
 
 void
@@ -302,6 +340,16 @@ h1_end_by_eof(struct h1_conn *c)
 	h1_read_enter(c, H1_READ_WAIT);
 	tell_data(c, &nothing, true);
 	buf_fini(&nothing);
+}
+
+void
+h1_join(struct codec_stream *a, struct codec_stream *b)
+{
+	if (a->codec->protocol == HTTP_2 || b->codec->protocol == HTTP_2 || !a->upgraded ||
+	    !b->upgraded)
+		return;
+	h1_conn_of_stream(a)->stream.joined = &h1_conn_of_stream(b)->stream;
+	h1_conn_of_stream(b)->stream.joined = &h1_conn_of_stream(a)->stream;
 }
 
 /* ---- operations */

@@ -24,6 +24,7 @@ enum h1_reading {
 /* Of stream and connection: what every byte passes stands together, in front. */
 struct h1_stream {
 	struct codec_stream s; /* first */
+	struct h1_stream *joined; /* where the bytes of this tunnel go: h1_join() */
 	enum h1_framing framing; /* of what we send */
 	uint16_t infos;          /* 1xx answers received */
 	bool open;               /* somebody holds it */

@@ -96,6 +96,14 @@ fetch_output(struct hcm_conn *c)
 }
 
 void
+hcm_touch_tunnel(struct hcm_conn *c)
+{
+	if (c->upgrades && !hcm_is_http2(c))
+		list_entry(list_first(&c->streams), struct stream, node)->active_ns =
+		    loop_now_ns(c->hcm->loop);
+}
+
+void
 hcm_on_turn_end(void *arg)
 {
 	struct hcm_conn *c = arg;
@@ -104,6 +112,7 @@ hcm_on_turn_end(void *arg)
 	if (c->state == HCM_CLOSED)
 		return;
 	fetch_output(c);
+	hcm_touch_tunnel(c);
 	b->flushing = true;
 	conn_push(&b->conn);
 	if (b->half_close && c->state != HCM_CLOSING)

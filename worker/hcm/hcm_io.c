@@ -250,6 +250,7 @@ on_data(void *arg)
 	pause_behind(c);
 	if (waits_for_more(c))
 		conn_expect(conn);
+	hcm_touch_tunnel(c);
 	if (hcm_is_http2(c)) /* a session answers by itself, too */
 		hcm_output(c);
 	else if (c->state != HCM_CLOSED)

@@ -196,6 +196,8 @@ void hcm_stream_paused(struct hcm_conn *c, bool paused);
 void hcm_tunnel_ended(struct hcm_conn *c);
 /* There is output; it leaves at the end of the turn. */
 void hcm_output(struct hcm_conn *c);
+/* Bytes of a tunnel came or leave: its stream may not have been told (stream_join()). */
+void hcm_touch_tunnel(struct hcm_conn *c);
 /* Writes what there is, then FIN; ends what streams are left with these. */
 void hcm_close(struct hcm_conn *c, uint32_t flags, struct str details);
 /* Its client ended with requests open: they are given up with all that has not left yet. */

@@ -126,6 +126,16 @@ stream_response_is_unseen(const struct http_stream *hs)
 	return s->codec && s->codec->protocol != HTTP_2 && chain_is_blind(&s->response);
 }
 
+void
+stream_join(struct http_stream *hs, struct codec_stream *upstream)
+{
+	struct stream *s = stream_of(hs);
+
+	if (s->state == STREAM_TUNNEL && s->codec && chain_is_blind(&s->request) &&
+	    chain_is_blind(&s->response))
+		h1_join(s->codec, upstream);
+}
+
 /* ---- what the terminal filter may say */
 
 static bool

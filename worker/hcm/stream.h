@@ -13,6 +13,7 @@
 #include "worker/hcm/stream_info.h"
 
 struct cluster;
+struct codec_stream;
 struct hcm_config;
 struct loop;
 struct route;
@@ -83,6 +84,9 @@ stream_call_off(struct http_stream *s)
  */
 void stream_leave_request_unseen(struct http_stream *s);
 bool stream_response_is_unseen(const struct http_stream *s);
+
+/* After a 101: if no filter looks at the bytes of this tunnel, they go to and from `upstream` directly. */
+void stream_join(struct http_stream *s, struct codec_stream *upstream);
 
 /* The chosen route was changed by a filter (headers rewritten): look it up again. */
 void stream_clear_route(struct http_stream *s);

@@ -203,6 +203,8 @@ router_on_response(struct router *r, struct upstream_request *u, struct headers 
 	stream_respond_headers(r->stream, h, end);
 	if (end)
 		complete(r);
+	else if (r->upgraded && upstream_request_is_open(u))
+		stream_join(r->stream, u->stream);
 }
 
 void

@@ -43,7 +43,7 @@ struct origin {
 	int fd;
 	uint16_t port;
 	bool http2;
-	bool hold;       /* keep requests until origin_answer() */
+	bool hold;       /* keep requests until origin_answer(), swallow what comes by a tunnel */
 	bool hang_up;    /* close the connection instead of answering */
 	bool half;       /* headers of an answer with a body that never comes */
 	size_t big;      /* bytes of body in each answer */
@@ -137,7 +137,7 @@ origin_on_data(void *arg, struct buf *data, bool end)
 	struct origin_stream *t = arg;
 
 	t->body += data->len;
-	if (t->s->upgraded) {
+	if (t->s->upgraded && !t->c->o->hold) {
 		codec_send_data(t->s, data, end);
 		return;
 	}

@@ -65,6 +65,7 @@ static const char config_text[] =
     "{inline_string: tea}}}\n"
     "              - {match: {prefix: /move}, redirect: {path_redirect: /there}}\n"
     "              - {match: {prefix: /fast}, route: {cluster: api, timeout: 0.03s}}\n"
+    "              - {match: {prefix: /idle}, route: {cluster: api, idle_timeout: 0.05s}}\n"
     "              - {match: {prefix: /api}, route: {cluster: api}}\n"
     "          http_filters:\n"
     "          - name: envoy.filters.http.router\n"

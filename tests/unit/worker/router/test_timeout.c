@@ -69,11 +69,57 @@ an_upgraded_connection_outlives_the_routes_timeout(void **state)
 	}
 }
 
+static void
+open_tunnel(struct world *w)
+{
+	say(w, "GET /idle HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n");
+	WAIT_FOR(w, "HTTP/1.1 101 ");
+}
+
+static void
+push(struct world *w, const char *text)
+{
+	struct buf b;
+
+	buf_init(&b);
+	buf_addz(&b, text);
+	codec_send_data(w->o.streams[0]->s, &b, false);
+	buf_fini(&b);
+}
+
+/* Bytes in one direction are enough, whichever it is. */
+static void
+a_tunnel_ends_when_both_sides_are_silent(void **state)
+{
+	for (int i = 0; i < 2; i++) {
+		struct world w;
+		bool client_speaks = i == 0;
+
+		open_world(&w, false, "");
+		w.o.hold = true;
+		open_tunnel(&w);
+		for (uint64_t from = loop_now_ms(w.l); loop_now_ms(w.l) < from + 150;) {
+			if (client_speaks)
+				say(&w, "x");
+			else
+				push(&w, "x");
+			loop_turn(w.l, false);
+			receive(&w);
+		}
+		assert_false(w.eof);
+		assert_int_equal(VALUE(w.http->downstream_rq_idle_timeout), 0);
+		UNTIL(w.l, (receive(&w), w.eof));
+		assert_int_equal(VALUE(w.http->downstream_rq_idle_timeout), 1);
+		close_world(&w);
+	}
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(an_upgraded_connection_outlives_the_routes_timeout),
+	    cmocka_unit_test(a_tunnel_ends_when_both_sides_are_silent),
 	    cmocka_unit_test(the_routes_timeout_is_504),
 	    cmocka_unit_test(the_timeout_waits_for_the_whole_request),
 	    cmocka_unit_test(the_longest_duration_of_a_stream_is_kept),
