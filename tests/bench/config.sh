@@ -136,7 +136,7 @@ load_of() { # row, baton's port -> the load generator's command; -n and the URL 
 	case $1 in
 	h1_1k | h1_rr_1000 | h1_lr_1000) echo "h2load --h1 -c16" ;;
 	h1_vhosts) echo "h2load --h1 -c16 --connect-to=127.0.0.1:$2" ;;
-	h1_newconn) echo "h1_newconn" ;;
+	h1_newconn | ws_1k) echo "$1" ;;
 	h2_1k) echo "h2load -c4 -m32" ;;
 	*) echo "no such row: $1" >&2; return 2 ;;
 	esac
@@ -149,6 +149,11 @@ h1_newconn() { # -n requests url: a connection for each, 20 at a time
 		n=$((n + 20)) done_=$((done_ + k))
 	done
 	echo "requests: $2 total, $2 started, $2 done, $done_ succeeded"
+}
+
+ws_1k() { # -n messages url: each with its echo
+	local port=${3##*:}
+	echo "requests: $2 total, $2 started, $2 done, $("$B/load" count ws 1024 "$2" 16 "${port%/}" | awk '/errors 0$/ {print $2}') succeeded"
 }
 
 requests_done() { # what h2load printed -> requests that succeeded

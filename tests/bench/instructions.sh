@@ -6,7 +6,8 @@
 #
 # Rows: h1_1k, h1_newconn (a connection each), h1_rr_1000 and h1_lr_1000 (as
 # many upstream hosts, round robin and least request), h1_vhosts (10,000
-# virtual hosts), h2_1k.  With DUMPS somebody reads all numbers ten times a second.
+# virtual hosts), h2_1k, ws_1k (WebSocket messages and their echo).  With DUMPS
+# somebody reads all numbers ten times a second.
 #
 # The profile stays in $OUT (callgrind_annotate reads it) when OUT is set.
 set -u

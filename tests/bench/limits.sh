@@ -47,7 +47,8 @@ idle() { # KiB of a worker for an idle HTTP/1 connection
 }
 
 idle 0.467
-check h1_1k 10520 4.19 4000
-check h1_newconn 14960 8.30 1000
-check h2_1k 20350 2.12 4000
+check h1_1k 10370 4.19 4000
+check h1_newconn 14760 8.30 1000
+check h2_1k 20240 2.12 4000
+check ws_1k 2040 4.19 20000
 exit $failed

@@ -6,6 +6,8 @@
  *                      names, N of them; post, N bytes; close, a connection for each answer of N
  *                      bytes; ws, messages of N bytes and their echo.  ORIGIN and PIDS: processes,
  *                      with commas
+ *   load count KIND N REQUESTS CONNECTIONS PORT
+ *                      so many requests, and no more
  *   load rate PORT SECONDS CONNECTIONS RATE
  *                      requests at a fixed rate (open loop)
  *   load hold PORT     idle connections after a request each
@@ -152,6 +154,7 @@ static int
 usage(void)
 {
 	fprintf(stderr, "usage: load turns get|names|post|close|ws N SECONDS CONNECTIONS ORIGIN NAME:PORT:PIDS...\n"
+			"       load count get|names|post|close|ws N REQUESTS CONNECTIONS PORT\n"
 			"       load rate PORT SECONDS CONNECTIONS RATE\n"
 			"       load hold PORT\n");
 	return 2;
@@ -173,6 +176,9 @@ main(int argc, char **argv)
 	}
 	if (strcmp(what, "turns") == 0) {
 		if (load_turns(argc - 2, argv + 2) < 0)
+			return usage();
+	} else if (strcmp(what, "count") == 0) {
+		if (load_count(argc - 2, argv + 2) < 0)
 			return usage();
 	} else if (strcmp(what, "hold") == 0 && values == 1) {
 		run_hold(value[0]);

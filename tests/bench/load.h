@@ -48,7 +48,8 @@ bool load_read_answer(struct connection *c);
 /* It is idle again, and one more was answered. */
 void load_answered(struct connection *c);
 
-/* load_turns.c: arguments behind "turns". */
+/* load_turns.c: arguments behind "turns", and behind "count". */
 int load_turns(int argc, char **argv);
+int load_count(int argc, char **argv);
 
 #endif

@@ -23,6 +23,7 @@
 #define SLICE (NS / 10)
 #define SETTLE_US 300 /* for what a proxy still does when its last answer is here */
 #define SIDES 8
+#define COUNT_WITHIN (60 * NS)
 
 struct text {
 	char *p;
@@ -42,6 +43,7 @@ static const struct side *at_work;
 static struct text *texts; /* requests, in turn */
 static unsigned texts_n, texts_at;
 static size_t echo_n;      /* bytes of a WebSocket message that comes back */
+static uint64_t may_ask = UINT64_MAX;
 
 /* ---- what is asked */
 
@@ -267,10 +269,11 @@ ask_all(const struct kind *kind)
 	struct connection *c;
 	uint64_t n = 0;
 
-	for (; (c = load_idle) != NULL; n++) {
+	for (; (c = load_idle) != NULL && n < may_ask; n++) {
 		load_idle = c->next_idle;
 		kind->ask(c);
 	}
+	may_ask -= n;
 	return n;
 }
 
@@ -280,7 +283,7 @@ run_load(const struct kind *kind, uint64_t end)
 {
 	uint64_t had = load_answers, asked = ask_all(kind);
 
-	while (load_now_ns() < end && load_errors == 0) {
+	while (load_now_ns() < end && load_errors == 0 && may_ask) {
 		load_wait(end, kind->on_ready);
 		asked += ask_all(kind);
 	}
@@ -375,6 +378,28 @@ load_turns(int argc, char **argv)
 		for (unsigned i = 0; i < sides_n && load_errors == 0; i++)
 			run_slice(kind, &sides[(turn + i) % sides_n], argv[4], turn > 0);
 	printf("requests %llu errors %llu\n", (unsigned long long)sides[0].requests,
+	    (unsigned long long)load_errors);
+	return 0;
+}
+
+int
+load_count(int argc, char **argv)
+{
+	const struct kind *kind = argc == 5 ? kind_named(argv[0]) : NULL;
+	int value = argc > 1 ? atoi(argv[1]) : 0, asks = argc > 2 ? atoi(argv[2]) : 0;
+	int connections = argc > 3 ? atoi(argv[3]) : 0;
+	struct side *s = &sides[0];
+
+	if (kind == NULL || value <= 0 || asks <= 0 || connections <= 0)
+		return -1;
+	s->port = atoi(argv[4]);
+	texts = calloc(1, sizeof(*texts));
+	kind->build((unsigned)value);
+	open_side(kind, s, (unsigned)connections);
+	load_idle = s->idle;
+	may_ask = (uint64_t)asks;
+	run_load(kind, load_now_ns() + COUNT_WITHIN);
+	printf("requests %llu errors %llu\n", (unsigned long long)load_answers,
 	    (unsigned long long)load_errors);
 	return 0;
 }

@@ -2,7 +2,7 @@
 # System calls that a worker of baton makes for a request, by strace; with DUMPS
 # while somebody reads all numbers ten times a second.
 #
-#   B=build REQUESTS=4000 DUMPS= tests/bench/syscalls.sh [h1_1k|h2_1k]
+#   B=build REQUESTS=4000 DUMPS= tests/bench/syscalls.sh [h1_1k|h2_1k|ws_1k]
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 . tests/bench/config.sh
