@@ -9,71 +9,21 @@
 #include <signal.h>
 #include <unistd.h>
 
-#include "lib/base/clock.h"
 #include "lib/base/log.h"
-#include "lib/base/state.h"
-#include "lib/event/loop.h"
-#include "lib/event/signal.h"
-#include "lib/event/timer.h"
-#include "lib/ipc/channel.h"
-#include "lib/ipc/orphan.h"
-#include "lib/ipc/process.h"
 #include "lib/net/address.h"
 #include "lib/upstream/cluster.h"
 #include "shm/flags.h"
 #include "shm/lane.h"
 #include "shm/survivors.h"
 #include "worker/access_log/access_log.h"
-#include "worker/drain.h"
-#include "worker/handover.h"
-#include "worker/hcm/hcm.h"
-#include "worker/listener/listener.h"
-#include "worker/snapshot.h"
+#include "worker/process_private.h"
 
-#define TICK_MS 100u	    /* master lends our sockets after 250 ms without a beat */
-#define HOLDING_TICKS 10u   /* a draining worker reports once a second */
-#define LISTED_MOST 32u	    /* connections that a report names */
-#define SLICE_NS 2000000ull /* of building a snapshot between two turns */
+#define TICK_MS 100u	  /* master lends our sockets after 250 ms without a beat */
+#define HOLDING_TICKS 10u /* a draining worker reports once a second */
 
-#define WORKER_STATES(STATE)                                                                       \
-	STATE(WORKER_STARTING, "waiting for a configuration",                                      \
-	    TO(WORKER_SERVING) | TO(WORKER_DRAINING) | TO(WORKER_ENDED))                           \
-	STATE(WORKER_SERVING, "serving", TO(WORKER_DRAINING) | TO(WORKER_ENDED))                   \
-	STATE(WORKER_DRAINING, "draining", TO(WORKER_SERVING) | TO(WORKER_ENDED))                  \
-	STATE(WORKER_ENDED, "ended", 0)
-
-enum worker_state { WORKER_STATES(STATE_ENUM) };
 STATE_TABLE(worker, WORKER_STATES)
 
-struct worker {
-	const struct process_start *start;
-	struct loop *loop;
-	struct channel *channel; /* NULL: an orphan */
-	struct orphan *orphan;
-	struct signals *signals;
-	struct baton_stats *stats;
-	enum worker_state state;
-	int journal_fd;
-	struct snapshot *snapshot;    /* in force; NULL before the first */
-	struct snapshot_build *build; /* being built, or waiting for its USE */
-	bool prepared;                /* the latter */
-	uint64_t build_offset;
-	uint64_t journal_used; /* what is in force, in the journal that we have; 0: unknown */
-	uint64_t retired;      /* blocks up to this number are not part of what is in force */
-	struct drain drain;
-	struct hcm hcm;
-	struct listeners listeners;
-	struct handover handover;
-	struct timer tick, slice, stop;
-	bool stop_inbound_only;
-	unsigned ticks;
-	int app_log_fd;
-	bool adopted;	/* our own master is dead, the channel leads to another one */
-	int adopted_fd; /* to another master, about to become the channel; -1: none */
-	char hostname[256];
-};
-
-static void
+void
 worker_enter(struct worker *w, enum worker_state next)
 {
 	STATE_CHECK(worker, w->state, next);
@@ -84,169 +34,13 @@ worker_enter(struct worker *w, enum worker_state next)
 		loop_stop(w->loop);
 }
 
-static void
-tell_master(struct worker *w, struct message *m)
+void
+worker_tell_master(struct worker *w, struct message *m)
 {
 	if (w->channel)
 		channel_send(w->channel, m);
 	else
 		message_fini(m);
-}
-
-/* ---- configuration */
-
-static void
-answer_prepared(struct worker *w, uint64_t offset, const char *reason)
-{
-	struct message m;
-
-	message_init(&m, MSG_PREPARED);
-	message_u(&m, offset);
-	message_u(&m, reason == NULL);
-	message_z(&m, reason ? reason : "");
-	tell_master(w, &m);
-}
-
-static void
-use(struct worker *w, struct snapshot *s) /* takes s */
-{
-	struct snapshot *old = w->snapshot;
-	struct message m;
-
-	w->snapshot = s;
-	if (s != old)
-		listeners_use(&w->listeners, s);
-	snapshot_unref(&old);
-	if (w->state != WORKER_STARTING)
-		return;
-	worker_enter(w, WORKER_SERVING);
-	message_init(&m, MSG_WORKER_READY);
-	tell_master(w, &m);
-}
-
-static void
-forget_build(struct worker *w)
-{
-	timer_stop(&w->slice);
-	snapshot_build_free(&w->build);
-	w->prepared = false;
-}
-
-static bool
-begin_build(struct worker *w, uint64_t offset, struct err *err)
-{
-	forget_build(w);
-	w->build_offset = offset;
-	if (w->journal_fd < 0) {
-		err_set(err, "there is no journal");
-		return false;
-	}
-	if (w->snapshot)
-		w->build = snapshot_build_members(
-		    w->journal_fd, w->journal_used, offset, w->snapshot);
-	if (w->build == NULL)
-		w->build = snapshot_build_start(
-		    w->loop, w->start->index - 1, w->journal_fd, offset, w->snapshot, err);
-	return w->build != NULL;
-}
-
-/* 1: more to do; 0: it is prepared; -1: refused. */
-static int
-build_until(struct worker *w, uint64_t end_ns, struct err *err)
-{
-	int more;
-
-	do {
-		more = snapshot_build_step(w->build, err);
-	} while (more > 0 && (end_ns == 0 || clock_mono_ns() < end_ns));
-	w->prepared = more == 0;
-	if (more < 0)
-		snapshot_build_free(&w->build);
-	return more;
-}
-
-static void
-on_slice(void *arg)
-{
-	struct worker *w = arg;
-	struct err err = {""};
-	int more = build_until(w, clock_mono_ns() + SLICE_NS, &err);
-
-	if (more > 0)
-		timer_set(w->loop, &w->slice, 0);
-	else
-		answer_prepared(w, w->build_offset, more < 0 ? err.text : NULL);
-}
-
-static void
-on_prepare(struct worker *w, struct message_view *v)
-{
-	uint64_t offset = message_get_u(v);
-	struct err err = {""};
-
-	if (!begin_build(w, offset, &err))
-		answer_prepared(w, offset, err.text);
-	else
-		on_slice(w);
-}
-
-/* At once, for a worker that comes while others serve. */
-static void
-build_now(struct worker *w, uint64_t offset)
-{
-	struct err err = {""};
-
-	if (begin_build(w, offset, &err) && build_until(w, 0, &err) == 0)
-		return;
-	log_error(LOG_WORKER, "worker %u: the configuration in force cannot be built: %s",
-	    w->start->index, err.text);
-}
-
-static void
-use_offset(struct worker *w, uint64_t offset)
-{
-	struct snapshot *s;
-
-	if (!w->prepared || w->build_offset != offset)
-		build_now(w, offset);
-	if (!w->prepared)
-		return;
-	s = snapshot_build_take(w->build);
-	forget_build(w);
-	w->journal_used = offset;
-	use(w, s);
-}
-
-static void
-on_use(struct worker *w, struct message_view *v)
-{
-	uint64_t offset = message_get_u(v);
-
-	use_offset(w, offset);
-	if (w->journal_used == offset)
-		w->retired = message_get_u(v);
-}
-
-/* Somebody refused it. */
-static void
-on_forget(struct worker *w, struct message_view *v)
-{
-	forget_build(w);
-}
-
-static void
-on_journal_fd(struct worker *w, struct message_view *v)
-{
-	uint64_t use = message_get_u(v);
-	int fd = message_take_fd(v);
-
-	if (fd < 0)
-		return;
-	forget_build(w); /* of another journal */
-	w->journal_used = w->snapshot ? use : 0; /* a copy of what is in force */
-	if (w->journal_fd >= 0)
-		close(w->journal_fd);
-	w->journal_fd = fd;
 }
 
 /* ---- sockets */
@@ -272,7 +66,7 @@ on_listen_all(struct worker *w, struct message_view *v)
 	struct message m;
 
 	message_init(&m, MSG_ACCEPTS);
-	tell_master(w, &m);
+	worker_tell_master(w, &m);
 }
 
 static void
@@ -323,154 +117,26 @@ on_log_level(struct worker *w, struct message_view *v)
 		log_set(c, (enum log_level)level);
 }
 
-/* ---- going */
-
-static void
-report_holding(struct worker *w)
-{
-	uint32_t held[DRAIN_KINDS];
-	struct strb who = {0};
-	struct message m;
-
-	hcm_count_held(&w->hcm, held);
-	hcm_list_held(&w->hcm, LISTED_MOST, &who);
-	message_init(&m, MSG_HOLDING);
-	for (unsigned k = 0; k < DRAIN_KINDS; k++)
-		message_u(&m, held[k]);
-	message_s(&m, strb_str(&who));
-	strb_fini(&who);
-	tell_master(w, &m);
-}
-
-static void
-end_if_empty(struct worker *w)
-{
-	if (w->state == WORKER_DRAINING && w->hcm.held == 0 && handover_unanswered(&w->handover) == 0)
-		worker_enter(w, WORKER_ENDED);
-}
-
-static void
-drain(struct worker *w, const struct drain_order *o)
-{
-	if (w->state == WORKER_DRAINING)
-		drain_hurry(&w->drain, loop_now_ns(w->loop), o);
-	if (w->state == WORKER_DRAINING || w->state == WORKER_ENDED)
-		return;
-	worker_enter(w, WORKER_DRAINING);
-	if (o->another_serves)
-		listeners_rest(&w->listeners);
-	else
-		listeners_stop(&w->listeners, false);
-	drain_obey(&w->drain, loop_now_ns(w->loop), o);
-	handover_start(&w->handover);
-	hcm_tell_all(&w->hcm);
-	report_holding(w);
-	end_if_empty(w);
-}
-
-static void
-on_stop_accepting(struct worker *w, struct message_view *v)
-{
-	listeners_stop(&w->listeners, false);
-}
-
-static void
-on_drain(struct worker *w, struct message_view *v)
-{
-	struct drain_order o;
-
-	drain_order_get(&o, v);
-	/* A master that drains says so itself; ours is dead, and readers take the newest generation
-	 * that does not drain for the one that serves. */
-	if (w->adopted && o.another_serves)
-		__atomic_store_n(&shm_flags()->draining, 1, __ATOMIC_RELEASE);
-	drain(w, &o);
-}
-
-/* Envoy accepts during the window of a graceful drain and stops at its end. */
-static void
-on_window_over(void *arg)
-{
-	struct worker *w = arg;
-
-	listeners_stop(&w->listeners, w->stop_inbound_only);
-}
-
-static void
-on_drain_listeners(struct worker *w, struct message_view *v)
-{
-	bool graceful = message_get_u(v) != 0;
-	bool inbound_only = message_get_u(v) != 0;
-	bool skip_exit = message_get_u(v) != 0;
-
-	listeners_drain(&w->listeners, inbound_only);
-	if (skip_exit)
-		return;
-	if (!graceful) {
-		listeners_stop(&w->listeners, inbound_only);
-		return;
-	}
-	w->stop_inbound_only = inbound_only;
-	timer_set(w->loop, &w->stop, w->start->settings->drain_time_s * 1000ull);
-}
-
-/* The successor is gone: what was told to go goes, the rest stays. */
-static void
-on_resume(struct worker *w, struct message_view *v)
-{
-	if (w->state != WORKER_DRAINING)
-		return;
-	worker_enter(w, WORKER_SERVING);
-	w->drain.draining = false;
-	handover_stop(&w->handover);
-	listeners_resume(&w->listeners);
-}
-
-static void
-on_hand_to(struct worker *w, struct message_view *v)
-{
-	int fd = message_take_fd(v);
-
-	if (fd >= 0)
-		handover_to(&w->handover, fd);
-}
-
-static void
-on_hand_from(struct worker *w, struct message_view *v)
-{
-	int fd = message_take_fd(v);
-
-	if (fd >= 0)
-		handover_from(&w->handover, fd);
-}
-
-static void
-on_stop(struct worker *w, struct message_view *v)
-{
-	if (w->state != WORKER_ENDED)
-		worker_enter(w, WORKER_ENDED);
-}
-
 /* ---- master */
 
 static void (*const handlers[MESSAGE_TYPES])(struct worker *, struct message_view *) = {
     [MSG_LISTEN_FD] = on_listen_fd,
     [MSG_LISTEN_ALL] = on_listen_all,
     [MSG_LISTEN_BACK] = on_listen_back,
-    [MSG_JOURNAL_FD] = on_journal_fd,
-    [MSG_PREPARE] = on_prepare,
-    [MSG_USE] = on_use,
-    [MSG_FORGET] = on_forget,
+    [MSG_JOURNAL_FD] = worker_on_journal_fd,
+    [MSG_PREPARE] = worker_on_prepare,
+    [MSG_USE] = worker_on_use,
+    [MSG_FORGET] = worker_on_forget,
     [MSG_LOG_FD] = on_log_fd,
     [MSG_APP_LOG_FD] = on_app_log_fd,
     [MSG_LOG_LEVEL] = on_log_level,
-    [MSG_STOP_ACCEPTING] = on_stop_accepting,
-    [MSG_DRAIN_LISTENERS] = on_drain_listeners,
-    [MSG_DRAIN] = on_drain,
-    [MSG_RESUME] = on_resume,
-    [MSG_HAND_TO] = on_hand_to,
-    [MSG_HAND_FROM] = on_hand_from,
-    [MSG_STOP] = on_stop,
+    [MSG_STOP_ACCEPTING] = worker_on_stop_accepting,
+    [MSG_DRAIN_LISTENERS] = worker_on_drain_listeners,
+    [MSG_DRAIN] = worker_on_drain,
+    [MSG_RESUME] = worker_on_resume,
+    [MSG_HAND_TO] = worker_on_hand_to,
+    [MSG_HAND_FROM] = worker_on_hand_from,
+    [MSG_STOP] = worker_on_stop,
 };
 
 static void
@@ -493,7 +159,7 @@ on_orphan_stop(void *arg, bool now)
 	if (now)
 		worker_enter(w, WORKER_ENDED);
 	else
-		drain(w, &o);
+		worker_drain(w, &o);
 }
 
 static const struct channel_events channel_events;
@@ -575,12 +241,12 @@ tell_adopter(struct worker *w)
 		message_u(&m, s.index);
 		message_u(&m, s.handed);
 		m.fd = s.fd;
-		tell_master(w, &m);
+		worker_tell_master(w, &m);
 	}
 	message_init(&m, MSG_ADOPTED);
 	message_u(&m, (uint64_t)getpid());
 	message_u(&m, w->start->epoch);
-	tell_master(w, &m);
+	worker_tell_master(w, &m);
 	log_info(LOG_WORKER, "worker %u: adopted by another master", w->start->index);
 }
 
@@ -620,8 +286,8 @@ on_tick(void *arg)
 		return;
 	hcm_cut_late(&w->hcm);
 	if (++w->ticks % HOLDING_TICKS == 0)
-		report_holding(w);
-	end_if_empty(w);
+		worker_report_holding(w);
+	worker_end_if_empty(w);
 }
 
 /* ---- life */
@@ -637,7 +303,7 @@ report_outlier(void *arg, struct host *h, enum outlier_streak s)
 	address_format(&h->address, address);
 	message_z(&m, address);
 	message_u(&m, s);
-	tell_master(arg, &m);
+	worker_tell_master(arg, &m);
 }
 
 static void
@@ -652,8 +318,8 @@ init(struct worker *w, const struct process_start *start)
 	w->loop = loop_new();
 	loop_on_turn(w->loop, on_turn, w);
 	timer_init(&w->tick, on_tick, w);
-	timer_init(&w->slice, on_slice, w);
-	timer_init(&w->stop, on_window_over, w);
+	timer_init(&w->slice, worker_on_slice, w);
+	timer_init(&w->stop, worker_on_window_over, w);
 	access_logs_init(w->loop, s->file_flush_interval_ms);
 	drain_init(&w->drain, s->drain_time_s, s->drain_immediate);
 	hcm_init(&w->hcm, w->loop, &w->drain, w->hostname);
@@ -671,7 +337,7 @@ fini(struct worker *w)
 {
 	timer_stop(&w->tick);
 	timer_stop(&w->stop);
-	forget_build(w);
+	worker_forget_build(w);
 	handover_fini(&w->handover);
 	hcm_abort_all(&w->hcm);
 	loop_turn(w->loop, false); /* what was deferred */
@@ -694,7 +360,7 @@ run(const struct process_start *start)
 	init(&w, start);
 	on_tick(&w);
 	if (start->journal_use)
-		use_offset(&w, start->journal_use);
+		worker_use_offset(&w, start->journal_use);
 	stillborn =
 	    start->journal_use && w.snapshot == NULL; /* master tries again, later each time */
 	if (!stillborn)

@@ -26,7 +26,7 @@
 
 #include "envoy/config/cluster/v3/cluster.pb-c.h"
 
-#define SLICE_NS (2 * NS_PER_MS) /* as worker/process.c */
+#define SLICE_NS (2 * NS_PER_MS) /* as worker/process_config.c */
 
 static struct loop *loop;
 
