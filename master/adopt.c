@@ -451,6 +451,19 @@ adopted_stop(struct master *m)
 	list_for_each(n, &m->adopted) tell_stop(list_entry(n, struct adopted, node));
 }
 
+/* Those that are gone are destroyed at the end of the turn. */
+void
+adopted_let_go(struct master *m)
+{
+	list_for_each(n, &m->adopted)
+	{
+		struct adopted *a = list_entry(n, struct adopted, node);
+
+		if (!a->gone)
+			destroy(a);
+	}
+}
+
 void
 adopted_fini(struct master *m)
 {

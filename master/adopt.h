@@ -40,6 +40,8 @@ void adopted_drain(struct master *m);
 void adopted_worker_came(struct master *m, const struct child *c);
 /* This address is not listened on any more: they accept who waits and let go of it. */
 void adopted_removed(struct master *m, struct str key);
+/* We drain ourselves: each is an orphan again, and the one that serves finds it. */
+void adopted_let_go(struct master *m);
 /* Our end is theirs: at once, or after a drain of so many seconds. */
 void adopted_stop(struct master *m);
 void adopted_fini(struct master *m);

@@ -300,6 +300,7 @@ master_hand_over(struct master *m, const struct drain_order *o)
 	master_enter(m, MASTER_HANDED_OVER);
 	m->order = *o;
 	tell_drain(m);
+	adopted_let_go(m);
 	set_deadline(m, drain_order_last_s(o));
 	if (children_alive(&m->children, ROLE_WORKER) == 0)
 		master_end(m, 0);

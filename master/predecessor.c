@@ -6,6 +6,7 @@
 #include "lib/base/log.h"
 #include "lib/ipc/handover.h"
 #include "lib/ipc/listen.h"
+#include "master/adopt.h"
 #include "master/master_private.h"
 #include "master/report.h"
 #include "master/sockets.h"
@@ -168,8 +169,10 @@ on_removed(struct master *m, struct link *l, const struct handover_packet *p)
 {
 	struct str key = handover_s(p, FIELD_KEY);
 
-	if (key.n)
-		sockets_give_up(m->sockets, key);
+	if (key.n == 0)
+		return;
+	sockets_give_up(m->sockets, key);
+	adopted_removed(m, key);
 }
 
 /* It drains too, so its end is not ours to mend: we turn to the one that serves now. */

@@ -384,6 +384,45 @@ a_removed_address_comes_back_with_the_old_generation(void **state)
 	scene_fini(&sc);
 }
 
+/* Who adopted them drains for a minute. */
+static void
+orphans_of_one_that_drains_are_for_the_one_that_serves(void **state)
+{
+	static const char held[] = "/?delay_ms=60000";
+	static const char ours[] = "of epoch 0 is ours now";
+	struct generation orphans, adopter, heir;
+	struct scene sc;
+	uint16_t second;
+	int fds[2];
+
+	serve_two(&sc);
+	second = port_of(&sc, "second");
+	orphans = generation_of(&sc);
+	fds[0] = hold_h1(&sc, held);
+	scene_wait_stat(&sc, "cluster.api.upstream_rq_active", 1);
+	process_kill(sc.proxy);
+	generation_start(&sc, NULL);
+	adopter = generation_of(&sc);
+	assert_int_equal(log_count(&sc, ours), 3);
+	fds[1] = hold_h1(&sc, held);
+	scene_wait_stat(&sc, "cluster.api.upstream_rq_active", 2);
+	scene_write_config(&sc, CONF_SIMPLE);
+	assert_int_equal(generation_restart(&sc), 0);
+	heir = generation_of(&sc);
+	WAIT_FOR(is_refused(second)); /* also by the orphans, while all of them drain */
+	WAIT_FOR(log_count(&sc, ours) > 3);
+	assert_false(process_is_gone(adopter.master));
+	/* And when nobody else is left, they have what the next one needs. */
+	generation_kill(&adopter);
+	generation_kill(&heir);
+	assert_false(process_is_gone(orphans.worker[0]) && process_is_gone(orphans.worker[1]));
+	generation_start(&sc, NULL);
+	assert_serves(&sc);
+	close(fds[0]);
+	close(fds[1]);
+	scene_fini(&sc);
+}
+
 static bool
 is_live(struct scene *sc)
 {
@@ -628,6 +667,7 @@ main(void)
 	    cmocka_unit_test(what_is_live_accepts_without_master),
 	    cmocka_unit_test(an_address_that_a_start_does_not_want_is_refused_at_once),
 	    cmocka_unit_test(a_removed_address_comes_back_with_the_old_generation),
+	    cmocka_unit_test(orphans_of_one_that_drains_are_for_the_one_that_serves),
 	    cmocka_unit_test(idle_connections_of_orphans_go_to_who_adopts_them),
 	    cmocka_unit_test(a_busy_connection_finds_the_youngest_when_its_heir_has_gone),
 	    cmocka_unit_test(idle_connections_follow_a_rollback),
