@@ -279,9 +279,9 @@ an_orphan_serves_until_it_is_told_to_end(void **state)
 	scene_fini(&sc);
 }
 
-#define SECOND                                                                                     \
+#define SECOND /* a format: its port */                                                            \
 	"  - name: second\n"                                                                       \
-	"    address: {socket_address: {address: 127.0.0.1, port_value: 0}}\n"                     \
+	"    address: {socket_address: {address: 127.0.0.1, port_value: %u}}\n"                    \
 	"    filter_chains:\n    - filters:\n"                                                     \
 	"      - name: envoy.filters.network.http_connection_manager\n"                            \
 	"        typed_config:\n"                                                                  \
@@ -307,13 +307,13 @@ port_of(struct scene *sc, const char *listener)
 
 /* The configuration with one listener more, after the first. */
 static char *
-with_second(void)
+with_second(uint16_t port)
 {
 	const char *clusters = strstr(CONF_SIMPLE, "  clusters:");
 
 	assert_non_null(clusters);
 	return mem_printf(
-	    "%.*s%s%s", (int)(clusters - CONF_SIMPLE), CONF_SIMPLE, SECOND, clusters);
+	    "%.*s" SECOND "%s", (int)(clusters - CONF_SIMPLE), CONF_SIMPLE, port, clusters);
 }
 
 static bool
@@ -329,7 +329,7 @@ is_refused(uint16_t port)
 static void
 serve_two(struct scene *sc)
 {
-	char *yaml = with_second();
+	char *yaml = with_second(0);
 
 	scene_init(sc);
 	scene_origin(sc, "one");
@@ -384,6 +384,19 @@ a_removed_address_comes_back_with_the_old_generation(void **state)
 	scene_fini(&sc);
 }
 
+static bool
+can_listen_again(struct scene *sc, uint16_t second)
+{
+	char *yaml = with_second(second), *out;
+	int status;
+
+	scene_write_config(sc, yaml);
+	status = scene_run_tool(sc, &out, "batonctl", "reload", NULL);
+	mem_free(out);
+	mem_free(yaml);
+	return status == 0;
+}
+
 /* Who adopted them drains for a minute. */
 static void
 orphans_of_one_that_drains_are_for_the_one_that_serves(void **state)
@@ -409,8 +422,9 @@ orphans_of_one_that_drains_are_for_the_one_that_serves(void **state)
 	scene_write_config(&sc, CONF_SIMPLE);
 	assert_int_equal(generation_restart(&sc), 0);
 	heir = generation_of(&sc);
-	WAIT_FOR(is_refused(second)); /* also by the orphans, while all of them drain */
+	WAIT_FOR(is_refused(second));
 	WAIT_FOR(log_count(&sc, ours) > 3);
+	WAIT_FOR(can_listen_again(&sc, second)); /* the orphans, which live on, gave it up */
 	assert_false(process_is_gone(adopter.master));
 	/* And when nobody else is left, they have what the next one needs. */
 	generation_kill(&adopter);
