@@ -9,6 +9,9 @@
  * for a request, requests a second, and the shares of a CPU that its processes
  * and the origin's had, in percent.  The first turn is for the caches and has no
  * lines.  In the end a line with the requests of the first side.
+ *
+ * `load count` asks one side so many times, without turns, for whoever counts
+ * what a request costs.
  */
 #include "tests/bench/load.h"
 
